@@ -1,0 +1,40 @@
+# `make demo` and `make test` set everything up first; nothing but Python 3.10-3.12 is needed.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.10 python3; do \
+	$$name -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$name && break; done)
+VENV ?= .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/ready
+RUN = outputs/demo/ins-stylize/run
+
+.PHONY: demo test lint clean
+
+$(READY): pyproject.toml configs/constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.10, 3.11 or 3.12 is needed; name one with make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -c configs/constraints.txt -e '.[dev]'
+	touch $(READY)
+
+# Trains on the scene that ships with the project, paints it, and renders two videos.
+demo: $(READY)
+	rm -rf $(RUN)
+	$(BIN)/ns-train ins-stylize --data scenes/still_life --vis tensorboard \
+	    --experiment-name demo --timestamp run \
+	    --pipeline.content-steps 900 --pipeline.style-steps 1200
+	$(BIN)/ns-render interpolate --load-config $(RUN)/config.yml --pose-source eval --interpolation-steps 12 \
+	    --rendered-output-names rgb --output-path outputs/demo/stylized.mp4
+	$(BIN)/ns-render interpolate --load-config $(RUN)/config.yml --pose-source eval --interpolation-steps 12 \
+	    --rendered-output-names content_rgb rgb depth --output-path outputs/demo/content_stylized_depth.mp4
+	@echo; echo "Painted: $(CURDIR)/outputs/demo/stylized.mp4"
+	@echo "Beside the original and its depth: $(CURDIR)/outputs/demo/content_stylized_depth.mp4"
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+clean:
+	rm -rf $(VENV) outputs

@@ -1,0 +1,1 @@
+"""Style for implicit 3D scenes."""

@@ -1,0 +1,65 @@
+"""Picture files become RGB in [0, 1], and back."""
+
+from pathlib import Path
+
+import imageio.v3 as imageio
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+SMALLEST_SIDE = 16
+"""Below this no perceptual layer deeper than the third block has a value to compare."""
+
+
+def read_rgb(path: Path, setting: str) -> Float[Tensor, "3 height width"]:
+    """Reads a picture of 8 or 16 bits, grey or coloured; what is transparent becomes white.
+
+    `setting` is the option that the path came from: errors name it. Of an animation the first frame is read.
+    """
+    if not path.is_file():
+        what = "is a folder, not a picture" if path.is_dir() else "does not exist"
+        raise FileNotFoundError(f"{setting}: {path} {what}; give the path of a picture (png, jpg, webp, tiff).")
+    try:
+        pixels = imageio.imread(path)
+    except Exception as error:  # every decoder has its own exceptions
+        raise ValueError(f"{setting}: {path} is not a picture that can be read; save it as png or jpg.") from error
+    rgb = _to_rgb(np.asarray(pixels))
+    if min(rgb.shape[1:]) < SMALLEST_SIDE:
+        height, width = rgb.shape[1:]
+        raise ValueError(
+            f"{setting}: {path} is {width}x{height} pixels; use a picture of at least {SMALLEST_SIDE} pixels a side."
+        )
+    return rgb
+
+
+def _to_rgb(pixels: np.ndarray) -> Tensor:
+    if pixels.ndim == 4:
+        pixels = pixels[0]
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, None]
+    largest = np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else 1
+    values = torch.from_numpy(pixels.astype(np.float32) / largest).permute(2, 0, 1)
+    if values.shape[0] in (2, 4):
+        color, alpha = values[:-1], values[-1:]
+        values = color * alpha + (1 - alpha)
+    return values.expand(3, -1, -1).contiguous() if values.shape[0] == 1 else values[:3].contiguous()
+
+
+def resize_long_side(rgb: Float[Tensor, "3 height width"], long_side: int) -> Float[Tensor, "3 new_height new_width"]:
+    """Bilinear with antialiasing, aspect kept. Differs from INS: the release squashes pictures to 224x224, nearest.
+
+    >>> resize_long_side(torch.zeros(3, 100, 200), 50).shape
+    torch.Size([3, 25, 50])
+    """
+    height, width = rgb.shape[1:]
+    scale = long_side / max(height, width)
+    size = (max(round(height * scale), 1), max(round(width * scale), 1))
+    return F.interpolate(rgb[None], size=size, mode="bilinear", antialias=True, align_corners=False)[0].clamp(0, 1)
+
+
+def write_rgb(path: Path, rgb: Float[Tensor, "3 height width"]) -> None:
+    """Writes an 8-bit picture; the folder is made when it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    imageio.imwrite(path, (rgb.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy())

@@ -1,0 +1,71 @@
+"""Corners, a size and a stride become pixel indices; the rays' answers become pictures again (INS, sampling stride)."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def patch_extent(size: int, stride: int) -> int:
+    """Picture pixels along one side of a crop that holds `size` rays, `stride` pixels apart (spec A.6: size * stride).
+
+    >>> patch_extent(64, 2)
+    128
+    """
+    return size * stride
+
+
+def largest_stride_that_fits(size: int, height: int, width: int) -> int:
+    """The largest stride with which a patch of `size` rays lies inside the picture; 0 when not even stride 1 does.
+
+    >>> largest_stride_that_fits(64, 240, 135), largest_stride_that_fits(64, 40, 135)
+    (2, 0)
+    """
+    return min(height, width) // size
+
+
+def doubling_strides(size: int, height: int, width: int) -> tuple[int, ...]:
+    """1, 2, 4, ... as long as the patch lies inside the picture: fine strokes and large motifs in equal shares.
+
+    >>> doubling_strides(64, 378, 504)
+    (1, 2, 4)
+    """
+    largest = largest_stride_that_fits(size, height, width)
+    return tuple(2**power for power in range(largest.bit_length()))
+
+
+def check_patch_fits(size: int, stride: int, height: int, width: int, setting: str) -> None:
+    """Raises ValueError, with the remedy, when the crop is larger than the picture; `setting` is the option's name."""
+    if patch_extent(size, stride) <= min(height, width):
+        return
+    largest = largest_stride_that_fits(size, height, width)
+    remedy = f"use a stride of {largest} or less" if largest else f"use a patch size of {min(height, width)} or less"
+    raise ValueError(
+        f"{setting}: a patch of {size} rays at stride {stride} covers {patch_extent(size, stride)} pixels, "
+        f"more than the {width}x{height} picture has; {remedy}."
+    )
+
+
+def patch_pixel_indices(
+    cameras: Int[Tensor, " patches"], rows: Int[Tensor, " patches"], columns: Int[Tensor, " patches"], size: int, stride: int
+) -> Int[Tensor, "patches*size*size 3"]:
+    """(camera, row, column) of every ray of strided patches whose upper left corners are given, row by row.
+
+    >>> one = torch.ones(1, dtype=torch.long)
+    >>> patch_pixel_indices(0 * one, 5 * one, 7 * one, size=2, stride=3).tolist()
+    [[0, 5, 7], [0, 5, 10], [0, 8, 7], [0, 8, 10]]
+    """
+    steps = torch.arange(size, device=rows.device) * stride
+    row_grid = rows[:, None, None] + steps[:, None]
+    column_grid = columns[:, None, None] + steps[None, :]
+    camera_grid = cameras[:, None, None]
+    grids = torch.broadcast_tensors(camera_grid, row_grid, column_grid)
+    return torch.stack(grids, dim=-1).reshape(-1, 3)
+
+
+def rays_to_patches(values: Float[Tensor, "patches*size*size channels"], size: int) -> Float[Tensor, "patches channels size size"]:
+    """Answers of rays, in the order of `patch_pixel_indices`, as pictures with channels first.
+
+    >>> rays_to_patches(torch.arange(4.0)[:, None], size=2).tolist()
+    [[[[0.0, 1.0], [2.0, 3.0]]]]
+    """
+    return values.reshape(-1, size, size, values.shape[-1]).permute(0, 3, 1, 2).contiguous()

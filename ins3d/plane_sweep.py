@@ -1,0 +1,64 @@
+"""Posed photographs become a rough point cloud: the depth at which neighbouring pictures agree best."""
+
+import torch
+from jaxtyping import Float
+from kornia.filters import box_blur
+from torch import Tensor
+
+from ins3d.posed_pictures import PosedPictures
+
+NUM_DEPTHS = 64
+NUM_NEIGHBOURS = 4
+WIDEST_ANGLE = 45.0
+"""Pictures taken at a wider angle (degrees) show too little of the same surface to be compared by colour."""
+
+
+def sweep_points(
+    scene: PosedPictures, num_views: int = 8
+) -> tuple[Float[Tensor, "points 3"], Float[Tensor, " points"]]:
+    """Points on what the pictures show, and their depths along the view axes, from some evenly chosen views.
+
+    Only pixels count whose best depth is clearly better than the others; a scene without texture gives few.
+    """
+    views = torch.linspace(0, len(scene.pictures) - 1, min(num_views, len(scene.pictures))).round().long().unique()
+    found = [_sweep_view(scene, int(view)) for view in views]
+    return torch.cat([points for points, _ in found]), torch.cat([depths for _, depths in found])
+
+
+def neighbours(scene: PosedPictures, view: int) -> list[int]:
+    """The nearest cameras that look in about the same direction from another place."""
+    distances = (scene.centers - scene.centers[view]).norm(dim=-1)
+    angles = torch.rad2deg(torch.acos((scene.view_axes @ scene.view_axes[view]).clamp(-1, 1)))
+    smallest = 1e-3 * distances.amax()
+    usable = (distances > smallest) & (angles < WIDEST_ANGLE)
+    order = distances.masked_fill(~usable, torch.inf).argsort()
+    return [int(camera) for camera in order[:NUM_NEIGHBOURS] if usable[camera]]
+
+
+def _sweep_view(scene: PosedPictures, view: int) -> tuple[Tensor, Tensor]:
+    near_cameras = neighbours(scene, view)
+    rays = scene.pixel_rays(view)
+    if len(near_cameras) < 2:
+        return rays.new_zeros(0, 3), rays.new_zeros(0)
+    baseline = (scene.centers[near_cameras] - scene.centers[view]).norm(dim=-1).median()
+    # From half a baseline, where disparities are as large as the picture, to where they are below a pixel.
+    depths = torch.logspace(-0.3, 2.3, NUM_DEPTHS) * baseline
+    points = scene.centers[view] + depths[:, None, None, None] * rays
+    costs = _photometric_costs(scene, view, near_cameras, points)
+    best = costs.min(0)
+    # Sure where the best depth beats the typical one by far, and is not at the end of the range.
+    sure = (best.values < 0.5 * costs.nanmedian(0).values) & (best.values < 0.1)
+    sure &= (best.indices > 0) & (best.indices < NUM_DEPTHS - 1)
+    chosen = points.gather(0, best.indices[None, :, :, None].expand(1, -1, -1, 3))[0]
+    return chosen[sure], depths[best.indices[sure]]
+
+
+def _photometric_costs(scene: PosedPictures, view: int, cameras: list[int], points: Tensor) -> Tensor:
+    """Mean colour difference in a 5x5 window, over the two neighbours that agree best (the others are hidden)."""
+    costs = []
+    for camera in cameras:
+        seen, inside = scene.look_up(camera, points)
+        difference = (seen[:3] - scene.pictures[view, :3, None]).abs().mean(0)
+        difference = torch.where(inside > 0, difference, torch.ones_like(difference))
+        costs.append(box_blur(difference[:, None], (5, 5))[:, 0])
+    return torch.stack(costs).topk(2, dim=0, largest=False).values.mean(0)

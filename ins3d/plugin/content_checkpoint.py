@@ -1,0 +1,177 @@
+"""A trained content field in a file of its own, so that a second style costs the style stage only."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
+from torch import Tensor
+
+from ins3d.plugin.hash_content import HashSettings
+from ins3d.plugin.ray_content import ContentSettings, RayContentField
+
+FILE_NAME = "content.ckpt"
+SETTING = "pipeline.content-checkpoint"
+
+
+@dataclass
+class ContentCheckpoint:
+    """What is needed to go on from a content run."""
+
+    settings: ContentSettings
+    state: dict[str, Tensor]
+    """State of `RayContentField`, its place in the scene included."""
+    scale: float
+    transform: Tensor
+    """The dataparser's scale and transform: two runs with the same ones share coordinates."""
+    source: str
+
+
+def write_atomically(path: Path, contents: dict[str, Any]) -> None:
+    """Writes beside the target and renames: whoever is killed here leaves the old file whole.
+
+    The unfinished file lies one folder up: the host takes every name in its checkpoint folder for a checkpoint.
+    """
+    partial = path.parent.parent / f"{path.name}.partial"
+    with open(partial, "wb") as handle:
+        torch.save(contents, handle)
+        handle.flush()
+        os.fsync(handle.fileno())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(partial, path)
+
+
+def save_content(path: Path, field: RayContentField, outputs: DataparserOutputs) -> None:
+    """Writes `content.ckpt`."""
+    contents = {
+        "settings": asdict(field.settings),
+        "state": field.state_dict(),
+        "scale": float(outputs.dataparser_scale),
+        "transform": outputs.dataparser_transform,
+    }
+    write_atomically(path, contents)
+
+
+def load_content(path: Path) -> ContentCheckpoint:
+    """Reads `content.ckpt`, a run's folder, its config.yml, or the config.yml of a plain nerfacto run."""
+    if path.is_dir():
+        path = path / FILE_NAME
+    if path.suffix in (".yml", ".yaml") and path.is_file():
+        sibling = path.parent / FILE_NAME
+        return _read_ours(sibling) if sibling.is_file() else _read_nerfacto(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{SETTING}: {path} does not exist; give content.ckpt, the folder of a run, or a run's config.yml."
+        )
+    return _read_ours(path)
+
+
+def check_same_scene(checkpoint: ContentCheckpoint, outputs: DataparserOutputs) -> None:
+    """Refuses content that was trained in other coordinates."""
+    same_scale = abs(checkpoint.scale / float(outputs.dataparser_scale) - 1) < 1e-4
+    same_place = torch.allclose(checkpoint.transform, outputs.dataparser_transform, atol=1e-4)
+    if not (same_scale and same_place):
+        raise ValueError(
+            f"{SETTING}: {checkpoint.source} was trained on another scene or with other dataparser settings (scale "
+            f"{checkpoint.scale:.4g}, here {float(outputs.dataparser_scale):.4g}); use the same --data and dataparser options."
+        )
+
+
+def load_strictly(field: RayContentField, checkpoint: ContentCheckpoint) -> None:
+    """Every parameter or none; the host would load nothing, silently, when a name differs."""
+    explain_mismatch(field.state_dict(), checkpoint.state, f"{SETTING}: {checkpoint.source}")
+    field.load_state_dict(checkpoint.state)
+
+
+def explain_mismatch(own: dict[str, Tensor], loaded: dict[str, Tensor], what: str) -> None:
+    """Raises ValueError naming the first key that is missing, unknown or of another shape."""
+    missing, unknown = [key for key in own if key not in loaded], [key for key in loaded if key not in own]
+    shapes = [key for key in own if key in loaded and own[key].shape != loaded[key].shape]
+    if not (missing or unknown or shapes):
+        return
+    tcnn = any("params" in key.rsplit(".", 1)[-1] for key in [*missing, *unknown])
+    remedy = (
+        "one was made with tinycudann and the other without: open it where tinycudann is as it was in training"
+        if tcnn
+        else "it was made with other settings of content or style: use the same ones"
+    )
+    raise ValueError(f"{what} does not fit: {len(missing)} parameters missing, {len(unknown)} unknown, {len(shapes)} of "
+                     f"another shape (the first: {(missing + unknown + shapes)[0]}); {remedy}.")  # fmt: skip
+
+
+def _read_ours(path: Path) -> ContentCheckpoint:
+    try:
+        contents = torch.load(path, map_location="cpu", weights_only=True)
+        settings = contents["settings"]
+        hash_settings = HashSettings(**_tuples(settings.pop("hash")))
+        return ContentCheckpoint(
+            ContentSettings(hash=hash_settings, **_tuples(settings)), contents["state"], contents["scale"],
+            contents["transform"], str(path),
+        )  # fmt: skip
+    except Exception as error:  # truncated and foreign files raise many kinds
+        raise ValueError(f"{SETTING}: {path} is not a content checkpoint of ins3d ({error!r}).") from error
+
+
+def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+
+
+def _read_nerfacto(config_file: Path) -> ContentCheckpoint:
+    """The field and the proposal networks of `ns-train nerfacto`, whatever its sizes."""
+    config = yaml.load(config_file.read_text(), Loader=yaml.Loader)
+    model = config.pipeline.model
+    if type(model).__name__ != "NerfactoModelConfig":
+        raise ValueError(f"{SETTING}: {config_file} is a run of {config.method_name}; give a run of ins3d or of nerfacto.")
+    if model.disable_scene_contraction:
+        raise ValueError(f"{SETTING}: {config_file} was trained without scene contraction, which is not supported.")
+    files = sorted((config_file.parent / config.relative_model_dir).glob("step-*.ckpt"))
+    if not files:
+        raise FileNotFoundError(f"{SETTING}: there is no checkpoint beside {config_file}; let the nerfacto run finish.")
+    state = torch.load(files[-1], map_location="cpu", weights_only=True)["pipeline"]
+    transforms = yaml.safe_load((config_file.parent / "dataparser_transforms.json").read_text())
+    settings = ContentSettings(
+        kind="hash", hash=_hash_settings(model, state), num_proposal_samples=tuple(model.num_proposal_samples_per_ray),
+        num_samples=model.num_nerf_samples_per_ray,
+    )  # fmt: skip
+    return ContentCheckpoint(
+        settings, _renamed(state, model), float(transforms["scale"]), torch.tensor(transforms["transform"]), str(config_file)
+    )
+
+
+def _hash_settings(model: Any, state: dict[str, Tensor]) -> HashSettings:
+    proposals = model.proposal_net_args_list
+    appearance = state.get("_model.field.embedding_appearance.embedding.weight")
+    count = model.num_proposal_iterations
+    return HashSettings(
+        implementation=model.implementation if any(k.endswith("tcnn_encoding.params") for k in state) else "torch",
+        num_levels=model.num_levels, base_res=model.base_res, max_res=model.max_res,
+        log2_hashmap_size=model.log2_hashmap_size, features_per_level=model.features_per_level,
+        hidden_dim=model.hidden_dim, hidden_dim_color=model.hidden_dim_color,
+        average_init_density=model.average_init_density,
+        num_images=1 if appearance is None else len(appearance),
+        appearance_embed_dim=0 if appearance is None else appearance.shape[1],
+        proposal_levels=tuple(proposals[min(i, len(proposals) - 1)]["num_levels"] for i in range(count)),
+        proposal_max_res=tuple(proposals[min(i, len(proposals) - 1)]["max_res"] for i in range(count)),
+        proposal_log2_hashmap_size=tuple(proposals[min(i, len(proposals) - 1)]["log2_hashmap_size"] for i in range(count)),
+        proposal_hidden_dim=tuple(proposals[min(i, len(proposals) - 1)]["hidden_dim"] for i in range(count)),
+        proposal_linear=tuple(bool(proposals[min(i, len(proposals) - 1)]["use_linear"]) for i in range(count)),
+    )  # fmt: skip
+
+
+def _renamed(state: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
+    """nerfacto's names to ours; its contraction (by the largest coordinate) is one of the kinds of placement."""
+    result = {
+        "placement.center": torch.zeros(3), "placement.radius": torch.tensor(1.0),
+        "placement.near": torch.tensor(float(model.near_plane)), "placement.far": torch.tensor(float(model.far_plane)),
+        "placement.bounded": torch.tensor(False), "placement.cubic": torch.tensor(True),
+    }  # fmt: skip
+    for key, value in state.items():
+        if key.startswith("_model.field."):
+            result["content.field." + key.removeprefix("_model.field.")] = value
+        if key.startswith("_model.proposal_networks."):
+            level, rest = key.removeprefix("_model.proposal_networks.").split(".", 1)
+            result[f"proposals.{level}.field.{rest}"] = value
+    return result

@@ -1,0 +1,115 @@
+"""A nerfstudio scene becomes rays and what they should see: single pixels for the content, patches for the style."""
+
+import json
+from copy import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Type
+
+import torch
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.configs.dataparser_configs import AnnotatedDataParserUnion
+from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
+from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
+from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
+from nerfstudio.data.datasets.base_dataset import InputDataset
+from nerfstudio.model_components.ray_generators import RayGenerator
+from nerfstudio.utils.rich_utils import CONSOLE
+from torch import Tensor
+
+from ins3d.plugin.picture_store import PictureStore
+
+FEWEST_PICTURES = 3
+
+
+@dataclass
+class InsStylizeDataManagerConfig(VanillaDataManagerConfig):
+    """Where the pictures come from and how many rays a content step asks for."""
+
+    _target: Type = field(default_factory=lambda: InsStylizeDataManager)
+    dataparser: AnnotatedDataParserUnion = field(default_factory=NerfstudioDataParserConfig)
+    """Which kind of data; give `nerfstudio-data`, `blender-data`, ... after all other options."""
+    seed: int = 42
+    """Seed of every random choice of pixels and patches."""
+
+
+class InsStylizeDataManager(VanillaDataManager[InputDataset]):
+    """The host's data manager with an 8-bit picture store, alpha kept, and missing pictures skipped."""
+
+    config: InsStylizeDataManagerConfig
+
+    def __init__(self, config: InsStylizeDataManagerConfig, *args: Any, **kwargs: Any) -> None:
+        data = config.data or config.dataparser.data
+        if isinstance(config.dataparser, NerfstudioDataParserConfig):
+            _check_nerfstudio_folder(Path(data))
+        self.background = torch.ones(3)
+        """What shows through where pictures are transparent, in [0, 1]."""
+        super().__init__(config, *args, **kwargs)
+        self.generator = torch.Generator(device=self.device).manual_seed(config.seed)
+
+    def create_train_dataset(self) -> InputDataset:
+        """The host would composite transparent pictures here; content is learned better with their alpha."""
+        outputs = copy(_without_missing(self.train_dataparser_outputs, "training"))
+        if outputs.alpha_color is not None:
+            self.background = outputs.alpha_color.float()
+        outputs.alpha_color = None
+        self.train_dataparser_outputs = outputs
+        return InputDataset(outputs, scale_factor=self.config.camera_res_scale_factor)
+
+    def create_eval_dataset(self) -> InputDataset:
+        """The held-out pictures that exist."""
+        outputs = self.dataparser.get_dataparser_outputs(split=self.test_split)
+        outputs = _without_missing(outputs, "held-out", fewest=1)
+        return InputDataset(outputs, scale_factor=self.config.camera_res_scale_factor)
+
+    def setup_train(self) -> None:
+        """Reads all training pictures once."""
+        self.store = PictureStore(self.train_dataset, torch.device(self.device))
+        self.train_ray_generator = RayGenerator(self.train_dataset.cameras.to(self.device))
+
+    def next_train(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
+        """Random rays of the content stage: `image` is RGB or RGB and alpha, `indices` camera, row, column."""
+        self.train_count += 1
+        indices = self.store.draw_pixels(self.config.train_num_rays_per_batch, self.generator)
+        return self.train_ray_generator(indices), {"image": self.store.colors(indices), "indices": indices}
+
+    def get_train_rays_per_batch(self) -> int:
+        """The content stage's rays per step."""
+        return self.config.train_num_rays_per_batch
+
+
+def _check_nerfstudio_folder(data: Path) -> None:
+    """The host's own complaint would be a KeyError or an assertion deep inside."""
+    file = data if data.suffix == ".json" else data / "transforms.json"
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"data: {file} does not exist; give a folder that ns-process-data made, or name the kind of data after all "
+            "other options (blender-data, ...)."
+        )
+    try:
+        frames = json.loads(file.read_text())["frames"]
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"data: {file} is not a nerfstudio transforms file ({error!r}); run ns-process-data again.") from error
+    if len(frames) < FEWEST_PICTURES:
+        raise ValueError(f"data: {file} lists {len(frames)} pictures; at least {FEWEST_PICTURES} are needed.")
+
+
+def _without_missing(outputs: DataparserOutputs, split: str, fewest: int = FEWEST_PICTURES) -> DataparserOutputs:
+    """Skips pictures whose files are gone, says how many, and refuses when too few are left."""
+    there = [index for index, path in enumerate(outputs.image_filenames) if Path(path).is_file()]
+    missing = len(outputs.image_filenames) - len(there)
+    if missing == 0:
+        return outputs
+    gone = next(path for path in outputs.image_filenames if not Path(path).is_file())
+    if len(there) < fewest:
+        raise ValueError(
+            f"data: {missing} of {len(outputs.image_filenames)} {split} pictures are missing (the first is {gone}), "
+            f"{len(there)} are left; at least {fewest} are needed: restore them or process the scene again."
+        )
+    CONSOLE.print(f"[yellow]Skipped {missing} {split} pictures whose files are missing (the first is {gone}).")
+    outputs = copy(outputs)
+    outputs.image_filenames = [outputs.image_filenames[index] for index in there]
+    if outputs.mask_filenames is not None:
+        outputs.mask_filenames = [outputs.mask_filenames[index] for index in there]
+    outputs.cameras = outputs.cameras[torch.tensor(there)]
+    return outputs

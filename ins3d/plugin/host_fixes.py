@@ -1,0 +1,37 @@
+"""What nerfstudio 1.1.5 trips over on an ordinary machine, put right when the plugin is imported. Keep this light."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+
+def own_the_fixes() -> None:
+    """Called once by `methods`: old checkpoints open, and videos need no ffmpeg of the system's."""
+    allow_numpy_scalars()
+    offer_bundled_ffmpeg()
+
+
+def allow_numpy_scalars() -> None:
+    """torch >= 2.6 refuses checkpoints whose schedulers left numpy scalars; these types are harmless, so they may pass."""
+    import numpy
+    import torch
+
+    scalar = numpy.core.multiarray.scalar  # type: ignore[attr-defined]
+    torch.serialization.add_safe_globals([scalar, numpy.dtype, type(numpy.dtype("float64"))])
+
+
+def offer_bundled_ffmpeg() -> None:
+    """nerfstudio looks for a program called `ffmpeg` on PATH; imageio-ffmpeg brings one under another name."""
+    if shutil.which("ffmpeg"):
+        return
+    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ins3d" / "bin"
+    program = folder / ("ffmpeg.exe" if sys.platform == "win32" else "ffmpeg")
+    if not program.exists():
+        import imageio_ffmpeg
+
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f"{program.name}.{os.getpid()}"
+        shutil.copy(imageio_ffmpeg.get_ffmpeg_exe(), temporary)
+        os.replace(temporary, program)
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), str(folder)])

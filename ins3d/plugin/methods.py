@@ -1,0 +1,111 @@
+"""The methods that `ns-train` lists. Every `ns-*` command imports this file: it stays light, and must not fail."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from nerfstudio.configs.base_config import LoggingConfig, MachineConfig, LocalWriterConfig, ViewerConfig
+from nerfstudio.plugins.types import MethodSpecification
+
+from ins3d.plugin.datamanager import InsStylizeDataManagerConfig
+from ins3d.plugin.host_fixes import own_the_fixes
+from ins3d.plugin.model import InsStylizeModelConfig
+from ins3d.plugin.pipeline import InsStylizePipelineConfig
+from ins3d.plugin.pixel_sampler import PatchSettings
+from ins3d.plugin.ray_content import ContentSettings
+from ins3d.plugin.schedule import FusedAdamConfig, StageScheduleConfig
+from ins3d.plugin.trainer import InsStylizeTrainerConfig
+
+own_the_fixes()
+
+
+def _group(rate: float, stage: Literal["content", "style"], final: float) -> dict[str, Any]:
+    return {
+        "optimizer": FusedAdamConfig(lr=rate, eps=1e-15),
+        "scheduler": StageScheduleConfig(stage=stage, final=final),
+    }
+
+
+def _optimizers() -> dict[str, Any]:
+    return {
+        "content_tables": _group(0.06, "content", final=0.01),
+        "content": _group(0.01, "content", final=0.01),
+        "proposals": _group(0.02, "content", final=0.01),
+        "style_planes": _group(0.01, "style", final=0.1),
+        "style": _group(2e-3, "style", final=0.1),
+        "gates": _group(0.01, "style", final=0.1),
+    }
+
+
+def _trainer(name: str, pipeline: InsStylizePipelineConfig, optimizers: dict[str, Any]) -> InsStylizeTrainerConfig:
+    return InsStylizeTrainerConfig(
+        method_name=name,
+        pipeline=pipeline,
+        optimizers=optimizers,
+        machine=MachineConfig(device_type="cuda" if torch.cuda.is_available() else "cpu"),
+        # Our own progress says more than the host's table.
+        logging=LoggingConfig(steps_per_log=20, local_writer=LocalWriterConfig(enable=False)),
+        viewer=ViewerConfig(num_rays_per_chunk=8192, quit_on_train_completion=True),
+        vis="viewer+tensorboard",
+        steps_per_save=500,
+        steps_per_eval_batch=0,
+        steps_per_eval_image=0,
+        steps_per_eval_all_images=0,
+        max_num_iterations=4200,
+        mixed_precision=False,
+    )
+
+
+def _pipeline(**settings: Any) -> InsStylizePipelineConfig:
+    return InsStylizePipelineConfig(datamanager=InsStylizeDataManagerConfig(train_num_rays_per_batch=1024), **settings)
+
+
+def _hash() -> InsStylizeTrainerConfig:
+    content = ContentSettings(kind="hash")
+    optimizers = _optimizers()
+    optimizers["content_tables"] = _group(0.02, "content", final=0.02)
+    return _trainer("ins-stylize-hash", _pipeline(model=InsStylizeModelConfig(content=content)), optimizers)
+
+
+def _paper() -> InsStylizeTrainerConfig:
+    """The released recipe for one style (spec A.2 to A.8): everything shaded, everything trained, raw losses."""
+    model = InsStylizeModelConfig(
+        content=ContentSettings(kind="frequency", num_proposal_samples=(64,), num_samples=128),
+        style_encoding="frequency",
+        style_width=256,
+        gate_init=(1.0, 1.0),
+        geometry="distilled",
+        shading="full",
+        zero_view_direction=False,
+        perceptual_network="vgg16",
+        style_layers=("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
+        loss_scale="release",
+        style_loss_mult=1e11,
+        content_loss_mult=1.0,
+        geometry_loss_mult=1e6,
+        distortion_loss_mult=0.0,
+        view_dropout=0.0,
+    )
+    pipeline = _pipeline(
+        model=model,
+        content_steps=170_000,
+        style_steps=130_000,
+        content_style_mult=0.1,
+        patches=PatchSettings(size=72, strides=(2,)),
+    )
+    rate = 5e-4
+    groups = {name: "content" for name in ("content", "proposals")} | {name: "style" for name in ("style", "gates")}
+    # 0.1 ** (step / 250000), counted in each stage.
+    finals = {"content": 0.1 ** (170 / 250), "style": 0.1 ** (130 / 250)}
+    optimizers = {name: _group(rate, stage, final=finals[stage]) for name, stage in groups.items()}  # type: ignore[arg-type]
+    return _trainer("ins-stylize-paper", pipeline, optimizers)
+
+
+ins_stylize = MethodSpecification(
+    _trainer("ins-stylize", _pipeline(), _optimizers()),
+    description="Paints a scene in the style of a picture, on a GPU or a CPU (ins3d).",
+)
+ins_stylize_hash = MethodSpecification(_hash(), description="ins-stylize on nerfacto's hash field (ins3d).")
+ins_stylize_paper = MethodSpecification(
+    _paper(), description="Unified Implicit Neural Stylization as published: 8x256 networks, the release's losses (ins3d)."
+)

@@ -1,0 +1,310 @@
+"""Rays become pictures: the content, and the content with a style painted on it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Type
+
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.rays import RayBundle, RaySamples
+from nerfstudio.model_components.losses import distortion_loss, interlevel_loss
+from nerfstudio.models.base_model import Model, ModelConfig
+from torch import Tensor, nn
+
+from ins3d.frozen_teacher import FrozenTeacher
+from ins3d.geometry_losses import density_distillation_loss
+from ins3d.perceptual_features import Network
+from ins3d.plugin.ray_content import ContentSettings, RayContent, RayContentField
+from ins3d.point_encoding import FeaturePlanes, FrequencyEncoding
+from ins3d.scene_placement import Placement
+from ins3d.style_objective import LossScale
+from ins3d.style_targets import style_code
+from ins3d.stylized_field import StylizedField
+from ins3d.surface_points import SurfacePoints, merge_samples
+
+DEFAULT_STYLE = Path(__file__).resolve().parents[1] / "default_style.png"
+Geometry = Literal["locked", "distilled", "free"]
+
+
+@dataclass
+class InsStylizeModelConfig(ModelConfig):
+    """The content field, the style on top of it, and what pulls at both."""
+
+    _target: Type = field(default_factory=lambda: InsStylizeModel)
+    enable_collider: bool = False
+    eval_num_rays_per_chunk: int = 8192
+    styles: tuple[Path, ...] = (DEFAULT_STYLE,)
+    """Pictures to take the style from; the default is one that ships with ins3d."""
+    geometry: Geometry = "locked"
+    """`locked`: densities stay those of the content, to the last bit. `distilled`: the style may move them, held back
+    by the frozen content (INS). `free`: nothing holds them back, for the ablation."""
+    shading: Literal["deferred", "full"] = "deferred"
+    """`deferred`: style is computed at a few merged points of each ray. `full`: at every sample; several times slower."""
+    num_surface_points: int = 1
+    """Merged points per ray of deferred shading, 1 to 4."""
+    spread_mult: float = 1.0
+    """How strongly strokes finer than the depth is sure fade out; 0 leaves them, and speckle where depth is noisy."""
+    zero_view_direction: bool = True
+    """The style's change of colour does not depend on where one looks from (INS, `zero_viewdir`)."""
+    content: ContentSettings = field(default_factory=ContentSettings)
+    """The content field (CIM)."""
+    style_encoding: Literal["planes", "frequency"] = "planes"
+    """Where SIM reads positions from: feature planes of its own, or the paper's sines and cosines."""
+    style_plane_resolutions: tuple[int, ...] = (64, 128, 256)
+    """Cells along a side of the style's feature planes."""
+    style_plane_channels: int = 8
+    """Features in each of the style's planes."""
+    style_width: int = 64
+    """Width of SIM and AM (the paper: 256)."""
+    gate_init: tuple[float, float] = (1.0, 0.9)
+    """Where the density and the colour gate start; at 1 nothing but the gates has a gradient (as in the release)."""
+    perceptual_weights: Path | None = None
+    """VGG weights (.pth or .safetensors with torchvision's names). Without it: INS3D_PERCEPTUAL_WEIGHTS, torch's cache,
+    torchvision's download."""
+    perceptual_network: Network = "vgg19"
+    """Which network to look for when no file is named; a file says itself what it is."""
+    style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_1")
+    """Layers whose Gram matrices carry the style."""
+    content_layers: tuple[str, ...] = ("relu2_2",)
+    """Layers whose features carry the content."""
+    style_picture_size: int = 256
+    """Long side, in pixels, at which the style picture is looked at; smaller gives finer strokes."""
+    loss_scale: LossScale = "relative"
+    """`relative`: weights near 1 mean the same for every encoder. `release`: the raw losses of the INS release."""
+    style_loss_mult: float = 1.0
+    content_loss_mult: float = 0.1
+    geometry_loss_mult: float = 0.1
+    """Weight of the distance between student and teacher density (`distilled` only)."""
+    rgb_loss_mult: float = 1.0
+    """Weight of the photometric loss of the content stage."""
+    interlevel_loss_mult: float = 1.0
+    distortion_loss_mult: float = 0.01
+    """Pulls each ray's weight together; the style's strokes are as sharp as the depth is."""
+    view_dropout: float = 0.1
+    """Share of the content stage's rays that are shown no view direction, so that the colour without one is known."""
+    near: float | None = None
+    """Nearest depth of anything, in the dataparser's units; measured when not given. So are the next three."""
+    far: float | None = None
+    center: tuple[float, float, float] | None = None
+    radius: float | None = None
+
+
+@dataclass
+class Stylized:
+    """What the style stage makes of rays."""
+
+    rgb: Float[Tensor, "rays 3"]
+    weights: Float[Tensor, "rays samples 1"]
+    raw_density: Float[Tensor, "rays samples 1"]
+
+
+class InsStylizeModel(Model):
+    """CIM along rays (`ray_content`), SIM and AM on top (`stylized`)."""
+
+    config: InsStylizeModelConfig
+
+    def populate_modules(self) -> None:
+        """Builds the networks. No LPIPS: the host's would be downloaded when a model is built."""
+        super().populate_modules()
+        config = self.config
+        self.ray_content = RayContentField(config.content)
+        encoding = (
+            FeaturePlanes(config.style_plane_resolutions, config.style_plane_channels, rotated=True)
+            if config.style_encoding == "planes"
+            else FrequencyEncoding(num_inputs=3, num_frequencies=10)
+        )
+        self.stylized = StylizedField(
+            self.ray_content.content, encoding, len(config.styles), config.style_width, 4, config.gate_init
+        )
+        self.register_buffer("background", torch.ones(3))
+        self.register_buffer("is_stylized", torch.tensor(False))
+        self.teacher: FrozenTeacher | None = None
+
+    # ---- set from outside, saved with the model
+
+    def place(self, placement: Placement, background: Float[Tensor, " 3"]) -> None:
+        """Takes over where the scene lies and what shows through where it is empty."""
+        self.ray_content.placement.place(placement)
+        self.background.copy_(background)
+
+    def begin_style(self, content_moves: bool) -> None:
+        """Freezes the content, which becomes the teacher; a copy of it when the content may go on learning."""
+        self.is_stylized.fill_(True)
+        self.ray_content.requires_grad_(False).eval()
+        if content_moves:
+            self.teacher = FrozenTeacher(self.ray_content.content)
+            self.ray_content.content.requires_grad_(True)
+
+    def train(self, mode: bool = True) -> "InsStylizeModel":
+        """Once the style stage has begun, rays are sampled without jitter: what is trained is what is rendered."""
+        super().train(mode)
+        if bool(self.is_stylized):
+            self.ray_content.eval()
+        return self
+
+    def get_param_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Groups by learning rate; one that has no parameters is left out."""
+        tables = [parameter for name, parameter in self.ray_content.content.named_parameters() if _is_table(name)]
+        known = {id(parameter) for parameter in tables}
+        groups = {
+            "content_tables": tables,
+            "content": [p for p in self.ray_content.content.parameters() if id(p) not in known],
+            "proposals": list(self.ray_content.proposals.parameters()),
+            "style_planes": self.stylized.planes(),
+            "style": self.stylized.weights(),
+            "gates": self.stylized.gates(),
+        }
+        return {name: parameters for name, parameters in groups.items() if parameters}
+
+    # ---- rays to pictures
+
+    def get_outputs(self, ray_bundle: RayBundle) -> dict[str, Any]:
+        """`rgb`, `content_rgb` in [0, 1]; `depth` along the ray in scene units; `accumulation` in [0, 1]."""
+        along = self.ray_content(ray_bundle)
+        if self.training:
+            return self._training_outputs(along, ray_bundle)
+        content_rgb = self.composite(self.sample_rgb(along, ray_bundle), along.weights)
+        rgb, weights = content_rgb, along.weights
+        if bool(self.is_stylized):
+            stylized = self.stylize(along, ray_bundle, self.current_style_code(), content_rgb)
+            rgb, weights = stylized.rgb.clamp(0, 1), stylized.weights
+        return {
+            "rgb": rgb,
+            "content_rgb": content_rgb,
+            "depth": expected_depth(along.samples, weights),
+            "content_depth": expected_depth(along.samples, along.weights),
+            "accumulation": weights.sum(-2),
+        }
+
+    def current_style_code(self) -> Float[Tensor, " styles"]:
+        """The code that pictures are rendered with: the first style at full strength."""
+        return style_code(0, len(self.config.styles), self.device)
+
+    def sample_rgb(self, along: RayContent, rays: RayBundle) -> Float[Tensor, "rays samples 3"]:
+        """The content's colour at every sample, seen from where the rays come from."""
+        directions = rays.directions[:, None, :].expand(*along.positions.shape)
+        return self.ray_content.content.rgb(along.point.color_features, directions)
+
+    def composite(
+        self,
+        rgb: Float[Tensor, "rays samples 3"],
+        weights: Float[Tensor, "rays samples 1"],
+        background: Float[Tensor, "*rays 3"] | None = None,
+    ) -> Float[Tensor, "rays 3"]:
+        """Volume rendering over a background."""
+        background = self.background if background is None else background
+        return (weights * rgb).sum(-2) + (1 - weights.sum(-2)) * background
+
+    def stylize(
+        self,
+        along: RayContent,
+        rays: RayBundle,
+        code: Float[Tensor, " styles"],
+        content_rgb: Float[Tensor, "rays 3"] | None = None,
+    ) -> Stylized:
+        """The content's picture plus what the style changes at the surface points.
+
+        Only the change is deferred: at gate 1, and for the zero code, the picture is the content's exactly, whatever the
+        number of points; with every sample a point it is ordinary volume rendering of the stylised colours.
+        """
+        raw_density, weights = along.point.raw_density, along.weights
+        if self.config.geometry != "locked":
+            raw_density = self.stylized.raw_density(along.point, along.positions, code)
+            weights = self.ray_content.weights(along.samples, raw_density)
+            content_rgb = None
+        if content_rgb is None:
+            content_rgb = self.composite(self.sample_rgb(along, rays), weights)
+        points = self.surface_points(along, weights)
+        change = self.styled_rgb(points, rays, code) - self.plain_rgb(points, rays)
+        return Stylized(content_rgb + (points.weights * change).sum(-2), weights, raw_density)
+
+    def surface_points(self, along: RayContent, weights: Float[Tensor, "rays samples 1"]) -> SurfacePoints:
+        """Where style is computed: at merged points, or (`full`) at every sample."""
+        features = along.point.color_features
+        if self.config.shading == "deferred":
+            points = merge_samples(weights, along.positions, features, self.config.num_surface_points)
+            points.spread = points.spread * self.config.spread_mult
+            return points
+        return SurfacePoints(along.positions, features, weights, torch.zeros_like(weights))
+
+    def styled_rgb(self, points: SurfacePoints, rays: RayBundle | None, code: Tensor) -> Float[Tensor, "rays points 3"]:
+        """The stylised colours of surface points."""
+        return self.stylized.rgb(points, code, self._directions(points, rays))
+
+    def plain_rgb(self, points: SurfacePoints, rays: RayBundle | None) -> Float[Tensor, "rays points 3"]:
+        """The content's colours of surface points, seen as `styled_rgb` sees them."""
+        return self.ray_content.content.rgb(points.color_features, self._directions(points, rays))
+
+    def _directions(self, points: SurfacePoints, rays: RayBundle | None) -> Tensor | None:
+        if self.config.zero_view_direction:
+            return None
+        assert rays is not None
+        return rays.directions[:, None, :].expand(*points.positions.shape)
+
+    # ---- content stage
+
+    def _training_outputs(self, along: RayContent, rays: RayBundle) -> dict[str, Any]:
+        content, features = self.ray_content.content, along.point.color_features
+        blind = int(len(features) * self.config.view_dropout)
+        directions = rays.directions[blind:, None, :].expand(*along.positions[blind:].shape)
+        rgb = torch.cat([content.rgb(features[:blind], None), content.rgb(features[blind:], directions)])
+        background = torch.rand_like(rays.directions) if bool(self.ray_content.placement.bounded) else self.background
+        return {
+            "rgb": self.composite(rgb, along.weights, background),
+            "background": background,
+            "weights_list": [*along.proposal_weights, along.weights],
+            "ray_samples_list": [*along.proposal_samples, along.samples],
+        }
+
+    def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """PSNR of the content stage's rays, in dB."""
+        image = over_background(batch["image"].to(self.device), outputs["background"])
+        return {"psnr": -10 * torch.log10(((outputs["rgb"] - image) ** 2).mean().clamp(min=1e-12))}
+
+    def get_loss_dict(self, outputs: dict[str, Any], batch: dict[str, Tensor], metrics_dict: Any = None) -> dict[str, Tensor]:
+        """The content stage's losses, weighted."""
+        image = over_background(batch["image"].to(self.device), outputs["background"])
+        weights, samples = outputs["weights_list"], outputs["ray_samples_list"]
+        losses = {"rgb_loss": self.config.rgb_loss_mult * ((outputs["rgb"] - image) ** 2).mean()}
+        losses["interlevel_loss"] = self.config.interlevel_loss_mult * interlevel_loss(weights, samples)
+        losses["distortion_loss"] = self.config.distortion_loss_mult * distortion_loss(weights, samples)
+        return losses
+
+    # ---- style stage
+
+    def geometry_loss(self, along: RayContent, stylized: Stylized) -> dict[str, Tensor]:
+        """{geometry_loss} when geometry is distilled: student against teacher at the same samples."""
+        if self.config.geometry != "distilled":
+            return {}
+        teacher = along.point if self.teacher is None else self.teacher(along.positions)
+        loss = density_distillation_loss(stylized.raw_density, teacher.raw_density)
+        return {"geometry_loss": self.config.geometry_loss_mult * loss}
+
+    def get_image_metrics_and_images(
+        self, outputs: dict[str, Tensor], batch: dict[str, Tensor]
+    ) -> tuple[dict[str, float], dict[str, Tensor]]:
+        """What `ns-eval` reports; see `plugin/evaluation.py`."""
+        from ins3d.plugin.evaluation import image_metrics_and_images
+
+        return image_metrics_and_images(self, outputs, batch)
+
+
+def expected_depth(samples: RaySamples, weights: Float[Tensor, "rays samples 1"]) -> Float[Tensor, "rays 1"]:
+    """The mean distance along the ray, in scene units; the far end where the ray hits nothing."""
+    middles = (samples.frustums.starts + samples.frustums.ends) / 2
+    accumulation = weights.sum(-2)
+    depth = (weights * middles).sum(-2) / accumulation.clamp(min=1e-6)
+    return torch.where(accumulation > 1e-3, depth, middles[..., -1, :])
+
+
+def over_background(image: Float[Tensor, "*batch channels"], background: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
+    """RGB as it is; RGB and alpha laid over a background."""
+    if image.shape[-1] == 3:
+        return image
+    rgb, alpha = image.split([3, 1], dim=-1)
+    return rgb * alpha + (1 - alpha) * background
+
+
+def _is_table(name: str) -> bool:
+    """Planes and hash tables learn faster than networks."""
+    return "planes" in name or "hash_table" in name or "encoding.params" in name or "encoder" in name

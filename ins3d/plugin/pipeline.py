@@ -1,0 +1,188 @@
+"""Two stages in one run: the content field on random rays, then the style on strided patches."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Type
+
+import torch
+from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
+from nerfstudio.utils.rich_utils import CONSOLE
+from torch import Tensor
+
+from ins3d.perceptual_features import load_perceptual_features
+from ins3d.plugin.content_checkpoint import (
+    FILE_NAME,
+    ContentCheckpoint,
+    check_same_scene,
+    explain_mismatch,
+    load_content,
+    load_strictly,
+    save_content,
+)
+from ins3d.plugin.datamanager import InsStylizeDataManager, InsStylizeDataManagerConfig
+from ins3d.plugin.model import InsStylizeModel, InsStylizeModelConfig
+from ins3d.plugin.pixel_sampler import PatchSettings, StridedPatchSampler
+from ins3d.plugin.sample_pool import PoolSettings
+from ins3d.plugin.scene_measure import measure_placement
+from ins3d.plugin.style_stage import StyleStage
+from ins3d.scene_placement import Placement
+from ins3d.style_objective import StyleObjective
+from ins3d.style_targets import style_target
+
+
+@dataclass
+class InsStylizePipelineConfig(VanillaPipelineConfig):
+    """How long each stage lasts, and what the style stage draws its patches from."""
+
+    _target: Type = field(default_factory=lambda: InsStylizePipeline)
+    datamanager: InsStylizeDataManagerConfig = field(default_factory=InsStylizeDataManagerConfig)
+    model: InsStylizeModelConfig = field(default_factory=InsStylizeModelConfig)
+    content_steps: int = 1700
+    """Steps of the content stage."""
+    style_steps: int = 2500
+    """Steps of the style stage."""
+    content_checkpoint: Path | None = None
+    """A finished content: content.ckpt or config.yml of an earlier run, or the config.yml of `ns-train nerfacto`. The
+    content stage is skipped."""
+    content_style_mult: float = 0.0
+    """Learning rate of the content in the style stage, as a share of its own (INS meant 0.1). 0: frozen."""
+    patches: PatchSettings = field(default_factory=PatchSettings)
+    """The style stage's patches."""
+    pool: PoolSettings = field(default_factory=PoolSettings)
+    """The samples that the style stage keeps."""
+
+
+class InsStylizePipeline(VanillaPipeline):
+    """Decides which stage a step belongs to, and hands over between them."""
+
+    config: InsStylizePipelineConfig
+    datamanager: InsStylizeDataManager
+
+    def __init__(self, config: InsStylizePipelineConfig, device: str, test_mode: Any = "val", **kwargs: Any) -> None:
+        _check_settings(config)
+        self._checkpoint: ContentCheckpoint | None = None
+        if config.content_checkpoint is not None and test_mode == "val":
+            self._checkpoint = load_content(config.content_checkpoint)
+            # The field must be built as it was; the settings are saved with this run.
+            config.model.content = self._checkpoint.settings
+        super().__init__(config, device, test_mode, **kwargs)
+        self.run_dir: Path | None = None
+        """Where files of this run go; set by the trainer."""
+        self.style_stage: StyleStage | None = None
+        if test_mode == "val":
+            self._prepare_content()
+
+    @property
+    def model(self) -> InsStylizeModel:
+        """The model."""
+        return self._model  # type: ignore[return-value]
+
+    @property
+    def content_steps(self) -> int:
+        """Steps of the content stage; none when the content is finished."""
+        return 0 if self.config.content_checkpoint is not None else self.config.content_steps
+
+    def _prepare_content(self) -> None:
+        if self._checkpoint is not None:
+            check_same_scene(self._checkpoint, self.datamanager.train_dataparser_outputs)
+            load_strictly(self.model.ray_content, self._checkpoint)
+            self.model.background.copy_(self.datamanager.background)
+            CONSOLE.print(f"Content from {self._checkpoint.source}: the content stage is skipped.")
+            self._checkpoint = None
+            return
+        placement = self._placement()
+        self.model.place(placement, self.datamanager.background)
+        kind = "an object before an empty background" if placement.bounded else "an open scene"
+        CONSOLE.print(
+            f"Placed by {placement.found_by}: {kind}, radius {placement.radius:.3g}, "
+            f"depths {placement.near:.3g} to {placement.far:.3g}."
+        )
+
+    def _placement(self) -> Placement:
+        model = self.config.model
+        if None not in (model.near, model.far, model.center, model.radius):
+            return Placement(model.center, model.radius, model.near, model.far, False, "the settings")  # type: ignore[arg-type]
+        placement = measure_placement(self.datamanager.train_dataset)
+        for name in ("near", "far", "center", "radius"):
+            if getattr(model, name) is not None:
+                setattr(placement, name, getattr(model, name))
+        return placement
+
+    # ---- steps
+
+    def get_train_loss_dict(self, step: int) -> tuple[Any, dict[str, Tensor], dict[str, Any]]:
+        """The losses of a step of either stage."""
+        if step < self.content_steps:
+            result = super().get_train_loss_dict(step)
+            self.model.ray_content.sampler.step_cb(step)
+        else:
+            if self.style_stage is None:
+                self.style_stage = self._begin_style_stage()
+            result = self.style_stage.losses(step - self.content_steps)
+        _check_finite(result[1], step)
+        return result
+
+    def _begin_style_stage(self) -> StyleStage:
+        """The boundary: content is saved and frozen, styles are read, samples are kept."""
+        assert self.run_dir is not None
+        if not bool(self.model.is_stylized):
+            save_content(self.run_dir / FILE_NAME, self.model.ray_content, self.datamanager.train_dataparser_outputs)
+        moves = self.config.content_style_mult > 0
+        self.model.begin_style(content_moves=moves)
+        if moves:
+            # After a resume the content has moved on from where the teacher stands.
+            teacher_state = load_content(self.run_dir / FILE_NAME).state
+            content_state = {k.removeprefix("content."): v for k, v in teacher_state.items() if k.startswith("content.")}
+            assert self.model.teacher is not None
+            self.model.teacher.field.load_state_dict(content_state)
+        objective = build_objective(self.config.model, self.model.device)
+        CONSOLE.print(f"Perceptual weights: {objective.features.source}.")
+        sampler = StridedPatchSampler(self.config.patches, self.datamanager.store, self.datamanager.train_dataset.cameras)
+        stage = StyleStage(self.config, self.model, self.datamanager, sampler, objective)
+        stage.keep_samples(self.run_dir)
+        return stage
+
+    def load_pipeline(self, loaded_state: dict[str, Any], step: int) -> None:
+        """Loads every parameter or says which does not fit; the host would go on with random ones."""
+        state = {key.removeprefix("module."): value for key, value in loaded_state.items()}
+        explain_mismatch(self.state_dict(), state, "the checkpoint")
+        self.model.update_to_step(step)
+        torch.nn.Module.load_state_dict(self, state, strict=True)
+        self.model.train(self.model.training)
+
+
+def build_objective(model: InsStylizeModelConfig, device: torch.device) -> StyleObjective:
+    """The encoder and the styles, as the model's settings name them."""
+    layers = tuple(dict.fromkeys([*model.style_layers, *model.content_layers]))
+    features = load_perceptual_features(model.perceptual_weights, model.perceptual_network, layers)
+    features = features.use_fast_precision(device)
+    square = model.loss_scale == "release"
+    styles = [
+        style_target(Path(path), features, model.style_layers, model.style_picture_size, square, device)
+        for path in model.styles
+    ]
+    return StyleObjective(features, styles, model.style_layers, model.content_layers, model.loss_scale)
+
+
+def _check_settings(config: InsStylizePipelineConfig) -> None:
+    if config.content_style_mult > 0 and config.model.geometry == "locked":
+        raise ValueError(
+            "pipeline.content-style-mult: locked geometry keeps the content as it is, so its rate must be 0; "
+            "use --pipeline.model.geometry distilled to let it move."
+        )
+    if not 1 <= config.model.num_surface_points <= 4:
+        raise ValueError(
+            f"pipeline.model.num-surface-points: {config.model.num_surface_points} is not between 1 and 4; "
+            "for every sample use --pipeline.model.shading full."
+        )
+    if not config.model.styles:
+        raise ValueError("pipeline.model.styles: no picture is given; name at least one.")
+
+
+def _check_finite(losses: dict[str, Tensor], step: int) -> None:
+    for name, value in losses.items():
+        if not bool(torch.isfinite(value)):
+            raise FloatingPointError(
+                f"{name} became {float(value)} at step {step}; the last saved checkpoint is good: resume from it "
+                "with --load-dir and lower the learning rate of the stage."
+            )

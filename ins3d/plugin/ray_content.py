@@ -1,0 +1,140 @@
+"""The content along rays: where to look, and what is there. This is where core fields meet nerfstudio's samplers."""
+
+from dataclasses import dataclass, field
+from typing import Callable, Literal
+
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.rays import RayBundle, RaySamples
+from nerfstudio.model_components.ray_samplers import LogSampler, PDFSampler, ProposalNetworkSampler, UniformSampler
+from torch import Tensor, nn
+
+from ins3d.content_features import ContentFeatures, ContentPoint, FrequencyContent, PlanesContent
+from ins3d.mlp import Mlp
+from ins3d.plugin.hash_content import HashContent, HashDensity, HashSettings
+from ins3d.point_encoding import FeaturePlanes
+from ins3d.scene_placement import ScenePlacement
+
+ContentKind = Literal["planes", "hash", "frequency"]
+
+
+@dataclass
+class ContentSettings:
+    """The content field and how densely rays are sampled for it."""
+
+    kind: ContentKind = "planes"
+    """`planes`: pure torch, minutes on a CPU. `hash`: nerfacto's hash grid, with tinycudann when it is there.
+    `frequency`: the paper's 8x256 network, for faithful runs; slow."""
+    plane_resolutions: tuple[int, ...] = (64, 128, 256)
+    """Cells along a side of the feature planes (`planes` only)."""
+    plane_channels: int = 16
+    """Features in each plane (`planes` only)."""
+    hash: HashSettings = field(default_factory=HashSettings)
+    """Sizes of the hash grid (`hash` only)."""
+    num_proposal_samples: tuple[int, ...] = (48,)
+    """Samples per ray that the proposal networks see, one number each."""
+    num_samples: int = 16
+    """Samples per ray that the content field sees."""
+
+
+@dataclass
+class RayContent:
+    """What the content field says along rays."""
+
+    samples: RaySamples
+    positions: Float[Tensor, "rays samples 3"]
+    """In the unit ball."""
+    point: ContentPoint
+    weights: Float[Tensor, "rays samples 1"]
+    proposal_weights: list[Tensor]
+    proposal_samples: list[RaySamples]
+
+
+class PlaneDensity(nn.Module):
+    """A coarse density for choosing samples: feature planes and a small network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.planes = FeaturePlanes((64, 128), channels=4)
+        self.mlp = Mlp(self.planes.num_outputs, 1, width=16, num_layers=2)
+
+    def forward(self, positions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 1"]:
+        """Density >= 0 per ball radius."""
+        return torch.exp(self.mlp(self.planes(positions)).clamp(max=12.0))
+
+
+class CoarseDensity(nn.Module):
+    """The paper's coarse network: a full content field, asked for its density; trained on colour as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.field = FrequencyContent()
+
+    def forward(self, positions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 1"]:
+        """Density >= 0 per ball radius."""
+        return self.field.density(self.field(positions).raw_density)
+
+
+def build_content(settings: ContentSettings) -> tuple[ContentFeatures, nn.ModuleList]:
+    """The content field of the chosen kind, and the networks that propose where it should be asked."""
+    if settings.kind == "planes":
+        content: ContentFeatures = PlanesContent(settings.plane_resolutions, settings.plane_channels)
+        return content, nn.ModuleList(PlaneDensity() for _ in settings.num_proposal_samples)
+    if settings.kind == "hash":
+        proposals = [HashDensity(settings.hash, level) for level in range(len(settings.num_proposal_samples))]
+        return HashContent(settings.hash), nn.ModuleList(proposals)
+    return FrequencyContent(), nn.ModuleList([CoarseDensity()])
+
+
+class RayContentField(nn.Module):
+    """A content field, its place in the scene and its sampling: rays in, `RayContent` out."""
+
+    def __init__(self, settings: ContentSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.placement = ScenePlacement()
+        self.content, self.proposals = build_content(settings)
+        union = settings.kind == "frequency"
+        # Stratified by one offset a ray is cheaper; the paper's coarse samples are jittered one by one (spec A.5).
+        self.sampler = ProposalNetworkSampler(
+            num_proposal_samples_per_ray=settings.num_proposal_samples,
+            num_nerf_samples_per_ray=settings.num_samples,
+            num_proposal_network_iterations=len(settings.num_proposal_samples),
+            update_sched=lambda step: 1 if union else min(step / 200, 5),
+            initial_sampler=UniformSampler() if union else LogSampler(),
+            pdf_sampler=PDFSampler(include_original=union, single_jitter=False),
+        )
+
+    def density_functions(self) -> list[Callable[[Tensor], Tensor]]:
+        """For the host's sampler: positions in scene units to density per scene unit."""
+
+        def asked(proposal: nn.Module) -> Callable[[Tensor], Tensor]:
+            return lambda positions: proposal(self.placement(positions)) * self.placement.density_scale
+
+        return [asked(proposal) for proposal in self.proposals]
+
+    def sample(self, rays: RayBundle) -> tuple[RaySamples, list[Tensor], list[RaySamples]]:
+        """Where along the rays something is."""
+        rays.nears, rays.fars = self.placement.ray_bounds(rays.origins, rays.directions)
+        return self.sampler(rays, density_fns=self.density_functions())
+
+    def forward(self, rays: RayBundle) -> RayContent:
+        """Samples the rays and asks the field."""
+        return self.at(*self.sample(rays))
+
+    def at(
+        self, samples: RaySamples, proposal_weights: list[Tensor], proposal_samples: list[RaySamples]
+    ) -> RayContent:
+        """Asks the field at given samples."""
+        positions = self.placement(samples.frustums.get_positions())
+        point = self.content(positions)
+        weights = self.weights(samples, point.raw_density)
+        return RayContent(samples, positions, point, weights, proposal_weights, proposal_samples)
+
+    def weights(self, samples: RaySamples, raw_density: Float[Tensor, "rays samples 1"]) -> Float[Tensor, "rays samples 1"]:
+        """Volume rendering weights. In an unbounded scene every ray ends at its last sample at the latest."""
+        weights = samples.get_weights(self.content.density(raw_density) * self.placement.density_scale)
+        if bool(self.placement.bounded):
+            return weights
+        rest = 1 - weights.sum(-2, keepdim=True)
+        return torch.cat([weights[..., :-1, :], weights[..., -1:, :] + rest], dim=-2)

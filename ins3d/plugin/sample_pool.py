@@ -1,0 +1,129 @@
+"""What a frozen geometry already knows about training pixels, kept: windows of pixels, and tensors about each."""
+
+import errno
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+import psutil
+import torch
+from torch import Tensor
+
+from ins3d.pixel_patches import largest_stride_that_fits
+from ins3d.plugin.pixel_sampler import LEAST_FOREGROUND, MAX_DRAWS, StridedPatchSampler
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class PoolSettings:
+    """How many pixels the style stage keeps samples of."""
+
+    max_rays: int = 600_000
+    """Upper bound; the steps draw their patches from windows of this many pixels in all."""
+    share_of_memory: float = 0.25
+    """A pool larger than this share of the free memory is kept in a file beside the run and mapped."""
+
+
+@dataclass
+class Window:
+    """A strided square of pixels: `side` x `side` rays, the first of which is pixel number `first` of the pool."""
+
+    stride: int
+    side: int
+    first: int
+
+
+class SamplePool:
+    """Windows at every stride; patches are cut from them at any offset."""
+
+    def __init__(self, windows: list[Window], pixel_indices: Tensor, counts: Tensor, kept: dict[str, Tensor]) -> None:
+        self.windows = windows
+        self.pixel_indices = pixel_indices
+        self.counts = counts
+        self.kept = kept
+
+    def draw_patch(self, size: int, stride: int, generator: torch.Generator) -> Tensor:
+        """Numbers, in the pool, of the pixels of one patch that sees more than background."""
+        windows = [window for window in self.windows if window.stride == stride]
+        device = self.pixel_indices.device
+
+        def draw(end: int) -> int:
+            return int(torch.randint(end, (), generator=generator, device=device))
+
+        numbers = torch.empty(0)
+        for _ in range(MAX_DRAWS):
+            window = windows[draw(len(windows))]
+            row, column = draw(window.side - size + 1), draw(window.side - size + 1)
+            steps = torch.arange(size, device=device)
+            numbers = (window.first + (row + steps)[:, None] * window.side + column + steps).reshape(-1)
+            if float(self.counts[numbers].mean()) >= LEAST_FOREGROUND:
+                break
+        return numbers
+
+
+def build_pool(
+    settings: PoolSettings,
+    sampler: StridedPatchSampler,
+    strides: tuple[int, ...],
+    num_rays_needed: int,
+    ask: Callable[[Tensor], dict[str, Tensor]],
+    folder: Path,
+    generator: torch.Generator,
+    progress: Progress,
+) -> SamplePool:
+    """Draws windows at each stride, asks `ask` about their pixels in chunks, and keeps its answers."""
+    windows, chunks = [], []
+    budget = min(settings.max_rays, num_rays_needed)
+    height, width = (int(side) for side in sampler.store.sizes.amin(0))
+    first = 0
+    for stride in strides:
+        largest = min(height, width) // stride
+        side = min(sampler.settings.size * 3 // 2, largest)
+        assert largest_stride_that_fits(side, height, width) >= stride
+        for _ in range(max(budget // (len(strides) * side**2), 1)):
+            windows.append(Window(stride, side, first))
+            chunks.append(sampler.draw_patch(side, stride, generator))
+            first += side**2
+    pixel_indices = torch.cat(chunks)
+    kept: dict[str, Tensor] = {}
+    done = 0
+    for window, indices in zip(windows, chunks):
+        for part in indices.split(16384):
+            for name, values in ask(part).items():
+                if name not in kept:
+                    kept[name] = _empty(len(pixel_indices), values, settings, folder / f"pool_{name}.bin")
+                kept[name][done : done + len(part)] = values
+            done += len(part)
+            progress(done, len(pixel_indices))
+    return SamplePool(windows, pixel_indices, sampler.store.counts(pixel_indices), kept)
+
+
+def _empty(count: int, like: Tensor, settings: PoolSettings, file: Path) -> Tensor:
+    """Memory for `count` rows; a mapped file when memory is short."""
+    shape = (count, *like.shape[1:])
+    size = count * like[0].numel() * like.element_size()
+    if like.device.type != "cpu" or size < settings.share_of_memory * psutil.virtual_memory().available:
+        return torch.empty(shape, dtype=like.dtype, device=like.device)
+    reserve_file(file, size)
+    flat = torch.from_file(str(file), shared=True, size=size // like.element_size(), dtype=like.dtype)
+    return flat.reshape(shape)
+
+
+def reserve_file(file: Path, size: int) -> None:
+    """Reserves the bytes now: a full disk is a sentence here, and a crash when a mapped page is written."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(file, "wb") as handle:
+
+
+            os.posix_fallocate(handle.fileno(), 0, size)
+    except OSError as error:
+        file.unlink(missing_ok=True)
+        if error.errno != errno.ENOSPC:
+            raise
+        raise ValueError(
+            f"pipeline.pool.max-rays: keeping samples needs {size / 1e9:.1f} GB in {file.parent}, and the disk is full; "
+            "lower it, or choose another --output-dir."
+        ) from error

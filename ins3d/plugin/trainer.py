@@ -1,0 +1,141 @@
+"""The host's trainer with two stages: whole checkpoints, exact resumption, and progress that a person can read."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Type, cast
+
+import torch
+from nerfstudio.engine.trainer import Trainer, TrainerConfig
+from nerfstudio.utils.rich_utils import CONSOLE
+
+from ins3d.image_files import write_rgb
+from ins3d.plugin.content_checkpoint import FILE_NAME, write_atomically
+from ins3d.plugin.pipeline import InsStylizePipeline
+from ins3d.plugin.progress import StageProgress
+from ins3d.plugin.schedule import StageScheduleConfig
+
+
+@dataclass
+class InsStylizeTrainerConfig(TrainerConfig):
+    """nerfstudio's settings; `max_num_iterations` follows from the stages' lengths."""
+
+    _target: Type = field(default_factory=lambda: InsStylizeTrainer)
+
+
+class InsStylizeTrainer(Trainer):
+    """Runs `content_steps` + `style_steps` steps, whatever step it starts from."""
+
+    pipeline: InsStylizePipeline  # type: ignore[assignment]
+
+    def setup(self, test_mode: Any = "val") -> None:
+        """The host's set-up, then what depends on the stages."""
+        # Adam's averages of gradients that stay zero sink into denormal numbers, which are slow to compute with.
+        torch.set_flush_denormal(True)
+        super().setup(test_mode)
+        self.pipeline.run_dir = self.base_dir
+        # Content settings can come from a content checkpoint: what was built is what is saved.
+        self.config.save_config()
+        pipeline = self.pipeline
+        self.total_steps = pipeline.content_steps + pipeline.config.style_steps
+        # The host counts steps from where it resumes.
+        self.config.max_num_iterations = max(self.total_steps - self._start_step, 0)
+        self.progress = StageProgress(pipeline.content_steps, pipeline.config.style_steps)
+
+    def setup_optimizers(self) -> Any:
+        """Tells the schedules where the stages begin."""
+        for group in self.config.optimizers.values():
+            schedule = cast(StageScheduleConfig, group["scheduler"])
+            schedule.content_steps = self.pipeline.content_steps
+            schedule.style_steps = self.pipeline.config.style_steps
+            if schedule.stage == "content":
+                schedule.style_stage_mult = self.pipeline.config.content_style_mult
+        return super().setup_optimizers()
+
+    def train(self) -> None:
+        """Trains what is left; a finished run says so and is not saved again."""
+        if self.config.max_num_iterations == 0:
+            CONSOLE.print(f"Nothing left to do: all {self.total_steps} steps are done.")
+            return
+        try:
+            super().train()
+        finally:
+            self.progress.stop()
+
+    def train_iteration(self, step: int) -> Any:
+        """One step, with its progress."""
+        result = super().train_iteration(step)
+        self.progress.update(step, result[1], result[2])
+        return result
+
+    def _after_train(self) -> None:
+        self.progress.stop()
+        self._write_preview()
+        super()._after_train()
+        config = self.base_dir / "config.yml"
+        CONSOLE.print("Look at it:     ", self.base_dir / "preview.png", soft_wrap=True)
+        CONSOLE.print(f"Fly through it: ns-render interpolate --load-config {config} --output-path flythrough.mp4", soft_wrap=True)
+        CONSOLE.print(f"Walk around:    ns-viewer --load-config {config}", soft_wrap=True)
+        CONSOLE.print(f"Another style:  --pipeline.content-checkpoint {self.base_dir / FILE_NAME}", soft_wrap=True)
+
+    def _write_preview(self) -> None:
+        """Content and style side by side, from a held-out camera."""
+        dataset = self.pipeline.datamanager.eval_dataset
+        if not len(dataset):
+            return
+        self.pipeline.eval()
+        camera = dataset.cameras[len(dataset) // 2 : len(dataset) // 2 + 1].to(self.pipeline.device)
+        outputs = self.pipeline.model.get_outputs_for_camera(camera)
+        both = torch.cat([outputs["content_rgb"], outputs["rgb"]], dim=1)
+        write_rgb(self.base_dir / "preview.png", both.permute(2, 0, 1))
+
+    # ---- checkpoints
+
+    def save_checkpoint(self, step: int) -> None:
+        """As the host's, but whole or not at all, and with the state of every random choice."""
+        path = self.checkpoint_dir / f"step-{step:09d}.ckpt"
+        contents = {
+            "step": step,
+            "pipeline": self.pipeline.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.optimizers.items()},
+            "schedulers": {name: scheduler.state_dict() for name, scheduler in self.optimizers.schedulers.items()},
+            "scalers": self.grad_scaler.state_dict(),
+            "random": self._random_state(),
+        }
+        write_atomically(path, contents)
+        if self.config.save_only_latest_checkpoint:
+            for other in self.checkpoint_dir.glob("*.ckpt"):
+                if other != path:
+                    other.unlink()
+
+    def _random_state(self) -> dict[str, Any]:
+        sampler = self.pipeline.model.ray_content.sampler
+        return {
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "pixels": self.pipeline.datamanager.generator.get_state(),
+            # The host's sampler counts steps to decide when proposals learn.
+            "sampler": (sampler._step, sampler._steps_since_update),
+        }
+
+    def _load_checkpoint(self) -> None:
+        super()._load_checkpoint()
+        path = self._resumed_from()
+        if path is None:
+            return
+        content = path.parent.parent / FILE_NAME
+        if content.is_file() and content.parent != self.base_dir:
+            write_atomically(self.base_dir / FILE_NAME, torch.load(content, map_location="cpu", weights_only=True))
+        state = torch.load(path, map_location="cpu", weights_only=True).get("random")
+        if state is None:
+            return
+        torch.set_rng_state(state["torch"])
+        if state["cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state["cuda"])
+        self.pipeline.datamanager.generator.set_state(state["pixels"])
+        sampler = self.pipeline.model.ray_content.sampler
+        sampler._step, sampler._steps_since_update = state["sampler"]
+
+    def _resumed_from(self) -> Path | None:
+        if self.config.load_dir is not None:
+            return self.config.load_dir / f"step-{self._start_step - 1:09d}.ckpt"
+        return self.config.load_checkpoint

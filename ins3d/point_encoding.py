@@ -1,0 +1,89 @@
+"""Positions become numbers a small network can work with: sines and cosines, or features read from planes."""
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class FrequencyEncoding(nn.Module):
+    """The input, then sin and cos at 1, 2, 4, ... times it, without the factor pi (INS, spec A.2).
+
+    >>> FrequencyEncoding(num_inputs=3, num_frequencies=10).num_outputs
+    63
+    """
+
+    def __init__(self, num_inputs: int, num_frequencies: int) -> None:
+        super().__init__()
+        self.num_frequencies = num_frequencies
+        self.num_outputs = num_inputs * (1 + 2 * num_frequencies)
+
+    def forward(
+        self, positions: Float[Tensor, "*batch inputs"], spread: Float[Tensor, "*batch 1"] | None = None
+    ) -> Float[Tensor, "*batch outputs"]:
+        """[x, sin(x), cos(x), sin(2x), cos(2x), ...]; `spread` fades high frequencies as in `fade`."""
+        parts = [positions]
+        for power in range(self.num_frequencies):
+            frequency = 2.0**power
+            keep = 1.0 if spread is None else fade(spread, frequency)
+            parts += [torch.sin(frequency * positions) * keep, torch.cos(frequency * positions) * keep]
+        return torch.cat(parts, dim=-1)
+
+
+def fade(spread: Float[Tensor, "*batch 1"], frequency: float) -> Float[Tensor, "*batch 1"]:
+    """How much of a wave of angular `frequency` is left when it is averaged over a Gaussian of this standard deviation.
+
+    The integrated encoding of mip-NeRF (Barron et al. 2021, eq. 8), for a spread that is the same in all directions.
+
+    >>> fade(torch.zeros(1, 1), 8.0).item()
+    1.0
+    """
+    return torch.exp(-0.5 * (frequency * spread) ** 2)
+
+
+class FeaturePlanes(nn.Module):
+    """Features read from three axis planes at several resolutions: summed over planes, concatenated over resolutions.
+
+    Positions lie in [-1, 1]. With `rotated`, every resolution looks along axes of its own, so that what is painted on
+    a surface does not show the planes' axes; positions must then lie in the unit ball.
+    """
+
+    def __init__(self, resolutions: tuple[int, ...], channels: int, rotated: bool = False) -> None:
+        super().__init__()
+        self.resolutions = resolutions
+        self.num_outputs = channels * len(resolutions)
+        self.planes = nn.ParameterList(nn.Parameter(torch.randn(3, channels, res, res) * 0.1) for res in resolutions)
+        turns = torch.stack([_rotation(level) if rotated else torch.eye(3) for level in range(len(resolutions))])
+        self.register_buffer("turns", turns)
+
+    def forward(
+        self, positions: Float[Tensor, "*batch 3"], spread: Float[Tensor, "*batch 1"] | None = None
+    ) -> Float[Tensor, "*batch outputs"]:
+        """Bilinear look-up; a resolution whose cells are smaller than `spread` (same units as positions) fades out."""
+        flat = positions.reshape(-1, 3)
+        turns = cast(Tensor, self.turns)
+        levels = []
+        for level, plane in enumerate(self.planes):
+            features = _read_planes(plane, flat @ turns[level])
+            if spread is not None:
+                # The shortest wave a plane can hold is two cells long; a cell is 2 / (resolution - 1) wide.
+                features = features * fade(spread.reshape(-1, 1), torch.pi * (self.resolutions[level] - 1) / 2)
+            levels.append(features)
+        return torch.cat(levels, dim=-1).reshape(*positions.shape[:-1], -1)
+
+
+def _read_planes(planes: Tensor, positions: Tensor) -> Tensor:
+    pairs = torch.stack([positions[:, [0, 1]], positions[:, [0, 2]], positions[:, [1, 2]]])[:, None]
+    # torch's CPU kernel shares out pictures, not points, among threads: six half planes keep two threads as busy.
+    halves = planes.reshape(6, -1, *planes.shape[2:])
+    read = F.grid_sample(halves, pairs.repeat_interleave(2, 0), mode="bilinear", padding_mode="border", align_corners=True)
+    return read.reshape(3, -1, len(positions)).sum(0).T
+
+
+def _rotation(level: int) -> Tensor:
+    """A fixed rotation for each level; the seed is part of the file format, not a random draw."""
+    random = torch.Generator().manual_seed(level)
+    rotation, _ = torch.linalg.qr(torch.randn(3, 3, generator=random, dtype=torch.float64))
+    return rotation.float()

@@ -1,0 +1,43 @@
+"""What a result depends on becomes one JSON-able dictionary."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("ins3d", "torch", "torchvision", "nerfstudio", "kornia", "numpy")
+
+
+def run_record(**settings: Any) -> dict[str, Any]:
+    """Commit, versions, machine, date; whatever else is given is added under its own name."""
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        **settings,
+    }
+
+
+def _commit() -> str | None:
+    folder = Path(__file__).parent
+    try:
+        return subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=folder, text=True, stderr=subprocess.DEVNULL).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None  # an installed package is no checkout
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,114 @@
+"""Where a scene lies: scene units become the unit ball that every field is asked in.
+
+The host scales poses so that the cameras fill a cube; a forward-facing capture then lies far outside it, squeezed into
+the rim of the contracted space (fern: 11 dB instead of 22). So the scene is placed by what its pictures show.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+@dataclass
+class Placement:
+    """A ball around what the pictures show, and the depths between which it is seen. All in scene units."""
+
+    center: tuple[float, float, float]
+    radius: float
+    near: float
+    far: float
+    bounded: bool
+    """True for an object before an empty background: nothing lies outside the ball."""
+    found_by: str
+    """How it was found, in words for the person who runs it."""
+
+
+class ScenePlacement(nn.Module):
+    """Maps positions to the unit ball, and rays to the stretch on which to look for something.
+
+    A bounded scene fills the ball. Otherwise the ball's inner half holds what lies within `radius`, and everything
+    farther out is contracted into the shell around it (mip-NeRF 360, eq. 10, halved). A contraction by the distance,
+    not by the largest coordinate, has no preferred axes. nerfacto's runs contract by the largest coordinate (`cubic`):
+    their ball is a cube.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, shape in {"center": (3,), "radius": (), "near": (), "far": ()}.items():
+            self.register_buffer(name, torch.ones(shape))
+        self.register_buffer("bounded", torch.tensor(False))
+        self.register_buffer("cubic", torch.tensor(False))
+
+    def place(self, placement: Placement) -> None:
+        """Takes over measured values; they are saved with the field from then on."""
+        cast(Tensor, self.center).copy_(torch.tensor(placement.center))
+        for name in ("radius", "near", "far", "bounded"):
+            cast(Tensor, getattr(self, name)).fill_(getattr(placement, name))
+
+    def forward(self, positions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
+        """Scene units to the unit ball."""
+        relative = (positions - self.center) / self.radius
+        if self.cubic:
+            distance = relative.abs().amax(-1, keepdim=True).clamp(min=1)
+            return relative * (2 - 1 / distance) / distance / 2
+        # Guarded inside the square root: the gradient at the centre stays finite.
+        distance = (relative * relative).sum(-1, keepdim=True).clamp(min=1e-12).sqrt()
+        if self.bounded:
+            return relative / distance.clamp(min=1)
+        outside = (2 - 1 / distance.clamp(min=1)) / distance.clamp(min=1)
+        return relative * outside / 2
+
+    @property
+    def density_scale(self) -> Tensor:
+        """Fields answer in 1 / ball radius; times this it is 1 / scene unit."""
+        return 1 / cast(Tensor, self.radius)
+
+    def ray_bounds(
+        self, origins: Float[Tensor, "*rays 3"], directions: Float[Tensor, "*rays 3"]
+    ) -> tuple[Float[Tensor, "*rays 1"], Float[Tensor, "*rays 1"]]:
+        """Near and far of each ray. In a bounded scene: where it passes through the ball, or close by it."""
+        near, far = cast(Tensor, self.near), cast(Tensor, self.far)
+        if not self.bounded:
+            return near.expand(*origins.shape[:-1], 1), far.expand(*origins.shape[:-1], 1)
+        radius = cast(Tensor, self.radius)
+        to_center = cast(Tensor, self.center) - origins
+        closest = (to_center * directions).sum(-1, keepdim=True)
+        miss = (to_center * to_center).sum(-1, keepdim=True) - closest**2
+        half_chord = (radius**2 - miss).clamp(min=(0.02 * radius) ** 2).sqrt()
+        start = torch.maximum(closest - half_chord, near)
+        return start, torch.maximum(closest + half_chord, start + 0.02 * radius)
+
+
+def placement_from_points(
+    points: Float[Tensor, "points 3"], depths: Float[Tensor, " points"], found_by: str
+) -> Placement:
+    """A ball around four fifths of what the pictures see; near and far around nearly all of it."""
+    center = points.median(0).values
+    radius = torch.quantile((points - center).norm(dim=-1), 0.8)
+    near, far = torch.quantile(depths, torch.tensor([0.01, 0.99], device=depths.device))
+    return Placement(
+        center=(float(center[0]), float(center[1]), float(center[2])),
+        radius=float(radius),
+        near=0.6 * float(near),
+        far=2.0 * float(far),
+        bounded=False,
+        found_by=found_by,
+    )
+
+
+def placement_from_hull(points: Float[Tensor, "points 3"], camera_centers: Float[Tensor, "cameras 3"]) -> Placement:
+    """The ball around an object's visual hull; near and far are where the cameras' rays can meet it."""
+    center = (points.amin(0) + points.amax(0)) / 2
+    radius = 1.05 * (points - center).norm(dim=-1).amax()
+    distances = (camera_centers - center).norm(dim=-1)
+    return Placement(
+        center=(float(center[0]), float(center[1]), float(center[2])),
+        radius=float(radius),
+        near=max(float(distances.amin() - radius), 0.01 * float(radius)),
+        far=float(distances.amax() + radius),
+        bounded=True,
+        found_by="the visual hull of the pictures' alpha",
+    )

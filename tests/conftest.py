@@ -1,0 +1,56 @@
+"""What several test files need: fixed randomness, the real weights and pictures, and a VGG small enough for a loop."""
+
+import os
+from pathlib import Path
+from typing import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+# Where torchvision's `features` keeps the convolutions, from the published table (spec 0.2, minus one).
+VGG_CONVS = {
+    "vgg16": (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
+    "vgg19": (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34),
+}
+VGG_BLOCKS = {"vgg16": (1, 1, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5), "vgg19": (1, 1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5)}
+TINY_CHANNELS = {1: 4, 2: 5, 3: 6, 4: 7, 5: 8}
+
+
+@pytest.fixture
+def random() -> torch.Generator:
+    """A generator with a fixed seed; torch's own generator, which initialises layers, is seeded along with it."""
+    torch.manual_seed(0)
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def assets() -> Path:
+    """The development assets: real weights, scenes and pictures."""
+    folder = Path(os.environ.get("INS3D_ASSETS", Path(__file__).resolve().parents[2] / "shared" / "assets"))
+    if not folder.is_dir():
+        pytest.skip(f"the development assets are missing: {folder} is no folder; set INS3D_ASSETS")
+    return folder
+
+
+@pytest.fixture
+def tiny_vgg(random: torch.Generator) -> Callable[..., dict[str, Tensor]]:
+    """Makes a state dict with torchvision's names and topology and a handful of channels."""
+
+    def make(network: str = "vgg19", normalised: bool = False, last: int = 1000) -> dict[str, Tensor]:
+        state, inputs = {}, 3
+        if normalised:
+            state["features.pre.weight"] = torch.randn(3, 3, 1, 1, generator=random)
+            state["features.pre.bias"] = torch.randn(3, generator=random)
+        for index, block in zip(VGG_CONVS[network], VGG_BLOCKS[network]):
+            if index > last:
+                break
+            outputs = TINY_CHANNELS[block]
+            # He's scale keeps the activations of every layer near 1.
+            kernel = torch.randn(outputs, inputs, 3, 3, generator=random) * (2 / (9 * inputs)) ** 0.5
+            state[f"features.{index}.weight"] = kernel
+            state[f"features.{index}.bias"] = 0.1 * torch.randn(outputs, generator=random)
+            inputs = outputs
+        return state
+
+    return make
