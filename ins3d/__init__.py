@@ -1,1 +1,21 @@
-"""Style for implicit 3D scenes."""
+"""Style for implicit 3D scenes.
+
+A field is asked about points, a patch of answers becomes a picture, the picture is judged by perceptual features, and
+the gradient goes back into the field. The words mean the same everywhere:
+
+pixel_indices     rays 3, int          camera, row, column
+positions         *batch 3             scene units; inside fields the unit ball (`scene_placement`)
+directions        *batch 3             unit length
+style_code        styles               >= 0; all zero is the content; its sum is the strength, its direction the mixture
+content_features  *batch channels      CIM, `content_features`
+style_features    *batch channels      SIM, `style_features`
+density           *batch 1             >= 0, per unit length; `raw_density` is the value before its activation
+rgb               *batch 3             sRGB in [0, 1]
+patches           patches 3 size size  channels first from here on
+feature_maps      {layer: batch channels height width}, after ReLU
+grams             {layer: batch channels channels}, divided by channels * height * width
+losses            scalar               unweighted; weights enter once, where losses are added up
+
+`size` counts rays along a patch, `stride` picture pixels between neighbouring rays, `extent` picture pixels.
+CIM, SIM and AM are the content implicit, style implicit and amalgamation modules of INS (Fan et al., ECCV 2022).
+"""

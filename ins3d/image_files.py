@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from PIL import Image, ImageOps
 from torch import Tensor
 
 SMALLEST_SIDE = 16
@@ -22,10 +23,10 @@ def read_rgb(path: Path, setting: str) -> Float[Tensor, "3 height width"]:
         what = "is a folder, not a picture" if path.is_dir() else "does not exist"
         raise FileNotFoundError(f"{setting}: {path} {what}; give the path of a picture (png, jpg, webp, tiff).")
     try:
-        pixels = imageio.imread(path)
-    except Exception as error:  # every decoder has its own exceptions
+        with Image.open(path) as picture:
+            rgb = _to_rgb(picture)
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow's decoders raise any of these
         raise ValueError(f"{setting}: {path} is not a picture that can be read; save it as png or jpg.") from error
-    rgb = _to_rgb(np.asarray(pixels))
     if min(rgb.shape[1:]) < SMALLEST_SIDE:
         height, width = rgb.shape[1:]
         raise ValueError(
@@ -34,17 +35,14 @@ def read_rgb(path: Path, setting: str) -> Float[Tensor, "3 height width"]:
     return rgb
 
 
-def _to_rgb(pixels: np.ndarray) -> Tensor:
-    if pixels.ndim == 4:
-        pixels = pixels[0]
-    if pixels.ndim == 2:
-        pixels = pixels[:, :, None]
-    largest = np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else 1
-    values = torch.from_numpy(pixels.astype(np.float32) / largest).permute(2, 0, 1)
-    if values.shape[0] in (2, 4):
-        color, alpha = values[:-1], values[-1:]
-        values = color * alpha + (1 - alpha)
-    return values.expand(3, -1, -1).contiguous() if values.shape[0] == 1 else values[:3].contiguous()
+def _to_rgb(picture: Image.Image) -> Tensor:
+    if picture.mode.startswith(("I", "F")):
+        # Pillow would clip 16-bit grey to 8 bits; everything else it converts well: palettes, inks, transparency.
+        pixels = np.asarray(picture).astype(np.float32)
+        return torch.from_numpy(pixels / (1.0 if picture.mode == "F" else 65535.0)).expand(3, -1, -1).contiguous()
+    values = torch.from_numpy(np.array(ImageOps.exif_transpose(picture).convert("RGBA"))).permute(2, 0, 1).float() / 255
+    color, alpha = values.split([3, 1])
+    return color * alpha + (1 - alpha)
 
 
 def resize_long_side(rgb: Float[Tensor, "3 height width"], long_side: int) -> Float[Tensor, "3 new_height new_width"]:

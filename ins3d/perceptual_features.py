@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 Network = Literal["vgg16", "vgg19"]
-FeatureMaps = dict[str, Float[Tensor, "batch channels height width"]]
+FeatureMaps = dict[str, Float[Tensor, "_ _ _ _"]]
+"""By layer name: batch, channels, height, width (which differ from layer to layer)."""
 
 # How many convolutions each block has; a max pooling stands between two blocks.
 BLOCKS: dict[str, tuple[int, ...]] = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -158,7 +159,7 @@ def find_weights(setting: Path | None, network: Network, layers: tuple[str, ...]
     names = conv_layers("vgg19")
     deep = max(names[layer] for layer in layers) > names["relu4_1"]
     asset = Path(os.environ.get(ASSETS_VARIABLE, DEVELOPMENT_ASSETS)) / "vgg" / DEVELOPMENT_FILES[deep]
-    if asset.is_file():
+    if network == "vgg19" and asset.is_file():
         return WeightsFile(asset, "the development assets")
     return WeightsFile(_download(network, cached), "torchvision's download")
 
@@ -173,7 +174,7 @@ def _download(network: Network, target: Path) -> Path:
     name = OFFICIAL_FILES[network]
     try:
         torch.hub.load_state_dict_from_url(f"https://download.pytorch.org/models/{name}", check_hash=True, progress=True)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # no network; a download that does not match its checksum
         raise FileNotFoundError(
             f"perceptual-weights: no VGG weights here, and {name} could not be downloaded ({error}); "
             f"fetch it elsewhere and give its path with --pipeline.model.perceptual-weights or {WEIGHTS_VARIABLE}."
@@ -192,7 +193,8 @@ def load_weights(file: WeightsFile) -> dict[str, Tensor]:
             state = torch.load(file.path, map_location="cpu", weights_only=True)
     except Exception as error:  # truncated or foreign files raise a different exception in every reader
         raise ValueError(f"{file.path} is not a whole weights file ({error}); fetch it again.") from error
-    state = {key: value for key, value in state.items() if key.startswith("features.")}
+    items = state.items() if isinstance(state, dict) else []
+    state = {key: value for key, value in items if str(key).startswith("features.")}
     if "features.0.weight" not in state:
         raise ValueError(f"{file.path} holds no VGG weights: expected torchvision's names, features.0.weight and so on.")
     return _dequantised(state)

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from ins3d.perceptual_features import FeatureMaps
 
-Grams = dict[str, Float[Tensor, "batch channels channels"]]
-Mask = Float[Tensor, "batch 1 height width"]
+Grams = dict[str, Float[Tensor, "_ _ _"]]
+"""By layer name: batch, channels, channels."""
+Mask = Float[Tensor, "_ 1 _ _"]
+"""Batch, 1, height and width of the picture."""
 
 
 def gram_matrix(
@@ -28,7 +30,7 @@ def gram_matrix(
     flat = features.float().flatten(2)
     if mask is None:
         return flat @ flat.transpose(1, 2) / (channels * flat.shape[2])
-    weights = _shrunk(mask, features).flatten(2)
+    weights = _shrunk(mask, features).float().flatten(2)
     return (flat * weights) @ flat.transpose(1, 2) / (channels * weights.sum(2, keepdim=True).clamp(min=1e-6))
 
 

@@ -47,7 +47,7 @@ def check_patch_fits(size: int, stride: int, height: int, width: int, setting: s
 
 def patch_pixel_indices(
     cameras: Int[Tensor, " patches"], rows: Int[Tensor, " patches"], columns: Int[Tensor, " patches"], size: int, stride: int
-) -> Int[Tensor, "patches*size*size 3"]:
+) -> Int[Tensor, "patches*{size}*{size} 3"]:
     """(camera, row, column) of every ray of strided patches whose upper left corners are given, row by row.
 
     >>> one = torch.ones(1, dtype=torch.long)
@@ -62,7 +62,7 @@ def patch_pixel_indices(
     return torch.stack(grids, dim=-1).reshape(-1, 3)
 
 
-def rays_to_patches(values: Float[Tensor, "patches*size*size channels"], size: int) -> Float[Tensor, "patches channels size size"]:
+def rays_to_patches(values: Float[Tensor, "rays channels"], size: int) -> Float[Tensor, "_ channels {size} {size}"]:
     """Answers of rays, in the order of `patch_pixel_indices`, as pictures with channels first.
 
     >>> rays_to_patches(torch.arange(4.0)[:, None], size=2).tolist()

@@ -9,6 +9,8 @@ from ins3d.posed_pictures import PosedPictures
 
 NUM_DEPTHS = 64
 NUM_NEIGHBOURS = 4
+SMALLEST_MARGIN = 0.02
+"""Colour difference, in [0, 1], by which a depth must win: a wall without texture agrees with itself everywhere."""
 WIDEST_ANGLE = 45.0
 """Pictures taken at a wider angle (degrees) show too little of the same surface to be compared by colour."""
 
@@ -44,21 +46,24 @@ def _sweep_view(scene: PosedPictures, view: int) -> tuple[Tensor, Tensor]:
     # From half a baseline, where disparities are as large as the picture, to where they are below a pixel.
     depths = torch.logspace(-0.3, 2.3, NUM_DEPTHS) * baseline
     points = scene.centers[view] + depths[:, None, None, None] * rays
-    costs = _photometric_costs(scene, view, near_cameras, points)
-    best = costs.min(0)
-    # Sure where the best depth beats the typical one by far, and is not at the end of the range.
-    sure = (best.values < 0.5 * costs.nanmedian(0).values) & (best.values < 0.1)
+    costs, seen = _photometric_costs(scene, view, near_cameras, points)
+    best = costs.masked_fill(~seen, torch.inf).min(0)
+    typical = costs.masked_fill(~seen, torch.nan).nanmedian(0).values
+    # Sure where the best depth beats the typical one by far, in proportion and in colour, and is not at the range's end.
+    sure = (best.values < 0.5 * typical) & (typical - best.values > SMALLEST_MARGIN) & (best.values < 0.1)
     sure &= (best.indices > 0) & (best.indices < NUM_DEPTHS - 1)
     chosen = points.gather(0, best.indices[None, :, :, None].expand(1, -1, -1, 3))[0]
     return chosen[sure], depths[best.indices[sure]]
 
 
-def _photometric_costs(scene: PosedPictures, view: int, cameras: list[int], points: Tensor) -> Tensor:
-    """Mean colour difference in a 5x5 window, over the two neighbours that agree best (the others are hidden)."""
-    costs = []
+def _photometric_costs(scene: PosedPictures, view: int, cameras: list[int], points: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean colour difference in a 5x5 window over the two neighbours that agree best (the others are hidden), and where
+    at least two neighbours see the point at all."""
+    costs, times_seen = [], torch.zeros(points.shape[:-1])
     for camera in cameras:
         seen, inside = scene.look_up(camera, points)
         difference = (seen[:3] - scene.pictures[view, :3, None]).abs().mean(0)
         difference = torch.where(inside > 0, difference, torch.ones_like(difference))
         costs.append(box_blur(difference[:, None], (5, 5))[:, 0])
-    return torch.stack(costs).topk(2, dim=0, largest=False).values.mean(0)
+        times_seen += inside
+    return torch.stack(costs).topk(2, dim=0, largest=False).values.mean(0), times_seen >= 2

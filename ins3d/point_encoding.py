@@ -76,9 +76,12 @@ class FeaturePlanes(nn.Module):
 
 def _read_planes(planes: Tensor, positions: Tensor) -> Tensor:
     pairs = torch.stack([positions[:, [0, 1]], positions[:, [0, 2]], positions[:, [1, 2]]])[:, None]
-    # torch's CPU kernel shares out pictures, not points, among threads: six half planes keep two threads as busy.
-    halves = planes.reshape(6, -1, *planes.shape[2:])
-    read = F.grid_sample(halves, pairs.repeat_interleave(2, 0), mode="bilinear", padding_mode="border", align_corners=True)
+    # torch's CPU kernel shares out pictures, not points, among threads: six half planes keep two threads busy, three
+    # planes leave one of them waiting.
+    parts = 2 if planes.shape[1] % 2 == 0 else 1
+    pieces = planes.reshape(3 * parts, -1, *planes.shape[2:])
+    pairs = pairs.repeat_interleave(parts, 0)
+    read = F.grid_sample(pieces, pairs, mode="bilinear", padding_mode="border", align_corners=True)
     return read.reshape(3, -1, len(positions)).sum(0).T
 
 

@@ -1,8 +1,8 @@
 """What several test files need: fixed randomness, the real weights and pictures, and a VGG small enough for a loop."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 import pytest
 import torch
@@ -42,7 +42,7 @@ def tiny_vgg(random: torch.Generator) -> Callable[..., dict[str, Tensor]]:
         if normalised:
             state["features.pre.weight"] = torch.randn(3, 3, 1, 1, generator=random)
             state["features.pre.bias"] = torch.randn(3, generator=random)
-        for index, block in zip(VGG_CONVS[network], VGG_BLOCKS[network]):
+        for index, block in zip(VGG_CONVS[network], VGG_BLOCKS[network], strict=True):
             if index > last:
                 break
             outputs = TINY_CHANNELS[block]

@@ -61,7 +61,7 @@ class TestAmalgamation:
 
     def test_half_the_strength_is_half_way_to_the_style(self, inputs: dict[str, Tensor]):
         module = amalgamation(0.7, 0.6)
-        for none, half, full in zip(*(both(module, inputs, strength) for strength in (0.0, 0.5, 1.0))):
+        for none, half, full in zip(*(both(module, inputs, strength) for strength in (0.0, 0.5, 1.0)), strict=True):
             torch.testing.assert_close(half, (none + full) / 2)
 
     def test_at_gates_of_exactly_1_every_weight_but_the_gates_has_zero_gradient(self, inputs: dict[str, Tensor]):
@@ -75,7 +75,7 @@ class TestAmalgamation:
     def test_gradients_equal_finite_differences(self, inputs: dict[str, Tensor]):
         module = amalgamation(0.7, 0.6).double()
         doubles = [inputs[name].double().requires_grad_() for name in inputs]
-        assert torch.autograd.gradcheck(lambda *values: both(module, dict(zip(inputs, values)), 0.8), doubles)
+        assert torch.autograd.gradcheck(lambda *values: both(module, dict(zip(inputs, values, strict=True)), 0.8), doubles)
 
     def test_gate_init_is_density_then_colour(self):
         module = amalgamation(0.25, 0.75)

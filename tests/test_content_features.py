@@ -18,7 +18,7 @@ def slow_frequencies(values: np.ndarray, count: int) -> np.ndarray:
 @pytest.fixture(params=["planes", "frequency"])
 def content(request: pytest.FixtureRequest, random: torch.Generator) -> ContentFeatures:
     if request.param == "planes":
-        return PlanesContent(resolutions=(4, 8), channels=3, num_features=6, width=10)
+        return PlanesContent(resolutions=(4, 8), channels=4, num_features=6, width=10)
     return FrequencyContent(width=16)
 
 
@@ -43,7 +43,9 @@ class TestEveryContentField:
         assert point.density_features.shape == (7, content.num_density_features)
         assert point.color_features.shape == (7, content.num_color_features)
 
-    def test_colour_lies_between_0_and_1_and_density_is_not_negative(self, content: ContentFeatures, random: torch.Generator):
+    def test_colour_lies_between_0_and_1_and_density_is_not_negative(
+        self, content: ContentFeatures, random: torch.Generator
+    ):
         positions, directions = some_points(random, 50)
         rgb = content.rgb(100 * content(positions).color_features, directions)
         assert 0 <= rgb.min() < rgb.max() <= 1
@@ -56,7 +58,9 @@ class TestEveryContentField:
         features = content(positions).color_features
         without = content.rgb(features, None)
         num_encoded = content.direction_encoding.num_outputs
-        monkeypatch.setattr(content.direction_encoding, "forward", lambda values: torch.zeros(*values.shape[:-1], num_encoded))
+        monkeypatch.setattr(
+            content.direction_encoding, "forward", lambda values: torch.zeros(*values.shape[:-1], num_encoded)
+        )
         assert torch.equal(content.rgb(features, directions), without)
 
     def test_colour_depends_on_the_direction(self, content: ContentFeatures, random: torch.Generator):

@@ -18,7 +18,7 @@ class TestPatchPixelIndices:
         cameras, rows, columns = torch.tensor([4, 0, 4]), torch.tensor([0, 7, 30]), torch.tensor([11, 0, 2])
         expected = [
             [int(camera), int(row) + down * stride, int(column) + right * stride]
-            for camera, row, column in zip(cameras, rows, columns)
+            for camera, row, column in zip(cameras, rows, columns, strict=True)
             for down in range(size)
             for right in range(size)
         ]
@@ -57,7 +57,9 @@ class TestRaysToPatches:
 
 
 class TestStrides:
-    @pytest.mark.parametrize(("size", "height", "width"), [(64, 378, 504), (64, 64, 64), (64, 63, 500), (7, 50, 49), (1, 5, 3)])
+    @pytest.mark.parametrize(
+        ("size", "height", "width"), [(64, 378, 504), (64, 64, 64), (64, 63, 500), (7, 50, 49), (1, 5, 3)]
+    )
     def test_the_largest_stride_fits_and_the_next_does_not(self, size: int, height: int, width: int):
         largest = largest_stride_that_fits(size, height, width)
         assert patch_extent(size, largest) <= min(height, width) < patch_extent(size, largest + 1)
@@ -81,5 +83,7 @@ class TestCheckPatchFits:
             check_patch_fits(size=64, stride=4, height=135, width=240, setting="patch.stride")
 
     def test_names_a_smaller_patch_when_no_stride_fits(self):
-        with pytest.raises(ValueError, match=r"^patch: .* more than the 50x40 picture has; use a patch size of 40 or less\.$"):
+        with pytest.raises(
+            ValueError, match=r"^patch: .* more than the 50x40 picture has; use a patch size of 40 or less\.$"
+        ):
             check_patch_fits(size=64, stride=1, height=40, width=50, setting="patch")

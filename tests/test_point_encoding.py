@@ -96,15 +96,18 @@ def slow_planes(encoding: FeaturePlanes, positions: torch.Tensor) -> np.ndarray:
             turned = position @ encoding.turns[level].double().numpy()
             x, y, z = turned
             pairs = [(x, y), (x, z), (y, z)]
-            row.append(sum(slow_bilinear(plane, *pair) for plane, pair in zip(planes.detach().double().numpy(), pairs)))
+            row.append(
+                sum(slow_bilinear(plane, *pair) for plane, pair in zip(planes.detach().double().numpy(), pairs, strict=True))
+            )
         rows.append(np.concatenate(row))
     return np.stack(rows)
 
 
 class TestFeaturePlanes:
+    @pytest.mark.parametrize("channels", [4, 3])
     @pytest.mark.parametrize("rotated", [False, True])
-    def test_equals_a_slow_bilinear_loop(self, rotated: bool, random: torch.Generator):
-        encoding = FeaturePlanes((3, 6, 9), channels=4, rotated=rotated)
+    def test_equals_a_slow_bilinear_loop(self, rotated: bool, channels: int, random: torch.Generator):
+        encoding = FeaturePlanes((3, 6, 9), channels, rotated)
         positions = torch.rand(40, 3, generator=random) * 2.4 - 1.2
         np.testing.assert_allclose(encoding(positions).detach().numpy(), slow_planes(encoding, positions), atol=1e-5)
 
@@ -145,7 +148,7 @@ class TestFeaturePlanes:
         plain = FeaturePlanes((4, 5), 2)
         torch.manual_seed(3)
         rotated = FeaturePlanes((4, 5), 2, rotated=True)
-        assert all(torch.equal(*pair) for pair in zip(plain.planes, rotated.planes))
+        assert all(torch.equal(*pair) for pair in zip(plain.planes, rotated.planes, strict=True))
 
     def test_a_large_spread_fades_fine_levels_before_coarse_ones(self, random: torch.Generator):
         encoding = FeaturePlanes((8, 32, 128), channels=4)
@@ -153,7 +156,7 @@ class TestFeaturePlanes:
         spread = torch.full((20, 1), 0.05)
         left = (encoding(positions, spread) / encoding(positions)).detach().reshape(20, 3, 4)
         coarse, middle, fine = left.mean((0, 2)).tolist()
-        # Waves of two cells: pi * 7 / 2, pi * 31 / 2, pi * 127 / 2 radians per unit, faded by exp(-(frequency * 0.05)^2 / 2).
+        # Waves of two cells have pi * 7 / 2, pi * 31 / 2, pi * 127 / 2 radians per unit; exp(-(frequency * 0.05)^2 / 2).
         assert [coarse, middle, fine] == pytest.approx([0.859778, 0.051578, 2.3e-22], rel=1e-3, abs=1e-6)
 
     def test_is_unchanged_by_a_spread_of_zero_and_vanishes_with_a_huge_one(self, random: torch.Generator):
@@ -164,4 +167,4 @@ class TestFeaturePlanes:
 
     def test_refuses_positions_of_two_numbers(self):
         with pytest.raises(TypeCheckError):
-            FeaturePlanes((4,), 1)(torch.zeros(5, 2))
+            FeaturePlanes((4,), 2)(torch.zeros(5, 2))

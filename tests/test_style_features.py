@@ -31,16 +31,16 @@ class TestStyleFeatures:
         np.testing.assert_allclose(network(positions, code).detach().numpy(), e, atol=1e-5)
 
     def test_one_code_serves_a_batch_of_any_shape(self, random: torch.Generator):
-        network = StyleFeatures(FeaturePlanes((4, 8), 3, rotated=True), num_styles=3, width=8)
+        network = StyleFeatures(FeaturePlanes((4, 8), 4, rotated=True), num_styles=3, width=8)
         positions, code = torch.rand(2, 4, 3, generator=random), torch.tensor([0.0, 1.0, 0.0])
         torch.testing.assert_close(network(positions, code)[1, 2], network(positions[1, 2], code))
 
     def test_hands_the_spread_to_the_encoding(self, random: torch.Generator):
-        network = StyleFeatures(FeaturePlanes((32,), 3), num_styles=1, width=8)
+        network = StyleFeatures(FeaturePlanes((32,), 4), num_styles=1, width=8)
         positions, code = torch.rand(6, 3, generator=random), torch.ones(1)
         # A huge spread leaves nothing of the planes, so every point gets the same answer.
         blurred = network(positions, code, torch.full((6, 1), 100.0))
-        assert torch.equal(blurred, blurred[:1].expand(6, -1))
+        torch.testing.assert_close(blurred, blurred[:1].expand(6, -1))
         assert not torch.allclose(network(positions, code), blurred)
 
     def test_gradients_reach_the_code_and_equal_finite_differences(self, random: torch.Generator):

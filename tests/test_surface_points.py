@@ -10,7 +10,7 @@ def slow_merge(weights: Tensor, values: Tensor, num_points: int) -> Tensor:
     """Walks along one ray [samples] and pours the weight into `num_points` buckets of equal size."""
     bucket = weights.sum().item() / num_points
     means, point, room = torch.zeros(num_points, values.shape[1], dtype=values.dtype), 0, bucket
-    for weight, value in zip(weights.tolist(), values):
+    for weight, value in zip(weights.tolist(), values, strict=True):
         while weight > 1e-12 and point < num_points:
             poured = min(weight, room)
             means[point] += poured / bucket * value
@@ -60,7 +60,7 @@ class TestMergeSamples:
         torch.testing.assert_close((merged.weights * merged.color_features).sum(1), (weights * features).sum(1))
 
     def test_shares_a_sample_on_a_cut_between_its_pieces(self):
-        # Weights 1/4, 1/2, 1/4: each half takes one end and half of the middle, so the means are (0 + 1) / 2 and (1 + 2) / 2.
+        # Weights 1/4, 1/2, 1/4: each half takes one end and half of the middle: means (0 + 1) / 2 and (1 + 2) / 2.
         weights = torch.tensor([[0.25], [0.5], [0.25]])
         positions = torch.tensor([[0.0, 0, 0], [1, 0, 0], [2, 0, 0]])
         merged = merge_samples(weights, positions, positions, num_points=2)

@@ -1,31 +1,26 @@
 """A rendered held-out view and its photograph become the numbers and pictures of `ns-eval`."""
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from ins3d.plugin.model import over_background
 from ins3d.style_objective import StyleObjective
-
-if TYPE_CHECKING:
-    from ins3d.plugin.model import InsStylizeModel
 
 
 def image_metrics_and_images(
-    model: "InsStylizeModel", outputs: dict[str, Tensor], batch: dict[str, Tensor]
+    outputs: dict[str, Tensor], photograph: Tensor, objective: StyleObjective | None, bounded: bool
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
-    """Content against the photograph, style against the style picture, depth against the content's depth."""
-    photograph = over_background(batch["image"].to(outputs["rgb"]), model.background.to(outputs["rgb"]))
+    """Content against the photograph; with an objective, style against its picture and depth against the content's."""
     content, rgb = (_picture(outputs[name].clamp(0, 1)) for name in ("content_rgb", "rgb"))
     truth = _picture(photograph)
     metrics = {
         "psnr": float(peak_signal_noise_ratio(content, truth, data_range=1.0)),
         "ssim": float(structural_similarity_index_measure(content, truth, data_range=1.0)),
     }
-    if bool(model.is_stylized):
-        metrics |= _style_metrics(model, outputs, content, rgb)
+    if objective is not None:
+        # What shows through behind an object cannot be painted, and does not count.
+        mask = _picture(outputs["accumulation"]) if bounded else None
+        metrics |= style_metrics(objective, content, rgb, mask)
         metrics |= depth_drift(outputs["depth"], outputs["content_depth"], outputs["accumulation"])
     depth = outputs["depth"]
     gray = ((depth - depth.min()) / (depth.max() - depth.min()).clamp(min=1e-6)).expand(-1, -1, 3)
@@ -33,24 +28,11 @@ def image_metrics_and_images(
     return metrics, images
 
 
-def _style_metrics(model: "InsStylizeModel", outputs: dict[str, Tensor], content: Tensor, rgb: Tensor) -> dict[str, float]:
-    objective = _objective(model)
-    bounded = bool(model.ray_content.placement.bounded)
-    # What shows through behind an object cannot be painted, and does not count.
-    mask = _picture(outputs["accumulation"]) if bounded else None
+def style_metrics(objective: StyleObjective, content: Tensor, rgb: Tensor, mask: Tensor | None) -> dict[str, float]:
+    """Relative Gram distance to the style before and after, and what is left of it."""
     distance = float(objective.gram_distance(rgb, 0, mask))
     before = float(objective.gram_distance(content, 0, mask))
     return {"gram_distance": distance, "content_gram_distance": before, "gram_ratio": distance / before}
-
-
-def _objective(model: "InsStylizeModel") -> StyleObjective:
-    """Built once per model, at the first picture."""
-    if not hasattr(model, "_judge"):
-        from ins3d.plugin.pipeline import build_objective
-
-        # In a list: it holds a module that is not part of the model.
-        model._judge = [build_objective(model.config, model.device)]
-    return model._judge[0]  # type: ignore[return-value]
 
 
 def depth_drift(depth: Tensor, content_depth: Tensor, accumulation: Tensor) -> dict[str, float]:

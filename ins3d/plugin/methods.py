@@ -31,8 +31,8 @@ def _optimizers() -> dict[str, Any]:
         "content_tables": _group(0.06, "content", final=0.01),
         "content": _group(0.01, "content", final=0.01),
         "proposals": _group(0.02, "content", final=0.01),
-        "style_planes": _group(0.01, "style", final=0.1),
-        "style": _group(2e-3, "style", final=0.1),
+        "style_planes": _group(0.02, "style", final=0.1),
+        "style": _group(4e-3, "style", final=0.1),
         "gates": _group(0.01, "style", final=0.1),
     }
 
@@ -51,7 +51,7 @@ def _trainer(name: str, pipeline: InsStylizePipelineConfig, optimizers: dict[str
         steps_per_eval_batch=0,
         steps_per_eval_image=0,
         steps_per_eval_all_images=0,
-        max_num_iterations=4200,
+        max_num_iterations=4400,
         mixed_precision=False,
     )
 

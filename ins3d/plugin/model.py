@@ -1,92 +1,35 @@
 """Rays become pictures: the content, and the content with a style painted on it."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, Type
+from typing import Any, Type
 
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras.rays import RayBundle, RaySamples
 from nerfstudio.model_components.losses import distortion_loss, interlevel_loss
-from nerfstudio.models.base_model import Model, ModelConfig
+from nerfstudio.models.base_model import Model
 from torch import Tensor, nn
 
 from ins3d.frozen_teacher import FrozenTeacher
 from ins3d.geometry_losses import density_distillation_loss
-from ins3d.perceptual_features import Network
-from ins3d.plugin.ray_content import ContentSettings, RayContent, RayContentField
+from ins3d.plugin.evaluation import image_metrics_and_images
+from ins3d.plugin.objective import build_objective
+from ins3d.plugin.picture_store import over_background
+from ins3d.plugin.ray_content import RayContent, RayContentField
+from ins3d.plugin.settings import ModelSettings
 from ins3d.point_encoding import FeaturePlanes, FrequencyEncoding
 from ins3d.scene_placement import Placement
-from ins3d.style_objective import LossScale
+from ins3d.style_objective import StyleObjective
 from ins3d.style_targets import style_code
 from ins3d.stylized_field import StylizedField
 from ins3d.surface_points import SurfacePoints, merge_samples
 
-DEFAULT_STYLE = Path(__file__).resolve().parents[1] / "default_style.png"
-Geometry = Literal["locked", "distilled", "free"]
-
 
 @dataclass
-class InsStylizeModelConfig(ModelConfig):
+class InsStylizeModelConfig(ModelSettings):
     """The content field, the style on top of it, and what pulls at both."""
 
     _target: Type = field(default_factory=lambda: InsStylizeModel)
-    enable_collider: bool = False
-    eval_num_rays_per_chunk: int = 8192
-    styles: tuple[Path, ...] = (DEFAULT_STYLE,)
-    """Pictures to take the style from; the default is one that ships with ins3d."""
-    geometry: Geometry = "locked"
-    """`locked`: densities stay those of the content, to the last bit. `distilled`: the style may move them, held back
-    by the frozen content (INS). `free`: nothing holds them back, for the ablation."""
-    shading: Literal["deferred", "full"] = "deferred"
-    """`deferred`: style is computed at a few merged points of each ray. `full`: at every sample; several times slower."""
-    num_surface_points: int = 1
-    """Merged points per ray of deferred shading, 1 to 4."""
-    spread_mult: float = 1.0
-    """How strongly strokes finer than the depth is sure fade out; 0 leaves them, and speckle where depth is noisy."""
-    zero_view_direction: bool = True
-    """The style's change of colour does not depend on where one looks from (INS, `zero_viewdir`)."""
-    content: ContentSettings = field(default_factory=ContentSettings)
-    """The content field (CIM)."""
-    style_encoding: Literal["planes", "frequency"] = "planes"
-    """Where SIM reads positions from: feature planes of its own, or the paper's sines and cosines."""
-    style_plane_resolutions: tuple[int, ...] = (64, 128, 256)
-    """Cells along a side of the style's feature planes."""
-    style_plane_channels: int = 8
-    """Features in each of the style's planes."""
-    style_width: int = 64
-    """Width of SIM and AM (the paper: 256)."""
-    gate_init: tuple[float, float] = (1.0, 0.9)
-    """Where the density and the colour gate start; at 1 nothing but the gates has a gradient (as in the release)."""
-    perceptual_weights: Path | None = None
-    """VGG weights (.pth or .safetensors with torchvision's names). Without it: INS3D_PERCEPTUAL_WEIGHTS, torch's cache,
-    torchvision's download."""
-    perceptual_network: Network = "vgg19"
-    """Which network to look for when no file is named; a file says itself what it is."""
-    style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_1")
-    """Layers whose Gram matrices carry the style."""
-    content_layers: tuple[str, ...] = ("relu2_2",)
-    """Layers whose features carry the content."""
-    style_picture_size: int = 256
-    """Long side, in pixels, at which the style picture is looked at; smaller gives finer strokes."""
-    loss_scale: LossScale = "relative"
-    """`relative`: weights near 1 mean the same for every encoder. `release`: the raw losses of the INS release."""
-    style_loss_mult: float = 1.0
-    content_loss_mult: float = 0.1
-    geometry_loss_mult: float = 0.1
-    """Weight of the distance between student and teacher density (`distilled` only)."""
-    rgb_loss_mult: float = 1.0
-    """Weight of the photometric loss of the content stage."""
-    interlevel_loss_mult: float = 1.0
-    distortion_loss_mult: float = 0.01
-    """Pulls each ray's weight together; the style's strokes are as sharp as the depth is."""
-    view_dropout: float = 0.1
-    """Share of the content stage's rays that are shown no view direction, so that the colour without one is known."""
-    near: float | None = None
-    """Nearest depth of anything, in the dataparser's units; measured when not given. So are the next three."""
-    far: float | None = None
-    center: tuple[float, float, float] | None = None
-    radius: float | None = None
 
 
 @dataclass
@@ -119,6 +62,7 @@ class InsStylizeModel(Model):
         self.register_buffer("background", torch.ones(3))
         self.register_buffer("is_stylized", torch.tensor(False))
         self.teacher: FrozenTeacher | None = None
+        self._judge: list[StyleObjective] = []
 
     # ---- set from outside, saved with the model
 
@@ -280,13 +224,21 @@ class InsStylizeModel(Model):
         loss = density_distillation_loss(stylized.raw_density, teacher.raw_density)
         return {"geometry_loss": self.config.geometry_loss_mult * loss}
 
+    # ---- evaluation
+
     def get_image_metrics_and_images(
         self, outputs: dict[str, Tensor], batch: dict[str, Tensor]
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
         """What `ns-eval` reports; see `plugin/evaluation.py`."""
-        from ins3d.plugin.evaluation import image_metrics_and_images
+        photograph = over_background(batch["image"].to(outputs["rgb"]), self.background.to(outputs["rgb"]))
+        objective = self._style_objective() if bool(self.is_stylized) else None
+        return image_metrics_and_images(outputs, photograph, objective, bool(self.ray_content.placement.bounded))
 
-        return image_metrics_and_images(self, outputs, batch)
+    def _style_objective(self) -> StyleObjective:
+        """Built at the first picture that is judged; in a list, because it holds a module that is not the model's."""
+        if not self._judge:
+            self._judge.append(build_objective(self.config, self.device))
+        return self._judge[0]
 
 
 def expected_depth(samples: RaySamples, weights: Float[Tensor, "rays samples 1"]) -> Float[Tensor, "rays 1"]:
@@ -295,14 +247,6 @@ def expected_depth(samples: RaySamples, weights: Float[Tensor, "rays samples 1"]
     accumulation = weights.sum(-2)
     depth = (weights * middles).sum(-2) / accumulation.clamp(min=1e-6)
     return torch.where(accumulation > 1e-3, depth, middles[..., -1, :])
-
-
-def over_background(image: Float[Tensor, "*batch channels"], background: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
-    """RGB as it is; RGB and alpha laid over a background."""
-    if image.shape[-1] == 3:
-        return image
-    rgb, alpha = image.split([3, 1], dim=-1)
-    return rgb * alpha + (1 - alpha) * background
 
 
 def _is_table(name: str) -> bool:

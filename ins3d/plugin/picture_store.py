@@ -1,6 +1,7 @@
 """All training pictures in one 8-bit store, whatever their sizes: pixels by (camera, row, column)."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -28,24 +29,39 @@ class PictureStore:
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def draw_pixels(self, count: int, generator: torch.Generator) -> Int[Tensor, "count 3"]:
-        """(camera, row, column) of pixels drawn uniformly from all that may be learned from."""
-        device = self.pixels.device
-        if self.mask is None:
-            flat = torch.randint(len(self.pixels), (count,), generator=generator, device=device)
-        else:
-            allowed = self._allowed()
-            flat = allowed[torch.randint(len(allowed), (count,), generator=generator, device=device)]
+    def draw_pixels(self, count: int, generator: torch.Generator) -> Int[Tensor, "{count} 3"]:
+        """(camera, row, column) of pixels drawn uniformly from all that may be learned from.
+
+        Of pictures with alpha, half are drawn from what is not empty: most of such a picture often is, and soon learned.
+        """
+        on_object = count // 2 if self.has_alpha else 0
+        draws = torch.randint(self._num_learnable, (count - on_object,), generator=generator, device=self.pixels.device)
+        flat = draws if self._learnable is None else self._learnable[draws]
+        if on_object:
+            draws = torch.randint(len(self._solid), (on_object,), generator=generator, device=self.pixels.device)
+            flat = torch.cat([flat, self._solid[draws]])
         camera = torch.searchsorted(self.first, flat, right=True) - 1
         within = flat - self.first[camera]
         width = self.sizes[camera, 1]
         return torch.stack([camera, within // width, within % width], dim=-1)
 
-    def _allowed(self) -> Tensor:
-        if not hasattr(self, "_allowed_pixels"):
-            assert self.mask is not None
-            self._allowed_pixels = self.mask.nonzero()[:, 0]
-        return self._allowed_pixels
+    @cached_property
+    def _learnable(self) -> Tensor | None:
+        """Numbers of the pixels that no mask excludes; None without masks: then it is all of them."""
+        return None if self.mask is None else self.mask.nonzero()[:, 0]
+
+    @property
+    def _num_learnable(self) -> int:
+        return len(self.pixels) if self._learnable is None else len(self._learnable)
+
+    @cached_property
+    def _solid(self) -> Tensor:
+        """Numbers of the learnable pixels that show something."""
+        solid = self.pixels[:, 3] > 0
+        solid = solid if self.mask is None else solid & self.mask
+        if not bool(solid.any()):
+            raise ValueError("data: the pictures' alpha is 0 everywhere that may be learned from; check alpha and masks.")
+        return solid.nonzero()[:, 0]
 
     def _flat(self, pixel_indices: Tensor) -> Tensor:
         camera, row, column = pixel_indices.unbind(-1)
@@ -66,3 +82,13 @@ def _with_channels(picture: Tensor, channels: int) -> Tensor:
     if picture.shape[-1] == channels:
         return picture
     return torch.cat([picture, torch.full_like(picture[..., :1], 255)], dim=-1)
+
+
+def over_background(
+    image: Float[Tensor, "*batch channels"], background: Float[Tensor, "*#batch 3"]
+) -> Float[Tensor, "*batch 3"]:
+    """RGB as it is; RGB and alpha laid over a background."""
+    if image.shape[-1] == 3:
+        return image
+    rgb, alpha = image.split([3, 1], dim=-1)
+    return rgb * alpha + (1 - alpha) * background

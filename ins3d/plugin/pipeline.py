@@ -9,7 +9,6 @@ from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineC
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
-from ins3d.perceptual_features import load_perceptual_features
 from ins3d.plugin.content_checkpoint import (
     FILE_NAME,
     ContentCheckpoint,
@@ -21,13 +20,12 @@ from ins3d.plugin.content_checkpoint import (
 )
 from ins3d.plugin.datamanager import InsStylizeDataManager, InsStylizeDataManagerConfig
 from ins3d.plugin.model import InsStylizeModel, InsStylizeModelConfig
+from ins3d.plugin.objective import build_objective
 from ins3d.plugin.pixel_sampler import PatchSettings, StridedPatchSampler
 from ins3d.plugin.sample_pool import PoolSettings
 from ins3d.plugin.scene_measure import measure_placement
 from ins3d.plugin.style_stage import StyleStage
 from ins3d.scene_placement import Placement
-from ins3d.style_objective import StyleObjective
-from ins3d.style_targets import style_target
 
 
 @dataclass
@@ -37,7 +35,7 @@ class InsStylizePipelineConfig(VanillaPipelineConfig):
     _target: Type = field(default_factory=lambda: InsStylizePipeline)
     datamanager: InsStylizeDataManagerConfig = field(default_factory=InsStylizeDataManagerConfig)
     model: InsStylizeModelConfig = field(default_factory=InsStylizeModelConfig)
-    content_steps: int = 1700
+    content_steps: int = 1900
     """Steps of the content stage."""
     style_steps: int = 2500
     """Steps of the style stage."""
@@ -149,19 +147,6 @@ class InsStylizePipeline(VanillaPipeline):
         self.model.update_to_step(step)
         torch.nn.Module.load_state_dict(self, state, strict=True)
         self.model.train(self.model.training)
-
-
-def build_objective(model: InsStylizeModelConfig, device: torch.device) -> StyleObjective:
-    """The encoder and the styles, as the model's settings name them."""
-    layers = tuple(dict.fromkeys([*model.style_layers, *model.content_layers]))
-    features = load_perceptual_features(model.perceptual_weights, model.perceptual_network, layers)
-    features = features.use_fast_precision(device)
-    square = model.loss_scale == "release"
-    styles = [
-        style_target(Path(path), features, model.style_layers, model.style_picture_size, square, device)
-        for path in model.styles
-    ]
-    return StyleObjective(features, styles, model.style_layers, model.content_layers, model.loss_scale)
 
 
 def _check_settings(config: InsStylizePipelineConfig) -> None:

@@ -22,8 +22,8 @@ class PatchSettings:
     size: int = 64
     """Rays along one side of a patch."""
     strides: tuple[int, ...] = ()
-    """Pixels between neighbouring rays; each step draws one of them. Empty: 1, 2, 4, ... as far as pictures are large
-    enough, so that strokes are painted fine and motifs large."""
+    """Pixels between neighbouring rays; each step draws one of them. Empty: 1, 1, 2, 4, ... as far as pictures are large
+    enough: motifs are painted large, and strokes, which the eye sees first, fine."""
     halve_stride_every: int = 0
     """INS's schedule: strides are halved (down to 1) every this many steps of the style stage; 0 leaves them."""
     num_patches: int = 1
@@ -42,7 +42,7 @@ class StridedPatchSampler:
         self.settings = settings
         self.store = store
         height, width = (int(side) for side in store.sizes.amin(0))
-        self.strides = settings.strides or doubling_strides(settings.size, height, width) or (1,)
+        self.strides = settings.strides or (1, *doubling_strides(settings.size, height, width))
         for stride in self.strides:
             check_patch_fits(settings.size, stride, height, width, "pipeline.patches.size / .strides")
 

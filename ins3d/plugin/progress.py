@@ -20,9 +20,11 @@ class StageProgress:
         self.in_terminal = CONSOLE.is_terminal
         self.bar: Progress | None = None
         self.stage = ""
-        self.started = self.said = 0.0
+        self.started = self.said = self.last_step = 0.0
         self.first_step = 0
         self.values = ""
+        self.seconds: dict[str, float] = {}
+        """Time spent in the steps of each stage since this run was started or resumed."""
 
     def update(self, step: int, losses: dict[str, torch.Tensor], metrics: dict[str, torch.Tensor]) -> None:
         """Call after every step, numbered over both stages."""
@@ -30,6 +32,7 @@ class StageProgress:
         step_in_stage = step - (0 if stage == "content" else self.lengths["content"]) + 1
         if stage != self.stage:
             self._begin(stage, step_in_stage)
+        self.last_step = time.monotonic()
         if step_in_stage % VALUES_EVERY == 0 or step_in_stage == 1:
             self.values = "  ".join(f"{name} {float(value):.4g}" for name, value in {**losses, **metrics}.items())
         if self.bar is not None:
@@ -61,6 +64,8 @@ class StageProgress:
 
     def stop(self) -> None:
         """Takes the bar down."""
+        if self.stage:
+            self.seconds[self.stage] = round(self.last_step - self.started, 1)
         if self.bar is not None:
             self.bar.stop()
             self.bar = None

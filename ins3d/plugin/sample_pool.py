@@ -20,7 +20,7 @@ Progress = Callable[[int, int], None]
 class PoolSettings:
     """How many pixels the style stage keeps samples of."""
 
-    max_rays: int = 600_000
+    max_rays: int = 400_000
     """Upper bound; the steps draw their patches from windows of this many pixels in all."""
     share_of_memory: float = 0.25
     """A pool larger than this share of the free memory is kept in a file beside the run and mapped."""

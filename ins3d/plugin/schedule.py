@@ -42,7 +42,7 @@ class StageSchedule(Scheduler):
 
     def get_scheduler(self, optimizer: Optimizer, lr_init: float) -> LambdaLR:
         """The factor on the group's rate at every step of the run."""
-        return LambdaLR(optimizer, lr_lambda=self.factor)
+        return LambdaLR(optimizer, lr_lambda=lambda step: self.factor(step))
 
     def factor(self, step: int) -> float:
         """Warm-up and decay, counted from the stage's first step."""

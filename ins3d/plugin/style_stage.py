@@ -1,5 +1,6 @@
 """One step of the style stage: patches of training pixels become stylised pictures, and pictures become losses."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from ins3d.pixel_patches import rays_to_patches
 from ins3d.plugin.datamanager import InsStylizeDataManager
-from ins3d.plugin.model import InsStylizeModel, over_background
+from ins3d.plugin.model import InsStylizeModel
+from ins3d.plugin.picture_store import over_background
 from ins3d.plugin.pixel_sampler import StridedPatchSampler
 from ins3d.plugin.ray_content import RayContent
 from ins3d.plugin.sample_pool import SamplePool, build_pool
@@ -32,6 +34,7 @@ class StyleStage:
         self.sampler = sampler
         self.objective = objective
         self.pool: SamplePool | None = None
+        self.keeping_seconds = 0.0
 
     # ---- what is kept
 
@@ -48,6 +51,7 @@ class StyleStage:
         """Asks the frozen content once about a pool of training pixels. With content that moves nothing can be kept."""
         if not self._frozen:
             return
+        started = time.monotonic()
         settings, patches = self.config.pool, self.config.patches
         strides = sorted({stride for step in range(0, self.config.style_steps, 100) for stride in self.sampler.strides_at(step)})
         needed = self.config.style_steps * patches.num_patches * patches.size**2
@@ -61,6 +65,7 @@ class StyleStage:
                 settings, self.sampler, tuple(strides), needed, ask, folder, generator,
                 lambda done, total: bar.update(task, completed=done, total=total),
             )  # fmt: skip
+        self.keeping_seconds = time.monotonic() - started
 
     def _rays(self, pixel_indices: Tensor) -> RayBundle:
         return self.data.train_ray_generator(pixel_indices)

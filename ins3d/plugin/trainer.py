@@ -1,5 +1,6 @@
 """The host's trainer with two stages: whole checkpoints, exact resumption, and progress that a person can read."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Type, cast
@@ -13,6 +14,7 @@ from ins3d.plugin.content_checkpoint import FILE_NAME, write_atomically
 from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.progress import StageProgress
 from ins3d.plugin.schedule import StageScheduleConfig
+from ins3d.run_record import run_record
 
 
 @dataclass
@@ -70,6 +72,7 @@ class InsStylizeTrainer(Trainer):
     def _after_train(self) -> None:
         self.progress.stop()
         self._write_preview()
+        self._write_record()
         super()._after_train()
         config = self.base_dir / "config.yml"
         CONSOLE.print("Look at it:     ", self.base_dir / "preview.png", soft_wrap=True)
@@ -87,6 +90,20 @@ class InsStylizeTrainer(Trainer):
         outputs = self.pipeline.model.get_outputs_for_camera(camera)
         both = torch.cat([outputs["content_rgb"], outputs["rgb"]], dim=1)
         write_rgb(self.base_dir / "preview.png", both.permute(2, 0, 1))
+
+    def _write_record(self) -> None:
+        """What the result depends on and what it cost, in `run.json`."""
+        stage = self.pipeline.style_stage
+        record = run_record(
+            method=self.config.method_name,
+            seed=self.config.machine.seed,
+            device=str(self.device),
+            perceptual_weights=None if stage is None else stage.objective.features.source,
+            styles=[str(path) for path in self.pipeline.config.model.styles],
+            steps=self.progress.lengths,
+            seconds=self.progress.seconds | ({} if stage is None else {"keeping_samples": round(stage.keeping_seconds, 1)}),
+        )
+        (self.base_dir / "run.json").write_text(json.dumps(record, indent=1))
 
     # ---- checkpoints
 

@@ -1,0 +1,76 @@
+"""What can be set about the content field, the style on top of it, and what pulls at both."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from nerfstudio.models.base_model import ModelConfig
+
+from ins3d.perceptual_features import Network
+from ins3d.plugin.ray_content import ContentSettings
+from ins3d.style_objective import LossScale
+
+DEFAULT_STYLE = Path(__file__).resolve().parents[1] / "default_style.png"
+Geometry = Literal["locked", "distilled", "free"]
+
+
+@dataclass
+class ModelSettings(ModelConfig):
+    """The content field, the style on top of it, and what pulls at both."""
+
+    enable_collider: bool = False
+    eval_num_rays_per_chunk: int = 8192
+    styles: tuple[Path, ...] = (DEFAULT_STYLE,)
+    """Pictures to take the style from; the default is one that ships with ins3d."""
+    geometry: Geometry = "locked"
+    """`locked`: densities stay those of the content, to the last bit. `distilled`: the style may move them, held back
+    by the frozen content (INS). `free`: nothing holds them back, for the ablation."""
+    shading: Literal["deferred", "full"] = "deferred"
+    """`deferred`: style is computed at a few merged points of each ray. `full`: at every sample; several times slower."""
+    num_surface_points: int = 1
+    """Merged points per ray of deferred shading, 1 to 4."""
+    spread_mult: float = 0.3
+    """How strongly strokes finer than the depth is sure fade out; 0 leaves them, and speckle where depth is noisy."""
+    zero_view_direction: bool = True
+    """The style's change of colour does not depend on where one looks from (INS, `zero_viewdir`)."""
+    content: ContentSettings = field(default_factory=ContentSettings)
+    """The content field (CIM)."""
+    style_encoding: Literal["planes", "frequency"] = "planes"
+    """Where SIM reads positions from: feature planes of its own, or the paper's sines and cosines."""
+    style_plane_resolutions: tuple[int, ...] = (96, 192, 384)
+    """Cells along a side of the style's feature planes."""
+    style_plane_channels: int = 8
+    """Features in each of the style's planes."""
+    style_width: int = 64
+    """Width of SIM and AM (the paper: 256)."""
+    gate_init: tuple[float, float] = (1.0, 0.9)
+    """Where the density and the colour gate start; at 1 nothing but the gates has a gradient (as in the release)."""
+    perceptual_weights: Path | None = None
+    """VGG weights (.pth or .safetensors with torchvision's names). Without it: INS3D_PERCEPTUAL_WEIGHTS, torch's cache,
+    torchvision's download."""
+    perceptual_network: Network = "vgg19"
+    """Which network to look for when no file is named; a file says itself what it is."""
+    style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_1")
+    """Layers whose Gram matrices carry the style."""
+    content_layers: tuple[str, ...] = ("relu2_2",)
+    """Layers whose features carry the content."""
+    style_picture_size: int = 256
+    """Long side, in pixels, at which the style picture is looked at; smaller gives finer strokes."""
+    loss_scale: LossScale = "relative"
+    """`relative`: weights near 1 mean the same for every encoder. `release`: the raw losses of the INS release."""
+    style_loss_mult: float = 1.0
+    content_loss_mult: float = 0.12
+    geometry_loss_mult: float = 0.1
+    """Weight of the distance between student and teacher density (`distilled` only)."""
+    rgb_loss_mult: float = 1.0
+    """Weight of the photometric loss of the content stage."""
+    interlevel_loss_mult: float = 1.0
+    distortion_loss_mult: float = 0.01
+    """Pulls each ray's weight together; the style's strokes are as sharp as the depth is."""
+    view_dropout: float = 0.1
+    """Share of the content stage's rays that are shown no view direction, so that the colour without one is known."""
+    near: float | None = None
+    """Nearest depth of anything, in the dataparser's units; measured when not given. So are the next three."""
+    far: float | None = None
+    center: tuple[float, float, float] | None = None
+    radius: float | None = None

@@ -1,0 +1,81 @@
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ins3d.plugin.methods import ins_stylize, ins_stylize_hash, ins_stylize_paper
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+METHODS = {"ins-stylize": ins_stylize, "ins-stylize-hash": ins_stylize_hash, "ins-stylize-paper": ins_stylize_paper}
+
+
+class TestRegistration:
+    def test_every_entry_point_names_its_method(self):
+        points = {p.name: p for p in importlib.metadata.entry_points(group="nerfstudio.method_configs") if p.name in METHODS}
+        assert points.keys() == METHODS.keys()
+        for name, point in points.items():
+            assert point.load() is METHODS[name]
+            assert METHODS[name].config.method_name == name
+
+    def test_nerfstudio_lists_every_method_with_its_description(self):
+        from nerfstudio.configs.method_configs import all_descriptions, all_methods
+
+        for name, method in METHODS.items():
+            assert all_methods[name].method_name == name
+            assert all_descriptions[name] == method.description
+
+    def test_the_method_names_no_group_that_no_parameter_can_have(self):
+        known = {"content_tables", "content", "proposals", "style_planes", "style", "gates"}
+        for method in METHODS.values():
+            assert set(method.config.optimizers) <= known
+
+    def test_the_defaults_of_one_method_do_not_leak_into_another(self):
+        configs = [method.config for method in METHODS.values()]
+        for first, second in zip(configs, configs[1:], strict=False):
+            assert first.pipeline is not second.pipeline
+            assert first.pipeline.model is not second.pipeline.model
+            assert first.optimizers["style"]["optimizer"] is not second.optimizers["style"]["optimizer"]
+
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU the default is cuda")
+    def test_without_a_gpu_the_device_is_the_cpu(self):
+        assert {method.config.machine.device_type for method in METHODS.values()} == {"cpu"}
+
+
+class TestImport:
+    @pytest.mark.slow
+    def test_the_plugin_brings_in_no_heavy_package_that_the_host_has_not(self):
+        """torchvision loads its models whenever the host loads torchvision; what counts is what we add."""
+        script = """
+import json, sys
+import nerfstudio.pipelines.base_pipeline, nerfstudio.plugins.types
+heavy = ("kornia", "open3d", "torchvision.models")
+before = {name for name in heavy if name in sys.modules}
+import ins3d.plugin.methods
+print(json.dumps(sorted({name for name in heavy if name in sys.modules} - before)))
+"""
+        said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert json.loads(said.stdout.strip().splitlines()[-1]) == []
+
+
+class TestCommandLine:
+    def test_the_option_names_are_those_of_the_golden_file(self, monkeypatch: pytest.MonkeyPatch, capsys):
+        """Renaming an option breaks people's scripts. After a wanted change: INS3D_UPDATE_GOLDEN=1 pytest <this file>."""
+        from nerfstudio.scripts.train import entrypoint
+
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setattr(sys, "argv", ["ns-train", "ins-stylize", "--help"])
+        with pytest.raises(SystemExit) as stopped:
+            entrypoint()
+        assert stopped.value.code in (0, None)
+        options = sorted(set(re.findall(r"--pipeline\.[a-z0-9.-]*[a-z0-9]", capsys.readouterr().out)))
+        golden = GOLDEN / "ins_stylize_options.txt"
+        if os.environ.get("INS3D_UPDATE_GOLDEN"):
+            golden.parent.mkdir(exist_ok=True)
+            golden.write_text("\n".join(options) + "\n")
+        assert options == golden.read_text().splitlines()

@@ -1,0 +1,259 @@
+import copy
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from tiny_scenes import psnr, rays_of
+
+from ins3d.plugin.model import expected_depth, over_background
+
+Make = Callable[..., Any]
+
+
+def stir(model: Any, seed: int = 5, gates: tuple[float, float] | None = None) -> None:
+    """Random style weights, so that a stylised picture differs visibly from the content."""
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in [*model.stylized.weights(), *model.stylized.planes()]:
+            scale = 1.5 / max(parameter[0].numel(), 1) ** 0.5 if parameter.ndim == 2 else 0.5
+            parameter.copy_(torch.randn(parameter.shape, generator=random) * scale)
+        if gates is not None:
+            model.stylized.amalgamation.density_gate.fill_(gates[0])
+            model.stylized.amalgamation.rgb_gate.fill_(gates[1])
+
+
+def outputs_of(pipeline: Any, count: int = 64) -> dict[str, torch.Tensor]:
+    pipeline.model.eval()
+    with torch.no_grad():
+        return pipeline.model(rays_of(pipeline, count))
+
+
+class TestOutputs:
+    def test_pictures_have_the_documented_names_shapes_and_ranges(self, trained_pipeline: Make):
+        pipeline = trained_pipeline()
+        pipeline.model.begin_style(content_moves=False)
+        stir(pipeline.model)
+        outputs = outputs_of(pipeline)
+        shapes = {name: tuple(values.shape) for name, values in outputs.items()}
+        assert shapes == {
+            "rgb": (64, 3), "content_rgb": (64, 3), "depth": (64, 1), "content_depth": (64, 1), "accumulation": (64, 1),
+        }  # fmt: skip
+        for name in ("rgb", "content_rgb", "accumulation"):
+            assert -1e-6 <= float(outputs[name].min()) and float(outputs[name].max()) <= 1 + 1e-5
+        near, far = pipeline.model.ray_content.placement.near, pipeline.model.ray_content.placement.far
+        assert bool((outputs["depth"] >= near).all() & (outputs["depth"] <= far).all())
+
+    def test_before_the_style_stage_the_picture_is_the_content(self, trained_pipeline: Make):
+        pipeline = trained_pipeline()
+        stir(pipeline.model)
+        outputs = outputs_of(pipeline)
+        assert torch.equal(outputs["rgb"], outputs["content_rgb"])
+        assert torch.equal(outputs["depth"], outputs["content_depth"])
+
+    def test_the_content_has_learned_something_that_the_tests_can_stand_on(self, trained_pipeline: Make):
+        pipeline = trained_pipeline()
+        content_rgb = outputs_of(pipeline, 256)["content_rgb"]
+        assert float(content_rgb.std(0).mean()) > 0.05
+
+    def test_a_finished_run_differs_from_its_content(self, finished_run: Any):
+        outputs = outputs_of(finished_run.pipeline)
+        assert float((outputs["rgb"] - outputs["content_rgb"]).abs().mean()) > 1e-3
+
+    def test_locked_depth_is_the_contents_to_the_last_bit(self, finished_run: Any):
+        assert finished_run.pipeline.config.model.geometry == "locked"
+        outputs = outputs_of(finished_run.pipeline)
+        assert torch.equal(outputs["depth"], outputs["content_depth"])
+
+    def test_free_geometry_moves_the_depth(self, trained_pipeline: Make):
+        pipeline = trained_pipeline(model__geometry="free")
+        pipeline.model.begin_style(content_moves=False)
+        stir(pipeline.model, gates=(0.2, 0.5))
+        outputs = outputs_of(pipeline)
+        assert not torch.allclose(outputs["depth"], outputs["content_depth"], rtol=1e-3)
+        assert float((outputs["accumulation"] - 1).abs().max()) < 1e-5
+
+
+class TestStylizeReturnsTheContent:
+    @pytest.mark.parametrize("geometry", ["locked", "distilled", "free"])
+    @pytest.mark.parametrize(("shading", "num_points"), [("deferred", 1), ("deferred", 2), ("deferred", 4), ("full", 1)])
+    def test_at_gate_one(self, trained_pipeline: Make, shading: str, num_points: int, geometry: str):
+        pipeline = trained_pipeline(
+            model__shading=shading, model__num_surface_points=num_points, model__geometry=geometry,
+            model__gate_init=(1.0, 1.0),
+        )  # fmt: skip
+        stir(pipeline.model)
+        pipeline.model.begin_style(content_moves=False)
+        outputs = outputs_of(pipeline)
+        assert float((outputs["rgb"] - outputs["content_rgb"]).abs().max()) < 1e-6
+        assert torch.equal(outputs["depth"], outputs["content_depth"])
+
+    @pytest.mark.parametrize("zero_view_direction", [True, False])
+    @pytest.mark.parametrize(("shading", "num_points"), [("deferred", 1), ("deferred", 4), ("full", 1)])
+    def test_for_the_zero_code(self, trained_pipeline: Make, shading: str, num_points: int, zero_view_direction: bool):
+        pipeline = trained_pipeline(
+            model__shading=shading, model__num_surface_points=num_points, model__geometry="distilled",
+            model__zero_view_direction=zero_view_direction,
+        )  # fmt: skip
+        model = pipeline.model
+        stir(model, gates=(0.3, 0.3))
+        model.begin_style(content_moves=False)
+        rays = rays_of(pipeline)
+        with torch.no_grad():
+            along = model.ray_content(rays)
+            stylized = model.stylize(along, rays, torch.zeros(1))
+            content_rgb = model.composite(model.sample_rgb(along, rays), along.weights)
+            full_strength = model.stylize(along, rays, torch.ones(1))
+        assert float((stylized.rgb - content_rgb).abs().max()) < 1e-6
+        assert torch.equal(stylized.weights, along.weights)
+        assert float((full_strength.rgb - content_rgb).abs().max()) > 0.05
+
+
+class TestDeferredShading:
+    def test_more_points_come_closer_to_shading_every_sample(self, trained_pipeline: Make):
+        pictures = {}
+        for num_points in (1, 2, 4, 64, 0):
+            pipeline = trained_pipeline(model__shading="deferred" if num_points else "full", model__spread_mult=0.0)
+            # More than four points is no setting, but it is the limit in which both are the same.
+            pipeline.model.config.num_surface_points = num_points
+            stir(pipeline.model, gates=(1.0, 0.5))
+            pipeline.model.begin_style(content_moves=False)
+            pictures[num_points] = outputs_of(pipeline, 400)["rgb"]
+        quality = [psnr(pictures[num_points], pictures[0]) for num_points in (1, 2, 4, 64)]
+        assert quality == sorted(quality), quality
+        assert quality[0] > 20 and quality[-1] > 45, quality
+
+    def test_at_every_sample_it_is_ordinary_volume_rendering(self, trained_pipeline: Make):
+        pipeline = trained_pipeline(model__shading="full", model__zero_view_direction=False)
+        model = pipeline.model
+        stir(model, gates=(1.0, 0.5))
+        model.begin_style(content_moves=False)
+        rays = rays_of(pipeline)
+        with torch.no_grad():
+            along = model.ray_content(rays)
+            stylized = model.stylize(along, rays, torch.ones(1))
+            points = model.surface_points(along, along.weights)
+            expected = model.composite(model.styled_rgb(points, rays, torch.ones(1)), along.weights)
+        assert torch.allclose(stylized.rgb, expected, atol=1e-5)
+
+    def test_the_style_does_not_depend_on_the_view_when_the_direction_is_zero(self, trained_pipeline: Make):
+        for zero_view_direction in (True, False):
+            pipeline = trained_pipeline(model__zero_view_direction=zero_view_direction)
+            model = pipeline.model
+            stir(model, gates=(1.0, 0.3))
+            rays = rays_of(pipeline)
+            with torch.no_grad():
+                points = model.surface_points(*(lambda along: (along, along.weights))(model.ray_content(rays)))
+                turned = copy.deepcopy(rays)
+                turned.directions = -rays.directions
+                colors = [model.styled_rgb(points, bundle, torch.ones(1)) for bundle in (rays, turned)]
+            assert torch.equal(*colors) == zero_view_direction
+
+
+class TestContentStage:
+    def test_the_chosen_share_of_rays_is_shown_no_direction(self, trained_pipeline: Make):
+        pipeline = trained_pipeline(model__view_dropout=0.25)
+        model = pipeline.model.train()
+        rays = rays_of(pipeline, 40)
+        turned = copy.deepcopy(rays)
+        with torch.no_grad():
+            along = model.ray_content(rays)
+            turned.directions = -rays.directions
+            before, after = (model._training_outputs(along, bundle)["rgb"] for bundle in (rays, turned))
+        assert torch.equal(before[:10], after[:10])
+        assert bool((before[10:] != after[10:]).any(-1).all())
+
+    def test_losses_are_weighted_by_their_settings(self, trained_pipeline: Make):
+        pipeline = trained_pipeline(
+            model__rgb_loss_mult=2.0,
+            model__interlevel_loss_mult=0.0,
+            model__distortion_loss_mult=0.0,
+            model__view_dropout=0.0,
+        )
+        model = pipeline.model.train()
+        rays, batch = pipeline.datamanager.next_train(0)
+        outputs = model(rays)
+        losses = model.get_loss_dict(outputs, batch)
+        assert losses.keys() == {"rgb_loss", "interlevel_loss", "distortion_loss"}
+        error = ((outputs["rgb"] - batch["image"]) ** 2).mean()
+        assert float(losses["rgb_loss"]) == pytest.approx(2 * float(error))
+        assert float(losses["interlevel_loss"]) == float(losses["distortion_loss"]) == 0
+        # PSNR = -10 log10 of the mean squared error.
+        assert 10 ** (-float(model.get_metrics_dict(outputs, batch)["psnr"]) / 10) == pytest.approx(float(error), rel=1e-4)
+
+    def test_every_parameter_is_in_exactly_one_group(self, trained_pipeline: Make):
+        model = trained_pipeline().model
+        groups = model.get_param_groups()
+        assert groups.keys() == {"content_tables", "content", "proposals", "style_planes", "style", "gates"}
+        listed = [id(parameter) for parameters in groups.values() for parameter in parameters]
+        assert len(listed) == len(set(listed))
+        # The host has one that only shows the device.
+        assert set(listed) == {id(p) for name, p in model.named_parameters() if name != "device_indicator_param"}
+
+
+class TestBeginStyle:
+    def test_the_content_is_frozen_and_stays_without_jitter(self, trained_pipeline: Make):
+        model = trained_pipeline().model
+        model.begin_style(content_moves=False)
+        model.train()
+        assert not any(parameter.requires_grad for parameter in model.ray_content.parameters())
+        assert not model.ray_content.training and not model.ray_content.sampler.training
+        assert model.training and model.stylized.training and model.teacher is None
+        assert all(parameter.requires_grad for parameter in model.stylized.parameters())
+
+    def test_content_that_goes_on_learning_leaves_a_teacher_behind(self, trained_pipeline: Make):
+        model = trained_pipeline(model__geometry="distilled", content_style_mult=0.1).model
+        model.begin_style(content_moves=True)
+        model.train()
+        assert all(parameter.requires_grad for parameter in model.ray_content.content.parameters())
+        assert not any(parameter.requires_grad for parameter in model.ray_content.proposals.parameters())
+        assert not model.teacher.field.training
+        assert not any("teacher" in name for name in model.state_dict())
+
+
+class TestPieces:
+    def test_depth_is_the_weighted_middle_of_the_samples_and_the_far_end_of_an_empty_ray(self, trained_pipeline: Make):
+        rays = rays_of(trained_pipeline(), 2)
+        edges = torch.tensor([1.0, 2.0, 4.0]).reshape(1, 3, 1).expand(2, -1, -1)
+        samples = rays.get_ray_samples(bin_starts=edges[:, :-1], bin_ends=edges[:, 1:])
+        weights = torch.tensor([[[0.25], [0.25]], [[0.0], [0.0]]])
+        # Middles 1.5 and 3: (0.25 * 1.5 + 0.25 * 3) / 0.5 = 2.25.
+        assert expected_depth(samples, weights).tolist() == [[2.25], [3.0]]
+
+    def test_alpha_lays_a_picture_over_its_background(self):
+        rgba = torch.tensor([[0.5, 1.0, 0.0, 0.25]])
+        # 0.25 * rgb + 0.75 * background.
+        assert over_background(rgba, torch.tensor([1.0, 0.0, 0.0])).tolist() == [[0.875, 0.25, 0.0]]
+        assert over_background(rgba[:, :3], torch.ones(3)).tolist() == [[0.5, 1.0, 0.0]]
+
+
+class TestStrictLoading:
+    @pytest.mark.parametrize("fault", ["missing", "unknown", "shape"])
+    def test_a_state_that_does_not_fit_is_refused_whole(self, trained_pipeline: Make, fault: str):
+        pipeline = trained_pipeline()
+        before = copy.deepcopy(pipeline.state_dict())
+        state = {key: value + 1 if value.is_floating_point() else value for key, value in before.items()}
+        key = "_model.stylized.style_features.layers.0.weight"
+        if fault == "missing":
+            del state[key]
+        elif fault == "unknown":
+            key = "_model.stylized.surprise"
+            state[key] = torch.zeros(1)
+        else:
+            state[key] = torch.zeros(3, 3)
+        counts = {name: int(name == fault) for name in ("missing", "unknown", "shape")}
+        text = (
+            f"the checkpoint does not fit: {counts['missing']} parameters missing, {counts['unknown']} unknown, "
+            f"{counts['shape']} of another shape (the first: {key}); it was made with other settings of content or style: "
+            "use the same ones."
+        )
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            pipeline.load_pipeline(state, 0)
+        assert all(torch.equal(value, before[name]) for name, value in pipeline.state_dict().items())
+
+    def test_a_tinycudann_state_is_named_as_such(self, trained_pipeline: Make):
+        pipeline = trained_pipeline()
+        state = {**pipeline.state_dict(), "_model.ray_content.content.field.mlp_base.tcnn_encoding.params": torch.zeros(1)}
+        with pytest.raises(ValueError, match="one was made with tinycudann and the other without: open it where tinycudann"):
+            pipeline.load_pipeline(state, 0)

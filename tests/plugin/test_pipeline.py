@@ -1,0 +1,103 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_scenes import OPEN_PLACEMENT, Scene, build_pipeline, small_config
+
+
+class TestSettings:
+    def test_locked_geometry_and_moving_content_exclude_each_other(self, open_scene: Scene, tmp_path: Path):
+        text = (
+            "pipeline.content-style-mult: locked geometry keeps the content as it is, so its rate must be 0; "
+            "use --pipeline.model.geometry distilled to let it move."
+        )
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            build_pipeline(small_config(open_scene, tmp_path, content_style_mult=0.1))
+
+    @pytest.mark.parametrize("count", [0, 5])
+    def test_the_number_of_surface_points_has_bounds(self, open_scene: Scene, tmp_path: Path, count: int):
+        text = (
+            f"pipeline.model.num-surface-points: {count} is not between 1 and 4; for every sample use "
+            "--pipeline.model.shading full."
+        )
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            build_pipeline(small_config(open_scene, tmp_path, model__num_surface_points=count))
+
+    def test_at_least_one_style_is_needed(self, open_scene: Scene, tmp_path: Path):
+        text = "pipeline.model.styles: no picture is given; name at least one."
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            build_pipeline(small_config(open_scene, tmp_path, model__styles=()))
+
+    @pytest.mark.parametrize(
+        ("edits", "error", "text"),
+        [
+            (
+                {"model__styles": (Path("/nowhere/starry.jpg"),)},
+                FileNotFoundError,
+                "pipeline.model.styles: /nowhere/starry.jpg does not exist; give the path of a picture (png, jpg, webp, "
+                "tiff).",
+            ),
+            (
+                {"patches__size": 64},
+                ValueError,
+                "pipeline.patches.size / .strides: a patch of 64 rays at stride 1 covers 64 pixels, more than the 48x40 "
+                "picture has; use a patch size of 40 or less.",
+            ),
+            (
+                {"model__perceptual_weights": Path("/nowhere/vgg.pth")},
+                FileNotFoundError,
+                "perceptual-weights: /nowhere/vgg.pth is not a file; give VGG weights as .pth or .safetensors.",
+            ),
+        ],
+        ids=["style", "patch", "weights"],
+    )
+    def test_what_the_style_stage_cannot_use_is_refused_before_the_content_is_trained(
+        self, open_scene: Scene, tmp_path: Path, edits: dict[str, Any], error: type[Exception], text: str
+    ):
+        """A mistyped path must not cost the minutes of the content stage."""
+        with pytest.raises(error, match=f"^{re.escape(text)}$"):
+            build_pipeline(small_config(open_scene, tmp_path, **edits))
+
+    def test_a_content_checkpoint_that_does_not_exist_is_refused(self, open_scene: Scene, tmp_path: Path):
+        path = tmp_path / "nothing.ckpt"
+        text = (
+            f"pipeline.content-checkpoint: {path} does not exist; give content.ckpt, the folder of a run, or a run's "
+            "config.yml."
+        )
+        with pytest.raises(FileNotFoundError, match=f"^{re.escape(text)}$"):
+            build_pipeline(small_config(open_scene, tmp_path, content_checkpoint=path))
+
+
+class TestStages:
+    def test_steps_before_the_boundary_are_the_contents_and_from_there_on_the_styles(
+        self, open_scene: Scene, tmp_path: Path
+    ):
+        pipeline = build_pipeline(small_config(open_scene, tmp_path, content_steps=3, style_steps=2))
+        pipeline.train()
+        for step in range(3):
+            assert "rgb_loss" in pipeline.get_train_loss_dict(step)[1]
+            assert not bool(pipeline.model.is_stylized) and not (pipeline.run_dir / "content.ckpt").exists()
+        for step in (3, 4):
+            assert "style_loss" in pipeline.get_train_loss_dict(step)[1]
+            assert bool(pipeline.model.is_stylized) and (pipeline.run_dir / "content.ckpt").is_file()
+
+    def test_the_sampler_counts_the_content_steps(self, open_scene: Scene, tmp_path: Path):
+        pipeline = build_pipeline(small_config(open_scene, tmp_path))
+        pipeline.train()
+        for step in range(4):
+            pipeline.get_train_loss_dict(step)
+        assert pipeline.model.ray_content.sampler._step == 3
+
+    def test_a_given_place_is_taken_as_it_is(self, open_scene: Scene, tmp_path: Path):
+        placement = build_pipeline(small_config(open_scene, tmp_path)).model.ray_content.placement
+        given = {name: getattr(placement, name).tolist() for name in OPEN_PLACEMENT}
+        expected = {name: torch.tensor(value).tolist() for name, value in OPEN_PLACEMENT.items()}
+        assert given == expected
+
+    @pytest.mark.parametrize("radius", [1.5, None])
+    def test_an_object_stays_bounded_whatever_is_given(self, object_scene: Scene, tmp_path: Path, radius: float | None):
+        edits = {"model__near": 1.0, "model__far": 8.0, "model__center": (0.0, 0.0, 0.0), "model__radius": radius}
+        placement = build_pipeline(small_config(object_scene, tmp_path, **edits)).model.ray_content.placement
+        assert bool(placement.bounded)

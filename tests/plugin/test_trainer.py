@@ -1,0 +1,339 @@
+"""Whole runs through the host's trainer: both stages, resumption, and what happens when something goes wrong."""
+
+import copy
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as imageio
+import pytest
+import torch
+import yaml
+from nerfstudio.utils.eval_utils import eval_setup
+from nerfstudio.utils.rich_utils import CONSOLE
+from tiny_scenes import HEIGHT, WIDTH, Scene, build_trainer, small_config, train
+
+from ins3d.plugin.content_checkpoint import load_content
+
+CONTENT_STEPS, STYLE_STEPS = 13, 8
+
+
+def parameters_of(trainer: Any) -> dict[str, torch.Tensor]:
+    return copy.deepcopy(trainer.pipeline.state_dict())
+
+
+def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor], tolerance: float) -> None:
+    assert first.keys() == second.keys()
+    for name in first:
+        # The host's device_indicator_param holds nothing.
+        difference = float((first[name].double() - second[name].double()).abs().sum())
+        assert difference <= tolerance, f"{name} differs by {difference}"
+
+
+def checkpoints_of(trainer: Any) -> list[str]:
+    return sorted(file.name for file in trainer.checkpoint_dir.iterdir())
+
+
+class TestBothStages:
+    def test_a_run_leaves_its_content_its_preview_and_one_checkpoint(self, finished_run: Any):
+        files = {file.name for file in finished_run.base_dir.iterdir()}
+        assert {"config.yml", "content.ckpt", "preview.png", "dataparser_transforms.json", "nerfstudio_models"} <= files
+        assert checkpoints_of(finished_run) == ["step-000000189.ckpt"]
+        assert not [name for name in files if name.endswith((".partial", ".bin"))]
+        assert imageio.imread(finished_run.base_dir / "preview.png").shape == (HEIGHT, 2 * WIDTH, 3)
+        assert bool(finished_run.pipeline.model.is_stylized)
+
+    def test_the_content_stage_learns_the_scene(self, finished_run: Any):
+        """PSNR of a held-out view: well above the 16 dB or so of a single colour."""
+        finished_run.pipeline.eval()
+        metrics, _ = finished_run.pipeline.get_eval_image_metrics_and_images(0)
+        assert metrics["psnr"] > 16.5
+
+    def test_the_checkpoint_opens_as_ns_eval_and_ns_render_open_it_and_renders(self, finished_run: Any):
+        config, pipeline, path, step = eval_setup(finished_run.base_dir / "config.yml", test_mode="test")
+        assert step == 189 and path.name == "step-000000189.ckpt"
+        assert_same(pipeline.state_dict(), finished_run.pipeline.state_dict(), 0)
+        camera = pipeline.datamanager.eval_dataset.cameras[0:1]
+        outputs = pipeline.model.get_outputs_for_camera(camera)
+        assert outputs["rgb"].shape == (HEIGHT, WIDTH, 3) and outputs["depth"].shape == (HEIGHT, WIDTH, 1)
+        finished_run.pipeline.eval()
+        assert torch.equal(outputs["rgb"], finished_run.pipeline.model.get_outputs_for_camera(camera)["rgb"])
+
+    def test_the_checkpoint_opens_without_any_data_in_memory(self, finished_run: Any):
+        """`ns-render` and `ns-viewer` use test_mode inference."""
+        _, pipeline, _, _ = eval_setup(finished_run.base_dir / "config.yml", test_mode="inference")
+        assert bool(pipeline.model.is_stylized)
+
+    def test_an_object_with_alpha_goes_through_both_stages(self, object_scene: Scene, tmp_path: Path):
+        trainer = train(small_config(object_scene, tmp_path))
+        assert checkpoints_of(trainer) == ["step-000000029.ckpt"]
+        assert bool(trainer.pipeline.model.ray_content.placement.bounded)
+        _, pipeline, _, _ = eval_setup(trainer.base_dir / "config.yml", test_mode="test")
+        outputs = pipeline.model.get_outputs_for_camera(pipeline.datamanager.eval_dataset.cameras[0:1])
+        # A ray that misses the ball sees the background, white.
+        assert outputs["rgb"][0, 0].tolist() == pytest.approx([1, 1, 1], abs=0.1)
+
+    def test_an_open_scene_is_measured_when_no_place_is_given(self, open_scene: Scene, tmp_path: Path):
+        unplaced = {f"model__{name}": None for name in ("near", "far", "center", "radius")}
+        trainer = train(small_config(open_scene, tmp_path, content_steps=3, style_steps=2, **unplaced))
+        placement = trainer.pipeline.model.ray_content.placement
+        assert not bool(placement.bounded) and 0 < float(placement.near) < float(placement.far)
+
+    def test_one_of_the_four_places_may_be_given(self, open_scene: Scene, tmp_path: Path):
+        config = small_config(
+            open_scene, tmp_path, model__center=None, model__radius=None, model__far=None, model__near=0.123
+        )
+        placement = build_trainer(config).pipeline.model.ray_content.placement
+        assert float(placement.near) == pytest.approx(0.123) and float(placement.radius) != pytest.approx(2.2, abs=1e-4)
+
+    @pytest.mark.parametrize("kind", ["hash", "frequency"])
+    def test_the_other_content_fields_go_through_both_stages(self, open_scene: Scene, tmp_path: Path, kind: str):
+        config = small_config(
+            open_scene, tmp_path, model__content__kind=kind, content_steps=3, style_steps=2,
+            model__style_encoding="frequency" if kind == "frequency" else "planes",
+        )  # fmt: skip
+        trainer = train(config)
+        _, pipeline, _, _ = eval_setup(trainer.base_dir / "config.yml", test_mode="test")
+        assert_same(pipeline.state_dict(), trainer.pipeline.state_dict(), 0)
+
+    def test_the_papers_method_goes_through_both_stages(self, open_scene: Scene, tmp_path: Path):
+        from ins3d.plugin.methods import ins_stylize_paper
+
+        config = small_config(open_scene, tmp_path, content_steps=2, style_steps=2, content_style_mult=0.1)
+        paper = copy.deepcopy(ins_stylize_paper.config)
+        config.optimizers = paper.optimizers
+        small, model = config.pipeline.model, paper.pipeline.model
+        for name in ("perceptual_weights", "style_layers", "content_layers", "styles", "near", "far", "center", "radius"):
+            setattr(model, name, getattr(small, name))
+        model.content.num_proposal_samples, model.content.num_samples, model.style_width = (8,), 8, 16
+        config.pipeline.model = model
+        trainer = train(config)
+        assert checkpoints_of(trainer) == ["step-000000003.ckpt"]
+
+    def test_two_styles_share_one_run(self, open_scene: Scene, tmp_path: Path):
+        picture = imageio.imread(open_scene.folder.parent / "style.png")
+        imageio.imwrite(tmp_path / "second.png", picture[:, ::-1, ::-1])
+        styles = (open_scene.folder.parent / "style.png", tmp_path / "second.png")
+        trainer = train(small_config(open_scene, tmp_path, content_steps=3, style_steps=4, model__styles=styles))
+        assert len(trainer.pipeline.style_stage.objective.styles) == 2
+        assert trainer.pipeline.model.stylized.style_features.layers[0].weight.shape[1] == 2
+
+
+class TestResume:
+    """A run that was stopped and resumed ends where an undisturbed one does."""
+
+    EDITS: dict[str, dict[str, Any]] = {
+        "locked": {},
+        "moving": {"model__geometry": "distilled", "content_style_mult": 0.1},
+        "full": {"model__shading": "full", "patches__strides": (1, 2)},
+    }
+
+    def config(self, scene: Scene, folder: Path, kind: str, **more: Any) -> Any:
+        return small_config(scene, folder, content_steps=CONTENT_STEPS, style_steps=STYLE_STEPS, **self.EDITS[kind], **more)
+
+    @pytest.fixture(scope="class")
+    def undisturbed(self, open_scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Any]]:
+        """(trainer, parameters) of whole runs that kept every checkpoint."""
+        runs = {}
+        for kind in self.EDITS:
+            folder = tmp_path_factory.mktemp(f"undisturbed_{kind}")
+            trainer = train(self.config(open_scene, folder, kind, save_only_latest_checkpoint=False, steps_per_save=1))
+            runs[kind] = (trainer, parameters_of(trainer))
+        return runs
+
+    @staticmethod
+    def stopped_after(trainer: Any, num_steps: int, folder: Path) -> Path:
+        """What the run's folder held when it had made so many steps."""
+        models = folder / "stopped" / "nerfstudio_models"
+        models.mkdir(parents=True)
+        shutil.copy(trainer.checkpoint_dir / f"step-{num_steps - 1:09d}.ckpt", models)
+        if num_steps > CONTENT_STEPS:
+            shutil.copy(trainer.base_dir / "content.ckpt", models.parent)
+        return models
+
+    @pytest.mark.parametrize("kind", ["locked", "moving", "full"])
+    @pytest.mark.parametrize("num_steps", [5, 12, 13, 14, 18, 20])
+    def test_it_ends_where_the_undisturbed_run_does(
+        self, undisturbed: dict[str, Any], open_scene: Scene, tmp_path: Path, num_steps: int, kind: str
+    ):
+        whole, expected = undisturbed[kind]
+        models = self.stopped_after(whole, num_steps, tmp_path)
+        # Another seed: nothing may depend on what the new process draws before it loads.
+        resumed = train(self.config(open_scene, tmp_path, kind, load_dir=models), seed=99)
+        assert_same(parameters_of(resumed), expected, 1e-5)
+        assert checkpoints_of(resumed) == [f"step-{CONTENT_STEPS + STYLE_STEPS - 1:09d}.ckpt"]
+        assert (resumed.base_dir / "content.ckpt").is_file()
+
+    def test_a_run_that_was_resumed_may_be_resumed_again(
+        self, undisturbed: dict[str, Any], open_scene: Scene, tmp_path: Path
+    ):
+        whole, expected = undisturbed["moving"]
+        models = self.stopped_after(whole, 15, tmp_path)
+        config = self.config(
+            open_scene, tmp_path, "moving", load_dir=models, steps_per_save=1, save_only_latest_checkpoint=False
+        )
+        once = train(config, seed=98)
+        again = tmp_path / "again" / "nerfstudio_models"
+        again.mkdir(parents=True)
+        shutil.copy(once.checkpoint_dir / "step-000000017.ckpt", again)
+        shutil.copy(once.base_dir / "content.ckpt", again.parent)
+        twice = train(self.config(open_scene, tmp_path / "twice", "moving", load_dir=again), seed=97)
+        assert_same(parameters_of(twice), expected, 1e-5)
+
+    def test_a_single_checkpoint_may_be_named(self, undisturbed: dict[str, Any], open_scene: Scene, tmp_path: Path):
+        whole, expected = undisturbed["locked"]
+        models = self.stopped_after(whole, 15, tmp_path)
+        config = self.config(open_scene, tmp_path, "locked", load_checkpoint=models / "step-000000014.ckpt")
+        assert_same(parameters_of(train(config, seed=96)), expected, 1e-5)
+
+    def test_a_finished_run_does_nothing(self, undisturbed: dict[str, Any], open_scene: Scene, tmp_path: Path):
+        whole, expected = undisturbed["locked"]
+        models = self.stopped_after(whole, CONTENT_STEPS + STYLE_STEPS, tmp_path)
+        with CONSOLE.capture() as said:
+            resumed = train(self.config(open_scene, tmp_path, "locked", load_dir=models), seed=95)
+        assert f"Nothing left to do: all {CONTENT_STEPS + STYLE_STEPS} steps are done." in " ".join(said.get().split())
+        assert_same(parameters_of(resumed), expected, 0)
+        assert not resumed.checkpoint_dir.exists()
+
+    def test_longer_stages_continue_a_finished_run(self, undisturbed: dict[str, Any], open_scene: Scene, tmp_path: Path):
+        whole, _ = undisturbed["locked"]
+        models = self.stopped_after(whole, CONTENT_STEPS + STYLE_STEPS, tmp_path)
+        config = self.config(open_scene, tmp_path, "locked", load_dir=models)
+        config.pipeline.style_steps = STYLE_STEPS + 3
+        assert checkpoints_of(train(config)) == [f"step-{CONTENT_STEPS + STYLE_STEPS + 2:09d}.ckpt"]
+
+    def test_other_settings_than_the_checkpoints_are_refused_by_name(
+        self, undisturbed: dict[str, Any], open_scene: Scene, tmp_path: Path
+    ):
+        models = self.stopped_after(undisturbed["locked"][0], 5, tmp_path)
+        config = self.config(open_scene, tmp_path, "locked", load_dir=models)
+        config.pipeline.model.style_width = 12
+        text = (
+            r"^the checkpoint does not fit: 0 parameters missing, 0 unknown, \d+ of another shape \(the first: "
+            r"_model\.stylized\..+\); it was made with other settings of content or style: use the same ones\.$"
+        )
+        with pytest.raises(ValueError, match=text):
+            build_trainer(config)
+
+
+class TestContentFromAnotherRun:
+    @pytest.mark.parametrize("given", ["content.ckpt", "", "config.yml"])
+    def test_a_second_style_costs_the_style_stage_only(
+        self, finished_run: Any, open_scene: Scene, tmp_path: Path, given: str
+    ):
+        config = small_config(open_scene, tmp_path, content_checkpoint=finished_run.base_dir / given, style_steps=4)
+        # The sizes of the content come with it.
+        config.pipeline.model.content.plane_channels = 7
+        trainer = train(config)
+        assert checkpoints_of(trainer) == ["step-000000003.ckpt"]
+        content = finished_run.pipeline.model.ray_content.state_dict()
+        assert_same(trainer.pipeline.model.ray_content.state_dict(), content, 0)
+        # It stands on its own: its folder holds the content, and opens.
+        assert_same(load_content(trainer.base_dir).state, content, 0)
+        _, pipeline, _, _ = eval_setup(trainer.base_dir / "config.yml", test_mode="test")
+        assert_same(pipeline.state_dict(), trainer.pipeline.state_dict(), 0)
+
+    def test_the_second_style_may_be_resumed(self, finished_run: Any, open_scene: Scene, tmp_path: Path):
+        def config(name: str, **more: Any) -> Any:
+            content = finished_run.base_dir / "content.ckpt"
+            return small_config(open_scene, tmp_path / name, content_checkpoint=content, style_steps=6, **more)
+
+        whole = train(config("whole", save_only_latest_checkpoint=False, steps_per_save=1))
+        models = tmp_path / "stopped" / "nerfstudio_models"
+        models.mkdir(parents=True)
+        shutil.copy(whole.checkpoint_dir / "step-000000002.ckpt", models)
+        shutil.copy(whole.base_dir / "content.ckpt", models.parent)
+        resumed = train(config("resumed", load_dir=models), seed=94)
+        assert_same(parameters_of(resumed), parameters_of(whole), 1e-5)
+
+    def test_its_run_opens_when_the_first_run_is_gone(self, finished_run: Any, open_scene: Scene, tmp_path: Path):
+        shutil.copy(finished_run.base_dir / "content.ckpt", tmp_path / "content.ckpt")
+        trainer = train(small_config(open_scene, tmp_path, content_checkpoint=tmp_path / "content.ckpt", style_steps=2))
+        (tmp_path / "content.ckpt").unlink()
+        for mode in ("test", "inference"):
+            _, pipeline, _, _ = eval_setup(trainer.base_dir / "config.yml", test_mode=mode)
+            assert bool(pipeline.model.is_stylized)
+
+    def test_content_of_another_scene_is_refused(self, finished_run: Any, object_scene: Scene, tmp_path: Path):
+        path = finished_run.base_dir / "content.ckpt"
+        scale = load_content(path).scale
+        text = (
+            f"pipeline.content-checkpoint: {path} was trained on another scene or with other dataparser settings (scale "
+            f"{scale:.4g}, here 1); use the same --data and dataparser options."
+        )
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            build_trainer(small_config(object_scene, tmp_path, content_checkpoint=path))
+
+
+class TestFaults:
+    @pytest.mark.parametrize("steps_per_save", [19, 20], ids=["saved a step before the fault", "saved at the fault"])
+    def test_a_loss_that_is_no_number_stops_the_run_and_the_saved_checkpoint_is_good(
+        self, open_scene: Scene, tmp_path: Path, steps_per_save: int
+    ):
+        """A gradient that is no number, in the first style step (20), spoils the parameters; the next loss shows it."""
+        trainer = build_trainer(small_config(open_scene, tmp_path, steps_per_save=steps_per_save))
+        trainer.pipeline.model.stylized.amalgamation.rgb_gate.register_hook(lambda gradient: gradient * torch.nan)
+        text = (
+            r"^style_loss became nan at step 21; the last saved checkpoint is good: resume from it with --load-dir and "
+            r"lower the learning rate of the stage\.$"
+        )
+        with pytest.raises(FloatingPointError, match=text):
+            trainer.train()
+        for name in checkpoints_of(trainer):
+            state = torch.load(trainer.checkpoint_dir / name, weights_only=True)["pipeline"]
+            assert not [key for key, value in state.items() if not bool(torch.isfinite(value).all())], name
+
+    def test_an_interrupted_save_leaves_the_old_checkpoint_alone_in_its_folder(
+        self, open_scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        trainer = build_trainer(small_config(open_scene, tmp_path))
+        for step in range(3):
+            trainer.pipeline.train()
+            trainer.train_iteration(step)
+        trainer.save_checkpoint(2)
+        before = (trainer.checkpoint_dir / "step-000000002.ckpt").read_bytes()
+
+        def half(contents: Any, handle: Any) -> None:
+            handle.write(before[: len(before) // 2])
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(torch, "save", half)
+        with pytest.raises(OSError, match="No space left"):
+            trainer.save_checkpoint(5)
+        assert checkpoints_of(trainer) == ["step-000000002.ckpt"]
+        assert (trainer.checkpoint_dir / "step-000000002.ckpt").read_bytes() == before
+        monkeypatch.undo()
+        trainer.save_checkpoint(5)
+        assert checkpoints_of(trainer) == ["step-000000005.ckpt"]
+        assert not list(trainer.base_dir.glob("*.partial"))
+
+    def test_a_stopped_run_leaves_no_progress_bar_behind(self, open_scene: Scene, tmp_path: Path):
+        trainer = build_trainer(small_config(open_scene, tmp_path))
+        trainer.progress.in_terminal = True
+
+        def stop(step: int) -> Any:
+            raise KeyboardInterrupt
+
+        trainer.train_iteration(0)
+        trainer.pipeline.get_train_loss_dict = stop
+        with pytest.raises(KeyboardInterrupt):
+            trainer.train()
+        assert trainer.progress.bar is None
+
+
+class TestSavedSettings:
+    def test_the_run_says_what_it_was_built_with(self, finished_run: Any, open_scene: Scene, tmp_path: Path):
+        config = small_config(open_scene, tmp_path, content_checkpoint=finished_run.base_dir, style_steps=1)
+        config.pipeline.model.content.plane_channels = 7
+        trainer = build_trainer(config)
+        saved = yaml.load((trainer.base_dir / "config.yml").read_text(), Loader=yaml.Loader)
+        assert saved.pipeline.model.content.plane_channels == 4
+        assert saved.pipeline.model.content.plane_resolutions == (16, 32)
+
+    def test_everything_in_a_checkpoint_loads_safely(self, finished_run: Any):
+        contents = torch.load(finished_run.checkpoint_dir / "step-000000189.ckpt", weights_only=True)
+        assert {"step", "pipeline", "optimizers", "schedulers", "scalers", "random"} <= contents.keys()
+        assert contents["step"] == 189
+        rates = [group["lr"] for state in contents["optimizers"].values() for group in state["param_groups"]]
+        assert {type(rate) for rate in rates} == {float}
