@@ -13,11 +13,11 @@ from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, Va
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from nerfstudio.data.datasets.base_dataset import InputDataset
-from nerfstudio.model_components.ray_generators import RayGenerator
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from ins3d.plugin.picture_store import PictureStore
+from ins3d.plugin.pixel_rays import PixelRays
 
 FEWEST_PICTURES = 3
 
@@ -41,7 +41,8 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
     def __init__(self, config: InsStylizeDataManagerConfig, *args: Any, **kwargs: Any) -> None:
         data = config.data or config.dataparser.data
         if isinstance(config.dataparser, NerfstudioDataParserConfig):
-            _check_nerfstudio_folder(Path(data))
+            config.dataparser.data = Path(data)
+            _check_nerfstudio_folder(config.dataparser)
         self.background = torch.ones(3)
         """What shows through where pictures are transparent, in [0, 1]."""
         super().__init__(config, *args, **kwargs)
@@ -65,7 +66,7 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
     def setup_train(self) -> None:
         """Reads all training pictures once."""
         self.store = PictureStore(self.train_dataset, torch.device(self.device))
-        self.train_ray_generator = RayGenerator(self.train_dataset.cameras.to(self.device))
+        self.train_ray_generator = PixelRays(self.train_dataset.cameras.to(self.device))
 
     def next_train(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
         """Random rays of the content stage: `image` is RGB or RGB and alpha, `indices` camera, row, column."""
@@ -78,8 +79,9 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
         return self.config.train_num_rays_per_batch
 
 
-def _check_nerfstudio_folder(data: Path) -> None:
+def _check_nerfstudio_folder(dataparser: NerfstudioDataParserConfig) -> None:
     """The host's own complaint would be a KeyError or an assertion deep inside."""
+    data = dataparser.data
     file = data if data.suffix == ".json" else data / "transforms.json"
     if not file.is_file():
         raise FileNotFoundError(
@@ -92,6 +94,13 @@ def _check_nerfstudio_folder(data: Path) -> None:
         raise ValueError(f"data: {file} is not a nerfstudio transforms file ({error!r}); run ns-process-data again.") from error
     if len(frames) < FEWEST_PICTURES:
         raise ValueError(f"data: {file} lists {len(frames)} pictures; at least {FEWEST_PICTURES} are needed.")
+    paths = [Path(frame["file_path"]) for frame in frames]
+    there = [path for path in paths if (file.parent / path).is_file()]
+    if dataparser.downscale_factor is None and there and there[0] != paths[0]:
+        # The host opens the first picture to choose a size, and stops when it is gone: let it look at another.
+        host = dataparser.setup()
+        host._get_fname(there[0], file.parent)
+        dataparser.downscale_factor = host.downscale_factor
 
 
 def _without_missing(outputs: DataparserOutputs, split: str, fewest: int = FEWEST_PICTURES) -> DataparserOutputs:

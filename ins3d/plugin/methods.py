@@ -83,6 +83,7 @@ def _paper() -> InsStylizeTrainerConfig:
         style_loss_mult=1e11,
         content_loss_mult=1.0,
         geometry_loss_mult=1e6,
+        interlevel_loss_mult=0.0,
         distortion_loss_mult=0.0,
         view_dropout=0.0,
     )

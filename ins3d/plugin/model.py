@@ -193,8 +193,10 @@ class InsStylizeModel(Model):
         directions = rays.directions[blind:, None, :].expand(*along.positions[blind:].shape)
         rgb = torch.cat([content.rgb(features[:blind], None), content.rgb(features[blind:], directions)])
         background = torch.rand_like(rays.directions) if bool(self.ray_content.placement.bounded) else self.background
+        coarse = self.ray_content.coarse_samples(along)
         return {
             "rgb": self.composite(rgb, along.weights, background),
+            "coarse_rgb": None if coarse is None else self.composite(*coarse, background),
             "background": background,
             "weights_list": [*along.proposal_weights, along.weights],
             "ray_samples_list": [*along.proposal_samples, along.samples],
@@ -210,6 +212,8 @@ class InsStylizeModel(Model):
         image = over_background(batch["image"].to(self.device), outputs["background"])
         weights, samples = outputs["weights_list"], outputs["ray_samples_list"]
         losses = {"rgb_loss": self.config.rgb_loss_mult * ((outputs["rgb"] - image) ** 2).mean()}
+        if outputs["coarse_rgb"] is not None:
+            losses["coarse_rgb_loss"] = self.config.rgb_loss_mult * ((outputs["coarse_rgb"] - image) ** 2).mean()
         losses["interlevel_loss"] = self.config.interlevel_loss_mult * interlevel_loss(weights, samples)
         losses["distortion_loss"] = self.config.distortion_loss_mult * distortion_loss(weights, samples)
         return losses

@@ -74,6 +74,13 @@ class CoarseDensity(nn.Module):
         """Density >= 0 per ball radius."""
         return self.field.density(self.field(positions).raw_density)
 
+    def density_and_rgb(
+        self, positions: Float[Tensor, "*batch 3"], directions: Float[Tensor, "*batch 3"]
+    ) -> tuple[Float[Tensor, "*batch 1"], Float[Tensor, "*batch 3"]]:
+        """For the coarse photometric loss (spec A.7, L_rgb^coarse)."""
+        point = self.field(positions)
+        return self.field.density(point.raw_density), self.field.rgb(point.color_features, directions)
+
 
 def build_content(settings: ContentSettings) -> tuple[ContentFeatures, nn.ModuleList]:
     """The content field of the chosen kind, and the networks that propose where it should be asked."""
@@ -131,9 +138,21 @@ class RayContentField(nn.Module):
         weights = self.weights(samples, point.raw_density)
         return RayContent(samples, positions, point, weights, proposal_weights, proposal_samples)
 
+    def coarse_samples(self, along: RayContent) -> tuple[Tensor, Tensor] | None:
+        """Colours and weights of the paper's coarse network at its own samples; None for the other kinds."""
+        coarse = self.proposals[0]
+        if not isinstance(coarse, CoarseDensity):
+            return None
+        samples = along.proposal_samples[0]
+        positions = self.placement(samples.frustums.get_positions())
+        density, rgb = coarse.density_and_rgb(positions, samples.frustums.directions.expand_as(positions))
+        return rgb, self._ended(samples.get_weights(density * self.placement.density_scale))
+
     def weights(self, samples: RaySamples, raw_density: Float[Tensor, "rays samples 1"]) -> Float[Tensor, "rays samples 1"]:
         """Volume rendering weights. In an unbounded scene every ray ends at its last sample at the latest."""
-        weights = samples.get_weights(self.content.density(raw_density) * self.placement.density_scale)
+        return self._ended(samples.get_weights(self.content.density(raw_density) * self.placement.density_scale))
+
+    def _ended(self, weights: Tensor) -> Tensor:
         if bool(self.placement.bounded):
             return weights
         rest = 1 - weights.sum(-2, keepdim=True)

@@ -59,7 +59,7 @@ class ModelSettings(ModelConfig):
     loss_scale: LossScale = "relative"
     """`relative`: weights near 1 mean the same for every encoder. `release`: the raw losses of the INS release."""
     style_loss_mult: float = 1.0
-    content_loss_mult: float = 0.12
+    content_loss_mult: float = 0.09
     geometry_loss_mult: float = 0.1
     """Weight of the distance between student and teacher density (`distilled` only)."""
     rgb_loss_mult: float = 1.0

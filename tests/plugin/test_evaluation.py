@@ -31,11 +31,6 @@ class TestDepthDrift:
         ones = torch.ones(6, 7, 1)
         assert depth_drift(10 * depth, 10 * content_depth, ones) == pytest.approx(depth_drift(depth, content_depth, ones))
 
-    def test_a_large_picture_is_no_problem(self):
-        """torch.quantile refuses more than 16 million values."""
-        depth = torch.ones(4100, 4100, 1)
-        assert depth_drift(depth, depth, depth)["depth_drift_p95"] == 0.0
-
 
 class TestImageMetrics:
     @pytest.fixture

@@ -1,0 +1,43 @@
+"""Training pixels become rays; a lens that all pictures share is undistorted once, and not for every ray."""
+
+import torch
+from jaxtyping import Float, Int
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.model_components.ray_generators import RayGenerator
+from torch import Tensor
+
+
+class PixelRays:
+    """As the host's RayGenerator, which undistorts every ray anew (7 ms for 1024 rays, a tenth of a content step)."""
+
+    def __init__(self, cameras: Cameras) -> None:
+        self.cameras = cameras
+        self.generator = RayGenerator(cameras)
+        self.lens = lens_directions(cameras)
+
+    def __call__(self, pixel_indices: Int[Tensor, "rays 3"]) -> RayBundle:
+        """Rays through the centres of pixels (camera, row, column)."""
+        if self.lens is None:
+            return self.generator(pixel_indices)
+        camera, row, column = pixel_indices.unbind(-1)
+        poses = self.cameras.camera_to_worlds[camera]
+        directions = (poses[:, :, :3] @ self.lens[row, column][..., None])[..., 0]
+        area = torch.ones_like(directions[:, :1])  # of no interest to fields without mip levels
+        return RayBundle(poses[:, :, 3], directions, area, camera_indices=camera[:, None])
+
+
+def lens_directions(cameras: Cameras) -> Float[Tensor, "height width 3"] | None:
+    """Unit directions of a picture's pixels in the camera's own axes; None when the pictures' lenses differ."""
+    parts = [cameras.fx, cameras.fy, cameras.cx, cameras.cy, cameras.height, cameras.width, cameras.camera_type]
+    if cameras.distortion_params is not None:
+        parts.append(cameras.distortion_params)
+    if any(bool((part != part[:1]).any()) for part in parts):
+        return None
+    one = Cameras(
+        camera_to_worlds=torch.eye(4, device=cameras.device)[None, :3],
+        fx=cameras.fx[:1], fy=cameras.fy[:1], cx=cameras.cx[:1], cy=cameras.cy[:1],
+        width=cameras.width[:1], height=cameras.height[:1], camera_type=cameras.camera_type[:1],
+        distortion_params=None if cameras.distortion_params is None else cameras.distortion_params[:1],
+    )  # fmt: skip
+    return one.generate_rays(camera_indices=0, keep_shape=True).directions
