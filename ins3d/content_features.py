@@ -77,7 +77,7 @@ class PlanesContent(ContentFeatures):
 
 
 class FrequencyContent(ContentFeatures):
-    """The paper's network: 8 layers of 256 with the encoded position again after the fifth (spec A.2; 595,844 parameters)."""
+    """The paper's network: 8 layers of 256, the encoded position again after the fifth (spec A.2; 595,844 parameters)."""
 
     def __init__(self, width: int = 256, num_layers: int = 8, skip_after: int = 4) -> None:
         super().__init__()

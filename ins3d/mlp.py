@@ -11,7 +11,7 @@ class Mlp(nn.Module):
         super().__init__()
         sizes = [num_inputs] + [width] * (num_layers - 1) + [num_outputs]
         layers: list[nn.Module] = []
-        for size_in, size_out in zip(sizes[:-1], sizes[1:]):
+        for size_in, size_out in zip(sizes[:-1], sizes[1:], strict=True):
             layers += [nn.Linear(size_in, size_out), nn.ReLU()]
         self.layers = nn.Sequential(*layers[:-1])
 

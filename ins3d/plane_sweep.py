@@ -15,9 +15,7 @@ WIDEST_ANGLE = 45.0
 """Pictures taken at a wider angle (degrees) show too little of the same surface to be compared by colour."""
 
 
-def sweep_points(
-    scene: PosedPictures, num_views: int = 8
-) -> tuple[Float[Tensor, "points 3"], Float[Tensor, " points"]]:
+def sweep_points(scene: PosedPictures, num_views: int = 8) -> tuple[Float[Tensor, "points 3"], Float[Tensor, " points"]]:
     """Points on what the pictures show, and their depths along the view axes, from some evenly chosen views.
 
     Only pixels count whose best depth is clearly better than the others; a scene without texture gives few.

@@ -31,7 +31,9 @@ def run_record(**settings: Any) -> dict[str, Any]:
 def _commit() -> str | None:
     folder = Path(__file__).parent
     try:
-        return subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=folder, text=True, stderr=subprocess.DEVNULL).strip()
+        return subprocess.check_output(
+            ["git", "rev-parse", "HEAD"], cwd=folder, text=True, stderr=subprocess.DEVNULL
+        ).strip()
     except (OSError, subprocess.CalledProcessError):
         return None  # an installed package is no checkout
 

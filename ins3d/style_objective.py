@@ -52,9 +52,7 @@ class StyleObjective:
             "style_loss": relative_gram_loss(grams, self.styles[style].grams),
         }
 
-    def _release_losses(
-        self, patches: Tensor, photographs: Tensor, style: int, mask: Mask | None
-    ) -> dict[str, Tensor]:
+    def _release_losses(self, patches: Tensor, photographs: Tensor, style: int, mask: Mask | None) -> dict[str, Tensor]:
         """As the release: clamp, nearest resize to 224x224, and the mask multiplies both normalised pictures (A.7)."""
         patches, photographs = (_squashed(picture.clamp(0, 1), mask) for picture in (patches, photographs))
         maps = self.features(patches)

@@ -58,7 +58,7 @@ def distances(points: Tensor) -> Tensor:
 
 
 def _apple(points: Tensor, radius: float) -> Tensor:
-    dent = 0.09 * torch.exp(-(torch.hypot(points[:, 0], points[:, 1]) / 0.08) ** 2) * (points[:, 2] > 0)
+    dent = 0.09 * torch.exp(-((torch.hypot(points[:, 0], points[:, 1]) / 0.08) ** 2)) * (points[:, 2] > 0)
     return points.norm(dim=-1) - radius + dent
 
 

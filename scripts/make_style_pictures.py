@@ -39,12 +39,17 @@ def current(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def brightness(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Light and dark in [0, 1]: glowing whirls over a dark land."""
-    glow = sum(np.exp(-(((x - a) ** 2 + (y - b) ** 2) / c**2)) for a, b, c in ((0.3, 0.35, 0.13), (0.72, 0.25, 0.1), (0.9, 0.5, 0.06)))
+    glow = sum(
+        np.exp(-(((x - a) ** 2 + (y - b) ** 2) / c**2))
+        for a, b, c in ((0.3, 0.35, 0.13), (0.72, 0.25, 0.1), (0.9, 0.5, 0.06))
+    )
     land = 1 / (1 + np.exp(-40 * (y - 0.78 - 0.06 * np.sin(9 * x))))
     return np.clip(0.35 + 0.75 * glow + 0.15 * np.sin(14 * x + 9 * y) - 0.45 * land, 0, 1)
 
 
-def strokes(draw: ImageDraw.ImageDraw, size: int, random: np.random.Generator, count: int, length: float, width: int, color) -> None:
+def strokes(
+    draw: ImageDraw.ImageDraw, size: int, random: np.random.Generator, count: int, length: float, width: int, color
+) -> None:
     """Lays `count` curved strokes along the current; `color` gives the RGB of a stroke from its position."""
     for start_x, start_y in random.random((count, 2)):
         x, y, path = start_x, start_y, []

@@ -83,7 +83,9 @@ def _kill_in_stage(process: subprocess.Popen, stage: str, chooser: random.Random
     """Waits until the stage has begun, then for a random while, then kills. False when the run ended first."""
     assert process.stdout is not None
     for line in process.stdout:
-        begun = re.search(r"No Nerfstudio checkpoint|Done loading", line) if stage == "content" else "Perceptual weights" in line
+        begun = (
+            re.search(r"No Nerfstudio checkpoint|Done loading", line) if stage == "content" else "Perceptual weights" in line
+        )
         if begun:
             break
     time.sleep(chooser.uniform(1.0, 7.0) + (3.0 if stage == "style" else 0.0))

@@ -1,6 +1,6 @@
 """Times one step of the style stage in several ways, turn by turn in one process, on one finished content.
 
-    python scripts/measure_steps.py --content outputs/fox/ins-stylize/RUN --load-config outputs/fox/ins-stylize/RUN/config.yml
+    python scripts/measure_steps.py --load-config outputs/fox/ins-stylize/RUN/config.yml
 
 Deferred shading with 1, 2 and 4 merged points, every sample shaded, and the published networks at the same patch.
 """

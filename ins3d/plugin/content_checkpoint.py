@@ -76,7 +76,7 @@ def check_same_scene(checkpoint: ContentCheckpoint, outputs: DataparserOutputs) 
     if not (same_scale and same_place):
         raise ValueError(
             f"{SETTING}: {checkpoint.source} was trained on another scene or with other dataparser settings (scale "
-            f"{checkpoint.scale:.4g}, here {float(outputs.dataparser_scale):.4g}); use the same --data and dataparser options."
+            f"{checkpoint.scale:.4g}, here {float(outputs.dataparser_scale):.4g}); use the same data and its options."
         )
 
 

@@ -4,7 +4,7 @@ import json
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Type
+from typing import Any
 
 import torch
 from nerfstudio.cameras.rays import RayBundle
@@ -26,7 +26,7 @@ FEWEST_PICTURES = 3
 class InsStylizeDataManagerConfig(VanillaDataManagerConfig):
     """Where the pictures come from and how many rays a content step asks for."""
 
-    _target: Type = field(default_factory=lambda: InsStylizeDataManager)
+    _target: type = field(default_factory=lambda: InsStylizeDataManager)
     dataparser: AnnotatedDataParserUnion = field(default_factory=NerfstudioDataParserConfig)
     """Which kind of data; give `nerfstudio-data`, `blender-data`, ... after all other options."""
     seed: int = 42
@@ -91,7 +91,9 @@ def _check_nerfstudio_folder(dataparser: NerfstudioDataParserConfig) -> None:
     try:
         frames = json.loads(file.read_text())["frames"]
     except (ValueError, KeyError) as error:
-        raise ValueError(f"data: {file} is not a nerfstudio transforms file ({error!r}); run ns-process-data again.") from error
+        raise ValueError(
+            f"data: {file} is not a nerfstudio transforms file ({error!r}); run ns-process-data again."
+        ) from error
     if len(frames) < FEWEST_PICTURES:
         raise ValueError(f"data: {file} lists {len(frames)} pictures; at least {FEWEST_PICTURES} are needed.")
     paths = [Path(frame["file_path"]) for frame in frames]

@@ -1,10 +1,9 @@
 """The methods that `ns-train` lists. Every `ns-*` command imports this file: it stays light, and must not fail."""
 
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from nerfstudio.configs.base_config import LoggingConfig, MachineConfig, LocalWriterConfig, ViewerConfig
+from nerfstudio.configs.base_config import LocalWriterConfig, LoggingConfig, MachineConfig, ViewerConfig
 from nerfstudio.plugins.types import MethodSpecification
 
 from ins3d.plugin.datamanager import InsStylizeDataManagerConfig

@@ -1,7 +1,7 @@
 """Rays become pictures: the content, and the content with a style painted on it."""
 
 from dataclasses import dataclass, field
-from typing import Any, Type
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -29,7 +29,7 @@ from ins3d.surface_points import SurfacePoints, merge_samples
 class InsStylizeModelConfig(ModelSettings):
     """The content field, the style on top of it, and what pulls at both."""
 
-    _target: Type = field(default_factory=lambda: InsStylizeModel)
+    _target: type = field(default_factory=lambda: InsStylizeModel)
 
 
 @dataclass
@@ -207,7 +207,9 @@ class InsStylizeModel(Model):
         image = over_background(batch["image"].to(self.device), outputs["background"])
         return {"psnr": -10 * torch.log10(((outputs["rgb"] - image) ** 2).mean().clamp(min=1e-12))}
 
-    def get_loss_dict(self, outputs: dict[str, Any], batch: dict[str, Tensor], metrics_dict: Any = None) -> dict[str, Tensor]:
+    def get_loss_dict(
+        self, outputs: dict[str, Any], batch: dict[str, Tensor], metrics_dict: Any = None
+    ) -> dict[str, Tensor]:
         """The content stage's losses, weighted."""
         image = over_background(batch["image"].to(self.device), outputs["background"])
         weights, samples = outputs["weights_list"], outputs["ray_samples_list"]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Type
+from typing import Any
 
 import torch
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
@@ -32,7 +32,7 @@ from ins3d.scene_placement import Placement
 class InsStylizePipelineConfig(VanillaPipelineConfig):
     """How long each stage lasts, and what the style stage draws its patches from."""
 
-    _target: Type = field(default_factory=lambda: InsStylizePipeline)
+    _target: type = field(default_factory=lambda: InsStylizePipeline)
     datamanager: InsStylizeDataManagerConfig = field(default_factory=InsStylizeDataManagerConfig)
     model: InsStylizeModelConfig = field(default_factory=InsStylizeModelConfig)
     content_steps: int = 1900

@@ -34,7 +34,8 @@ class StageProgress:
             self._begin(stage, step_in_stage)
         self.last_step = time.monotonic()
         if step_in_stage % VALUES_EVERY == 0 or step_in_stage == 1:
-            self.values = "  ".join(f"{name} {float(value):.4g}" for name, value in {**losses, **metrics}.items())
+            values = {name: float(torch.as_tensor(value).detach()) for name, value in {**losses, **metrics}.items()}
+            self.values = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         if self.bar is not None:
             self.bar.update(self.task, completed=step_in_stage, values=self.values)
         elif time.monotonic() - self.said > LINES_EVERY or step_in_stage == self.lengths[stage]:

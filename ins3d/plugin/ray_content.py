@@ -1,7 +1,8 @@
 """The content along rays: where to look, and what is there. This is where core fields meet nerfstudio's samplers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Callable, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -129,9 +130,7 @@ class RayContentField(nn.Module):
         """Samples the rays and asks the field."""
         return self.at(*self.sample(rays))
 
-    def at(
-        self, samples: RaySamples, proposal_weights: list[Tensor], proposal_samples: list[RaySamples]
-    ) -> RayContent:
+    def at(self, samples: RaySamples, proposal_weights: list[Tensor], proposal_samples: list[RaySamples]) -> RayContent:
         """Asks the field at given samples."""
         positions = self.placement(samples.frustums.get_positions())
         point = self.content(positions)

@@ -2,9 +2,9 @@
 
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
 
 import psutil
 import torch
@@ -89,7 +89,7 @@ def build_pool(
     pixel_indices = torch.cat(chunks)
     kept: dict[str, Tensor] = {}
     done = 0
-    for window, indices in zip(windows, chunks):
+    for indices in chunks:
         for part in indices.split(16384):
             for name, values in ask(part).items():
                 if name not in kept:
@@ -116,8 +116,6 @@ def reserve_file(file: Path, size: int) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         with open(file, "wb") as handle:
-
-
             os.posix_fallocate(handle.fileno(), 0, size)
     except OSError as error:
         file.unlink(missing_ok=True)

@@ -61,5 +61,10 @@ def small_pictures(dataset: InputDataset) -> PosedPictures:
     channels = max(picture.shape[0] for picture in pictures)
     full = [F.pad(picture, (0, 0, 0, 0, 0, channels - len(picture)), value=1.0) for picture in pictures]
     scale_x, scale_y = torch.tensor(scales).unbind(-1)
-    intrinsics = [cameras.fx[:, 0] * scale_x, cameras.fy[:, 0] * scale_y, cameras.cx[:, 0] * scale_x, cameras.cy[:, 0] * scale_y]
+    intrinsics = [
+        cameras.fx[:, 0] * scale_x,
+        cameras.fy[:, 0] * scale_y,
+        cameras.cx[:, 0] * scale_x,
+        cameras.cy[:, 0] * scale_y,
+    ]
     return PosedPictures(torch.stack(full), cameras.camera_to_worlds, torch.stack(intrinsics, dim=-1))

@@ -1,7 +1,7 @@
 """Learning rates by stage: a warm-up and an exponential decay inside the stage that a group learns in."""
 
 from dataclasses import dataclass, field
-from typing import Literal, Type
+from typing import Literal
 
 import tyro
 from nerfstudio.engine.optimizers import AdamOptimizerConfig
@@ -22,7 +22,7 @@ class FusedAdamConfig(AdamOptimizerConfig):
 class StageScheduleConfig(SchedulerConfig):
     """The trainer fills in where the stages begin; everything returned is a plain float, so checkpoints load safely."""
 
-    _target: Type = field(default_factory=lambda: StageSchedule)
+    _target: type = field(default_factory=lambda: StageSchedule)
     stage: Literal["content", "style"] = "content"
     """The stage in which the group learns at its full rate."""
     warmup: int = 50

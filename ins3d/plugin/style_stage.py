@@ -53,7 +53,9 @@ class StyleStage:
             return
         started = time.monotonic()
         settings, patches = self.config.pool, self.config.patches
-        strides = sorted({stride for step in range(0, self.config.style_steps, 100) for stride in self.sampler.strides_at(step)})
+        strides = sorted(
+            {stride for step in range(0, self.config.style_steps, 100) for stride in self.sampler.strides_at(step)}
+        )
         needed = self.config.style_steps * patches.num_patches * patches.size**2
         # A generator of its own: a resumed run keeps the same pixels, and draws as if it had not stopped.
         generator = torch.Generator(device=self.data.device).manual_seed(self.data.config.seed)

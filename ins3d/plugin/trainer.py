@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Type, cast
+from typing import Any, cast
 
 import torch
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
@@ -21,7 +21,7 @@ from ins3d.run_record import run_record
 class InsStylizeTrainerConfig(TrainerConfig):
     """nerfstudio's settings; `max_num_iterations` follows from the stages' lengths."""
 
-    _target: Type = field(default_factory=lambda: InsStylizeTrainer)
+    _target: type = field(default_factory=lambda: InsStylizeTrainer)
 
 
 class InsStylizeTrainer(Trainer):
@@ -76,7 +76,9 @@ class InsStylizeTrainer(Trainer):
         super()._after_train()
         config = self.base_dir / "config.yml"
         CONSOLE.print("Look at it:     ", self.base_dir / "preview.png", soft_wrap=True)
-        CONSOLE.print(f"Fly through it: ns-render interpolate --load-config {config} --output-path flythrough.mp4", soft_wrap=True)
+        CONSOLE.print(
+            f"Fly through it: ns-render interpolate --load-config {config} --output-path flythrough.mp4", soft_wrap=True
+        )
         CONSOLE.print(f"Walk around:    ns-viewer --load-config {config}", soft_wrap=True)
         CONSOLE.print(f"Another style:  --pipeline.content-checkpoint {self.base_dir / FILE_NAME}", soft_wrap=True)
 
