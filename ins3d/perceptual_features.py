@@ -89,7 +89,7 @@ class PerceptualFeatures(nn.Module):
         return self.to(device=device, dtype=self.precision)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"], layers: tuple[str, ...] | None = None) -> FeatureMaps:
-        """Feature maps after ReLU, in float32, of `layers` (default: all named at construction); no deeper one is computed."""
+        """Feature maps after ReLU, in float32, of `layers` (default: all named at construction), and no deeper ones."""
         layers = self.layers if layers is None else layers
         last = max(self.walk.index(layer) for layer in layers)
         hidden = images if self.normalised else (images - self.mean.float()) / self.std.float()

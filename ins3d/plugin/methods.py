@@ -50,7 +50,7 @@ def _trainer(name: str, pipeline: InsStylizePipelineConfig, optimizers: dict[str
         steps_per_eval_batch=0,
         steps_per_eval_image=0,
         steps_per_eval_all_images=0,
-        max_num_iterations=4400,
+        max_num_iterations=4350,
         mixed_precision=False,
     )
 

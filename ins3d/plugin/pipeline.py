@@ -35,7 +35,7 @@ class InsStylizePipelineConfig(VanillaPipelineConfig):
     _target: type = field(default_factory=lambda: InsStylizePipeline)
     datamanager: InsStylizeDataManagerConfig = field(default_factory=InsStylizeDataManagerConfig)
     model: InsStylizeModelConfig = field(default_factory=InsStylizeModelConfig)
-    content_steps: int = 1900
+    content_steps: int = 1850
     """Steps of the content stage."""
     style_steps: int = 2500
     """Steps of the style stage."""
