@@ -61,7 +61,10 @@ def _photometric_costs(scene: PosedPictures, view: int, cameras: list[int], poin
     for camera in cameras:
         seen, inside = scene.look_up(camera, points)
         difference = (seen[:3] - scene.pictures[view, :3, None]).abs().mean(0)
-        difference = torch.where(inside > 0, difference, torch.ones_like(difference))
-        costs.append(box_blur(difference[:, None], (5, 5))[:, 0])
-        times_seen += inside
+        # Only what lies inside the neighbour's picture is compared; a window half outside it proves nothing.
+        share = box_blur(inside[:, None], (5, 5))[:, 0]
+        cost = box_blur((difference * inside)[:, None], (5, 5))[:, 0] / share.clamp(min=0.5)
+        whole = share > 0.5
+        costs.append(torch.where(whole, cost, torch.ones_like(cost)))
+        times_seen += whole
     return torch.stack(costs).topk(2, dim=0, largest=False).values.mean(0), times_seen >= 2

@@ -82,7 +82,7 @@ class ScenePlacement(nn.Module):
         return start, torch.maximum(closest + half_chord, start + 0.02 * radius)
 
 
-def placement_from_points(points: Float[Tensor, "points 3"], depths: Float[Tensor, " points"], found_by: str) -> Placement:
+def placement_from_points(points: Float[Tensor, "points 3"], depths: Float[Tensor, " depths"], found_by: str) -> Placement:
     """A ball around four fifths of what the pictures see; near and far around nearly all of it."""
     center = points.median(0).values
     radius = torch.quantile((points - center).norm(dim=-1), 0.8)

@@ -82,11 +82,9 @@ def _finish(settings: Settings, name: str, seed: int) -> None:
 def _kill_in_stage(process: subprocess.Popen, stage: str, chooser: random.Random) -> bool:
     """Waits until the stage has begun, then for a random while, then kills. False when the run ended first."""
     assert process.stdout is not None
+    begun = r"No Nerfstudio checkpoint|Done loading" if stage == "content" else "the style stage begins"
     for line in process.stdout:
-        begun = (
-            re.search(r"No Nerfstudio checkpoint|Done loading", line) if stage == "content" else "Perceptual weights" in line
-        )
-        if begun:
+        if re.search(begun, line):
             break
     time.sleep(chooser.uniform(1.0, 7.0) + (3.0 if stage == "style" else 0.0))
     if process.poll() is not None:

@@ -30,12 +30,13 @@ class ContentCheckpoint:
     source: str
 
 
-def write_atomically(path: Path, contents: dict[str, Any]) -> None:
-    """Writes beside the target and renames: whoever is killed here leaves the old file whole.
+def write_atomically(path: Path, contents: dict[str, Any], scratch: Path) -> None:
+    """Writes in the folder `scratch` and renames: whoever is killed here leaves the old file whole.
 
-    The unfinished file lies one folder up: the host takes every name in its checkpoint folder for a checkpoint.
+    A checkpoint's scratch is not the checkpoint folder: the host takes every name in there for a checkpoint.
     """
-    partial = path.parent.parent / f"{path.name}.partial"
+    scratch.mkdir(parents=True, exist_ok=True)
+    partial = scratch / f"{path.name}.partial"
     with open(partial, "wb") as handle:
         torch.save(contents, handle)
         handle.flush()
@@ -52,7 +53,7 @@ def save_content(path: Path, field: RayContentField, outputs: DataparserOutputs)
         "scale": float(outputs.dataparser_scale),
         "transform": outputs.dataparser_transform,
     }
-    write_atomically(path, contents)
+    write_atomically(path, contents, path.parent)
 
 
 def load_content(path: Path) -> ContentCheckpoint:
@@ -130,7 +131,10 @@ def _read_nerfacto(config_file: Path) -> ContentCheckpoint:
     files = sorted((config_file.parent / config.relative_model_dir).glob("step-*.ckpt"))
     if not files:
         raise FileNotFoundError(f"{SETTING}: there is no checkpoint beside {config_file}; let the nerfacto run finish.")
-    state = torch.load(files[-1], map_location="cpu", weights_only=True)["pipeline"]
+    try:
+        state = torch.load(files[-1], map_location="cpu", weights_only=True)["pipeline"]
+    except Exception as error:  # truncated and foreign files raise many kinds
+        raise ValueError(f"{SETTING}: {files[-1]} is not a whole checkpoint ({error!r}).") from error
     transforms = yaml.safe_load((config_file.parent / "dataparser_transforms.json").read_text())
     settings = ContentSettings(
         kind="hash", hash=_hash_settings(model, state), num_proposal_samples=tuple(model.num_proposal_samples_per_ray),

@@ -90,13 +90,13 @@ def _check_nerfstudio_folder(dataparser: NerfstudioDataParserConfig) -> None:
         )
     try:
         frames = json.loads(file.read_text())["frames"]
-    except (ValueError, KeyError) as error:
+        paths = [Path(frame["file_path"]) for frame in frames]
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"data: {file} is not a nerfstudio transforms file ({error!r}); run ns-process-data again."
         ) from error
     if len(frames) < FEWEST_PICTURES:
         raise ValueError(f"data: {file} lists {len(frames)} pictures; at least {FEWEST_PICTURES} are needed.")
-    paths = [Path(frame["file_path"]) for frame in frames]
     there = [path for path in paths if (file.parent / path).is_file()]
     if dataparser.downscale_factor is None and there and there[0] != paths[0]:
         # The host opens the first picture to choose a size, and stops when it is gone: let it look at another.

@@ -34,4 +34,4 @@ def offer_bundled_ffmpeg() -> None:
         temporary = folder / f"{program.name}.{os.getpid()}"
         shutil.copy(imageio_ffmpeg.get_ffmpeg_exe(), temporary)
         os.replace(temporary, program)
-    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), str(folder)])
+    os.environ["PATH"] = os.pathsep.join(filter(None, [os.environ.get("PATH"), str(folder)]))

@@ -233,7 +233,7 @@ class InsStylizeModel(Model):
     # ---- evaluation
 
     def get_image_metrics_and_images(
-        self, outputs: dict[str, Tensor], batch: dict[str, Tensor]
+        self, outputs: dict[str, Tensor], batch: dict[str, Any]
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
         """What `ns-eval` reports; see `plugin/evaluation.py`."""
         photograph = over_background(batch["image"].to(outputs["rgb"]), self.background.to(outputs["rgb"]))

@@ -56,7 +56,7 @@ class InsStylizePipeline(VanillaPipeline):
     config: InsStylizePipelineConfig
     datamanager: InsStylizeDataManager
 
-    def __init__(self, config: InsStylizePipelineConfig, device: str, test_mode: Any = "val", **kwargs: Any) -> None:
+    def __init__(self, config: InsStylizePipelineConfig, device: Any, test_mode: Any = "val", **kwargs: Any) -> None:
         _check_settings(config)
         self._checkpoint: ContentCheckpoint | None = None
         if config.content_checkpoint is not None and test_mode == "val":
@@ -68,6 +68,11 @@ class InsStylizePipeline(VanillaPipeline):
         """Where files of this run go; set by the trainer."""
         self.style_stage: StyleStage | None = None
         if test_mode == "val":
+            # Now, and not at the boundary: a mistyped style must not cost the content stage.
+            self.objective = build_objective(config.model, self.model.device)
+            CONSOLE.print(f"Perceptual weights: {self.objective.features.source}.")
+            cameras = self.datamanager.train_dataset.cameras
+            self.sampler = StridedPatchSampler(config.patches, self.datamanager.store, cameras)
             self._prepare_content()
 
     @property
@@ -99,7 +104,8 @@ class InsStylizePipeline(VanillaPipeline):
     def _placement(self) -> Placement:
         model = self.config.model
         if None not in (model.near, model.far, model.center, model.radius):
-            return Placement(model.center, model.radius, model.near, model.far, False, "the settings")  # type: ignore[arg-type]
+            bounded = self.datamanager.store.has_alpha
+            return Placement(model.center, model.radius, model.near, model.far, bounded, "the settings")  # type: ignore[arg-type]
         placement = measure_placement(self.datamanager.train_dataset)
         for name in ("near", "far", "center", "radius"):
             if getattr(model, name) is not None:
@@ -133,10 +139,8 @@ class InsStylizePipeline(VanillaPipeline):
             content_state = {k.removeprefix("content."): v for k, v in teacher_state.items() if k.startswith("content.")}
             assert self.model.teacher is not None
             self.model.teacher.field.load_state_dict(content_state)
-        objective = build_objective(self.config.model, self.model.device)
-        CONSOLE.print(f"Perceptual weights: {objective.features.source}.")
-        sampler = StridedPatchSampler(self.config.patches, self.datamanager.store, self.datamanager.train_dataset.cameras)
-        stage = StyleStage(self.config, self.model, self.datamanager, sampler, objective)
+        CONSOLE.print("Content is frozen; the style stage begins.")
+        stage = StyleStage(self.config, self.model, self.datamanager, self.sampler, self.objective)
         stage.keep_samples(self.run_dir)
         return stage
 

@@ -57,11 +57,13 @@ class StridedPatchSampler:
         strides = self.strides_at(style_step)
         return strides[int(torch.randint(len(strides), (), generator=generator, device=generator.device))]
 
-    def draw_patch(self, size: int, stride: int, generator: torch.Generator) -> Int[Tensor, "size*size 3"]:
-        """The pixels of one patch that sees more than background."""
+    def draw_patch(
+        self, size: int, stride: int, generator: torch.Generator, least: float = LEAST_FOREGROUND
+    ) -> Int[Tensor, "{size}*{size} 3"]:
+        """The pixels of one patch of which at least the share `least` is not background."""
         for _ in range(MAX_DRAWS):
             indices = self._draw_anywhere(size, stride, generator)
-            if float(self.store.counts(indices).mean()) >= LEAST_FOREGROUND:
+            if float(self.store.counts(indices).mean()) >= least:
                 return indices
         raise ValueError(
             f"pipeline.patches: {MAX_DRAWS} patches of {size} rays at stride {stride} saw nothing but background or "

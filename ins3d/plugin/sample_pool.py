@@ -84,7 +84,9 @@ def build_pool(
         assert largest_stride_that_fits(side, height, width) >= stride
         for _ in range(max(budget // (len(strides) * side**2), 1)):
             windows.append(Window(stride, side, first))
-            chunks.append(sampler.draw_patch(side, stride, generator))
+            # A window is larger than a patch: as much foreground as one patch needs is enough.
+            least = LEAST_FOREGROUND * (sampler.settings.size / side) ** 2
+            chunks.append(sampler.draw_patch(side, stride, generator, least))
             first += side**2
     pixel_indices = torch.cat(chunks)
     kept: dict[str, Tensor] = {}
@@ -108,6 +110,8 @@ def _empty(count: int, like: Tensor, settings: PoolSettings, file: Path) -> Tens
         return torch.empty(shape, dtype=like.dtype, device=like.device)
     reserve_file(file, size)
     flat = torch.from_file(str(file), shared=True, size=size // like.element_size(), dtype=like.dtype)
+    if os.name == "posix":
+        file.unlink()  # the mapping keeps it; whatever ends the run, nothing stays behind
     return flat.reshape(shape)
 
 

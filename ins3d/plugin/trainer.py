@@ -112,6 +112,7 @@ class InsStylizeTrainer(Trainer):
     def save_checkpoint(self, step: int) -> None:
         """As the host's, but whole or not at all, and with the state of every random choice."""
         path = self.checkpoint_dir / f"step-{step:09d}.ckpt"
+        self._refuse_spoiled_state(step)
         contents = {
             "step": step,
             "pipeline": self.pipeline.state_dict(),
@@ -120,11 +121,20 @@ class InsStylizeTrainer(Trainer):
             "scalers": self.grad_scaler.state_dict(),
             "random": self._random_state(),
         }
-        write_atomically(path, contents)
+        write_atomically(path, contents, self.base_dir)
         if self.config.save_only_latest_checkpoint:
             for other in self.checkpoint_dir.glob("*.ckpt"):
                 if other != path:
                     other.unlink()
+
+    def _refuse_spoiled_state(self, step: int) -> None:
+        """A gradient can be NaN under a finite loss: what it spoils must not replace a good checkpoint."""
+        for name, value in self.pipeline.state_dict().items():
+            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                raise FloatingPointError(
+                    f"{name} is not finite after step {step}; nothing was saved, and the last saved checkpoint is good: "
+                    "resume from it with --load-dir and lower the learning rate of the stage."
+                )
 
     def _random_state(self) -> dict[str, Any]:
         sampler = self.pipeline.model.ray_content.sampler
@@ -143,7 +153,9 @@ class InsStylizeTrainer(Trainer):
             return
         content = path.parent.parent / FILE_NAME
         if content.is_file() and content.parent != self.base_dir:
-            write_atomically(self.base_dir / FILE_NAME, torch.load(content, map_location="cpu", weights_only=True))
+            write_atomically(
+                self.base_dir / FILE_NAME, torch.load(content, map_location="cpu", weights_only=True), self.base_dir
+            )
         state = torch.load(path, map_location="cpu", weights_only=True).get("random")
         if state is None:
             return

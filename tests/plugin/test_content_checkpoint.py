@@ -234,9 +234,11 @@ class TestWriteAtomically:
         monkeypatch.setattr(torch, "save", noting)
         for run in ("first", "second"):
             (tmp_path / run).mkdir()
-            write_atomically(tmp_path / run / "content.ckpt", {"run": run})
+            write_atomically(tmp_path / run / "content.ckpt", {"run": run}, tmp_path / run)
         assert opened[0] != opened[1]
 
     def test_the_folder_may_be_missing(self, tmp_path: Path):
-        write_atomically(tmp_path / "outputs" / "run" / "content.ckpt", {"a": 1})
-        assert torch.load(tmp_path / "outputs" / "run" / "content.ckpt") == {"a": 1}
+        run = tmp_path / "outputs" / "run"
+        write_atomically(run / "nerfstudio_models" / "a.ckpt", {"a": 1}, run)
+        assert torch.load(run / "nerfstudio_models" / "a.ckpt") == {"a": 1}
+        assert [file.name for file in run.iterdir()] == ["nerfstudio_models"]
