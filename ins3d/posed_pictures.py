@@ -49,5 +49,6 @@ class PosedPictures:
         rows = cy - fy * local[..., 1] / safe
         grid = torch.stack([2 * columns / width - 1, 2 * rows / height - 1], dim=-1)
         inside = (depth > 1e-6) & (grid.abs() < 1).all(-1)
-        flat = F.grid_sample(self.pictures[camera][None], grid.reshape(1, -1, 1, 2).clamp(-2, 2), align_corners=False)
+        places = grid.reshape(1, -1, 1, 2).clamp(-2, 2)
+        flat = F.grid_sample(self.pictures[camera][None], places, padding_mode="border", align_corners=False)
         return flat[0, :, :, 0].reshape(-1, *points.shape[:-1]), inside.float()

@@ -267,7 +267,7 @@ class TestContentFromAnotherRun:
 
 
 class TestFaults:
-    @pytest.mark.parametrize("steps_per_save", [19, 20], ids=["saved a step before the fault", "saved at the fault"])
+    @pytest.mark.parametrize("steps_per_save", [19, 10], ids=["saved a step before the fault", "saved at the fault"])
     def test_a_loss_that_is_no_number_stops_the_run_and_the_saved_checkpoint_is_good(
         self, open_scene: Scene, tmp_path: Path, steps_per_save: int
     ):
@@ -276,7 +276,7 @@ class TestFaults:
         trainer.pipeline.model.stylized.amalgamation.rgb_gate.register_hook(lambda gradient: gradient * torch.nan)
         said = {
             19: r"style_loss became nan at step 21;",
-            20: r"_model\.\S+ is not finite after step 20; nothing was saved, and",
+            10: r"_model\.\S+ is not finite after step 20; nothing was saved, and",
         }
         text = (
             rf"^{said[steps_per_save]} the last saved checkpoint is good: resume from it with --load-dir and "
