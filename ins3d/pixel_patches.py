@@ -24,7 +24,7 @@ def largest_stride_that_fits(size: int, height: int, width: int) -> int:
 
 
 def doubling_strides(size: int, height: int, width: int) -> tuple[int, ...]:
-    """1, 2, 4, ... as long as the patch lies inside the picture: fine strokes and large motifs in equal shares.
+    """1, 2, 4, ... as long as the patch lies inside the picture: from fine strokes to large motifs.
 
     >>> doubling_strides(64, 378, 504)
     (1, 2, 4)

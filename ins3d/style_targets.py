@@ -17,10 +17,9 @@ PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 
 @dataclass
 class StyleTarget:
-    """One style: its name, its picture and what the encoder sees in it."""
+    """One style: its name and what the encoder sees in it."""
 
     name: str
-    rgb: Float[Tensor, "3 height width"]
     grams: Grams
 
 
@@ -35,7 +34,7 @@ def style_target(
     seen = F.interpolate(rgb[None], size=(224, 224), mode="nearest")[0] if square else resize_long_side(rgb, long_side)
     with torch.no_grad():
         grams = grams_of(features(seen[None].to(device)))
-    return StyleTarget(path.stem, rgb, {layer: grams[layer] for layer in layers})
+    return StyleTarget(path.stem, {layer: grams[layer] for layer in layers})
 
 
 def style_code(index: int, num_styles: int, device: torch.device) -> Float[Tensor, " styles"]:

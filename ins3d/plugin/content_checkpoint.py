@@ -27,6 +27,8 @@ class ContentCheckpoint:
     scale: float
     transform: Tensor
     """The dataparser's scale and transform: two runs with the same ones share coordinates."""
+    poses: Tensor | None
+    """Camera to world of the training pictures, 3x4 each; unknown for nerfacto's runs."""
     source: str
 
 
@@ -52,6 +54,7 @@ def save_content(path: Path, field: RayContentField, outputs: DataparserOutputs)
         "state": field.state_dict(),
         "scale": float(outputs.dataparser_scale),
         "transform": outputs.dataparser_transform,
+        "poses": outputs.cameras.camera_to_worlds.cpu(),
     }
     write_atomically(path, contents, path.parent)
 
@@ -74,6 +77,11 @@ def check_same_scene(checkpoint: ContentCheckpoint, outputs: DataparserOutputs) 
     """Refuses content that was trained in other coordinates."""
     same_scale = abs(checkpoint.scale / float(outputs.dataparser_scale) - 1) < 1e-4
     same_place = torch.allclose(checkpoint.transform, outputs.dataparser_transform, atol=1e-4)
+    if same_scale and same_place and checkpoint.poses is not None:
+        # Object scenes all have the same scale and transform; most cameras must be old acquaintances.
+        here = outputs.cameras.camera_to_worlds.cpu().flatten(1)
+        nearest = (here[:, None] - checkpoint.poses.flatten(1)).abs().amax(-1).amin(-1)
+        same_place = bool((nearest < 1e-3).float().mean() > 0.5)
     if not (same_scale and same_place):
         raise ValueError(
             f"{SETTING}: {checkpoint.source} was trained on another scene or with other dataparser settings (scale "
@@ -110,7 +118,7 @@ def _read_ours(path: Path) -> ContentCheckpoint:
         hash_settings = HashSettings(**_tuples(settings.pop("hash")))
         return ContentCheckpoint(
             ContentSettings(hash=hash_settings, **_tuples(settings)), contents["state"], contents["scale"],
-            contents["transform"], str(path),
+            contents["transform"], contents["poses"], str(path),
         )  # fmt: skip
     except Exception as error:  # truncated and foreign files raise many kinds
         raise ValueError(f"{SETTING}: {path} is not a content checkpoint of ins3d ({error!r}).") from error
@@ -123,9 +131,12 @@ def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
 def _read_nerfacto(config_file: Path) -> ContentCheckpoint:
     """The field and the proposal networks of `ns-train nerfacto`, whatever its sizes."""
     config = yaml.load(config_file.read_text(), Loader=yaml.Loader)
-    model = config.pipeline.model
+    model = getattr(getattr(config, "pipeline", None), "model", None)
+    if type(model).__name__ == "InsStylizeModelConfig":
+        raise ValueError(f"{SETTING}: the content stage of {config_file} did not finish; resume it with --load-dir first.")
     if type(model).__name__ != "NerfactoModelConfig":
-        raise ValueError(f"{SETTING}: {config_file} is a run of {config.method_name}; give a run of ins3d or of nerfacto.")
+        name = getattr(config, "method_name", "something else")
+        raise ValueError(f"{SETTING}: {config_file} is a run of {name}; give a run of ins3d or of nerfacto.")
     if model.disable_scene_contraction:
         raise ValueError(f"{SETTING}: {config_file} was trained without scene contraction, which is not supported.")
     files = sorted((config_file.parent / config.relative_model_dir).glob("step-*.ckpt"))
@@ -136,12 +147,18 @@ def _read_nerfacto(config_file: Path) -> ContentCheckpoint:
     except Exception as error:  # truncated and foreign files raise many kinds
         raise ValueError(f"{SETTING}: {files[-1]} is not a whole checkpoint ({error!r}).") from error
     transforms = yaml.safe_load((config_file.parent / "dataparser_transforms.json").read_text())
+    proposal_samples = tuple(model.num_proposal_samples_per_ray)[: model.num_proposal_iterations]
     settings = ContentSettings(
-        kind="hash", hash=_hash_settings(model, state), num_proposal_samples=tuple(model.num_proposal_samples_per_ray),
+        kind="hash", hash=_hash_settings(model, state), num_proposal_samples=proposal_samples,
         num_samples=model.num_nerf_samples_per_ray,
     )  # fmt: skip
     return ContentCheckpoint(
-        settings, _renamed(state, model), float(transforms["scale"]), torch.tensor(transforms["transform"]), str(config_file)
+        settings,
+        _renamed(state, model),
+        float(transforms["scale"]),
+        torch.tensor(transforms["transform"]),
+        None,
+        str(config_file),
     )
 
 
@@ -173,6 +190,8 @@ def _renamed(state: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
         "placement.bounded": torch.tensor(False), "placement.cubic": torch.tensor(True),
     }  # fmt: skip
     for key, value in state.items():
+        if "pred_normals" in key:
+            continue  # heads that colour and density do not use
         if key.startswith("_model.field."):
             result["content.field." + key.removeprefix("_model.field.")] = value
         if key.startswith("_model.proposal_networks."):

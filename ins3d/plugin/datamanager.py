@@ -46,11 +46,11 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
         self.background = torch.ones(3)
         """What shows through where pictures are transparent, in [0, 1]."""
         super().__init__(config, *args, **kwargs)
-        self.generator = torch.Generator(device=self.device).manual_seed(config.seed)
+        self.generator = torch.Generator().manual_seed(config.seed)
 
     def create_train_dataset(self) -> InputDataset:
         """The host would composite transparent pictures here; content is learned better with their alpha."""
-        outputs = copy(_without_missing(self.train_dataparser_outputs, "training"))
+        outputs = copy(self._existing(self.train_dataparser_outputs, "training", FEWEST_PICTURES))
         if outputs.alpha_color is not None:
             self.background = outputs.alpha_color.float()
         outputs.alpha_color = None
@@ -60,11 +60,17 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
     def create_eval_dataset(self) -> InputDataset:
         """The held-out pictures that exist."""
         outputs = self.dataparser.get_dataparser_outputs(split=self.test_split)
-        outputs = _without_missing(outputs, "held-out", fewest=1)
+        outputs = self._existing(outputs, "held-out", fewest=1)
         return InputDataset(outputs, scale_factor=self.config.camera_res_scale_factor)
 
+    def _existing(self, outputs: DataparserOutputs, split: str, fewest: int) -> DataparserOutputs:
+        """For rendering along a path the host opens no picture (and names the full-size ones): none need be there."""
+        return outputs if self.test_mode == "inference" else _without_missing(outputs, split, fewest)
+
     def setup_train(self) -> None:
-        """Reads all training pictures once."""
+        """Reads all training pictures once; evaluation and viewer need none of them."""
+        if self.test_mode != "val":
+            return
         self.store = PictureStore(self.train_dataset, torch.device(self.device))
         self.train_ray_generator = PixelRays(self.train_dataset.cameras.to(self.device))
 
@@ -105,7 +111,7 @@ def _check_nerfstudio_folder(dataparser: NerfstudioDataParserConfig) -> None:
         dataparser.downscale_factor = host.downscale_factor
 
 
-def _without_missing(outputs: DataparserOutputs, split: str, fewest: int = FEWEST_PICTURES) -> DataparserOutputs:
+def _without_missing(outputs: DataparserOutputs, split: str, fewest: int) -> DataparserOutputs:
     """Skips pictures whose files are gone, says how many, and refuses when too few are left."""
     there = [index for index, path in enumerate(outputs.image_filenames) if Path(path).is_file()]
     missing = len(outputs.image_filenames) - len(there)

@@ -57,7 +57,7 @@ class HashContent(ContentFeatures):
     def __init__(self, settings: HashSettings) -> None:
         super().__init__()
         self.field = NerfactoField(
-            AABB, num_images=settings.num_images, num_layers=settings.num_layers, hidden_dim=settings.hidden_dim,
+            AABB.clone(), num_images=settings.num_images, num_layers=settings.num_layers, hidden_dim=settings.hidden_dim,
             num_levels=settings.num_levels, base_res=settings.base_res, max_res=settings.max_res,
             log2_hashmap_size=settings.log2_hashmap_size, features_per_level=settings.features_per_level,
             hidden_dim_color=settings.hidden_dim_color, appearance_embedding_dim=settings.appearance_embed_dim,
@@ -97,7 +97,7 @@ class HashDensity(torch.nn.Module):
     def __init__(self, settings: HashSettings, level: int) -> None:
         super().__init__()
         self.field = HashMLPDensityField(
-            AABB, num_levels=settings.proposal_levels[level], max_res=settings.proposal_max_res[level],
+            AABB.clone(), num_levels=settings.proposal_levels[level], max_res=settings.proposal_max_res[level],
             log2_hashmap_size=settings.proposal_log2_hashmap_size[level], hidden_dim=settings.proposal_hidden_dim[level],
             use_linear=settings.proposal_linear[level], average_init_density=settings.average_init_density,
             implementation=settings.resolved_implementation(),

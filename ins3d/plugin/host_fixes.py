@@ -9,7 +9,10 @@ from pathlib import Path
 def own_the_fixes() -> None:
     """Called once by `methods`: old checkpoints open, and videos need no ffmpeg of the system's."""
     allow_numpy_scalars()
-    offer_bundled_ffmpeg()
+    try:
+        offer_bundled_ffmpeg()
+    except (OSError, RuntimeError):
+        pass  # no place to put it: ns-render says itself that ffmpeg is missing, every other command must go on
 
 
 def allow_numpy_scalars() -> None:

@@ -90,14 +90,17 @@ def _paper() -> InsStylizeTrainerConfig:
         model=model,
         content_steps=170_000,
         style_steps=130_000,
-        content_style_mult=0.1,
+        # A tenth of the style's rate (INS declares 0.1 and does not use it).
+        content_style_mult=0.1 * 0.1 ** (170 / 250),
         patches=PatchSettings(size=72, strides=(2,)),
     )
     rate = 5e-4
     groups = {name: "content" for name in ("content", "proposals")} | {name: "style" for name in ("style", "gates")}
     # 0.1 ** (step / 250000), counted in each stage.
     finals = {"content": 0.1 ** (170 / 250), "style": 0.1 ** (130 / 250)}
-    optimizers = {name: _group(rate, stage, final=finals[stage]) for name, stage in groups.items()}  # type: ignore[arg-type]
+    # The release's rate goes on falling from one stage to the next.
+    rates = {"content": rate, "style": rate * finals["content"]}
+    optimizers = {name: _group(rates[stage], stage, final=finals[stage]) for name, stage in groups.items()}  # type: ignore[arg-type]
     return _trainer("ins-stylize-paper", pipeline, optimizers)
 
 

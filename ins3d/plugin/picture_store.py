@@ -34,12 +34,14 @@ class PictureStore:
 
         Of pictures with alpha, half are drawn from what is not empty: most of such a picture often is, and soon learned.
         """
+        device = self.pixels.device  # the generator is the CPU's on every machine: runs move between them
         on_object = count // 2 if self.has_alpha else 0
-        draws = torch.randint(self._num_learnable, (count - on_object,), generator=generator, device=self.pixels.device)
+        draws = torch.randint(self._num_learnable, (count - on_object,), generator=generator).to(device)
         flat = draws if self._learnable is None else self._learnable[draws]
         if on_object:
-            draws = torch.randint(len(self._solid), (on_object,), generator=generator, device=self.pixels.device)
+            draws = torch.randint(len(self._solid), (on_object,), generator=generator).to(device)
             flat = torch.cat([flat, self._solid[draws]])
+            flat = flat[torch.randperm(len(flat), generator=generator).to(device)]
         camera = torch.searchsorted(self.first, flat, right=True) - 1
         within = flat - self.first[camera]
         width = self.sizes[camera, 1]

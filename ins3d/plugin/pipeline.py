@@ -21,9 +21,10 @@ from ins3d.plugin.content_checkpoint import (
 from ins3d.plugin.datamanager import InsStylizeDataManager, InsStylizeDataManagerConfig
 from ins3d.plugin.model import InsStylizeModel, InsStylizeModelConfig
 from ins3d.plugin.objective import build_objective
+from ins3d.plugin.picture_store import over_background
 from ins3d.plugin.pixel_sampler import PatchSettings, StridedPatchSampler
 from ins3d.plugin.sample_pool import PoolSettings
-from ins3d.plugin.scene_measure import measure_placement
+from ins3d.plugin.scene_measure import has_empty_background, measure_placement, small_pictures
 from ins3d.plugin.style_stage import StyleStage
 from ins3d.scene_placement import Placement
 
@@ -73,6 +74,12 @@ class InsStylizePipeline(VanillaPipeline):
             CONSOLE.print(f"Perceptual weights: {self.objective.features.source}.")
             cameras = self.datamanager.train_dataset.cameras
             self.sampler = StridedPatchSampler(config.patches, self.datamanager.store, cameras)
+            smallest = self.objective.features.smallest_side
+            if config.patches.size < smallest and config.model.loss_scale == "relative":
+                raise ValueError(
+                    f"pipeline.patches.size: {config.patches.size} rays are too few for {config.model.style_layers[-1]}; "
+                    f"use {smallest} or more, or shallower pipeline.model.style-layers."
+                )
             self._prepare_content()
 
     @property
@@ -104,7 +111,7 @@ class InsStylizePipeline(VanillaPipeline):
     def _placement(self) -> Placement:
         model = self.config.model
         if None not in (model.near, model.far, model.center, model.radius):
-            bounded = self.datamanager.store.has_alpha
+            bounded = has_empty_background(small_pictures(self.datamanager.train_dataset))
             return Placement(model.center, model.radius, model.near, model.far, bounded, "the settings")  # type: ignore[arg-type]
         placement = measure_placement(self.datamanager.train_dataset)
         for name in ("near", "far", "center", "radius"):
@@ -144,6 +151,16 @@ class InsStylizePipeline(VanillaPipeline):
         stage.keep_samples(self.run_dir)
         return stage
 
+    def get_eval_loss_dict(self, step: int) -> tuple[Any, dict[str, Tensor], dict[str, Any]]:
+        """The photometric error of held-out rays; asked for by `--steps-per-eval-batch` only."""
+        self.eval()
+        rays, batch = self.datamanager.next_eval(step)
+        with torch.no_grad():
+            outputs = self.model(rays)
+        image = over_background(batch["image"].to(self.model.device), self.model.background)
+        self.train()
+        return outputs, {"rgb_loss": ((outputs["content_rgb"] - image) ** 2).mean()}, {}
+
     def load_pipeline(self, loaded_state: dict[str, Any], step: int) -> None:
         """Loads every parameter or says which does not fit; the host would go on with random ones."""
         state = {key.removeprefix("module."): value for key, value in loaded_state.items()}
@@ -159,6 +176,14 @@ def _check_settings(config: InsStylizePipelineConfig) -> None:
             "pipeline.content-style-mult: locked geometry keeps the content as it is, so its rate must be 0; "
             "use --pipeline.model.geometry distilled to let it move."
         )
+    if config.model.geometry == "free" and config.model.shading == "deferred":
+        raise ValueError(
+            "pipeline.model.geometry: free geometry has no samples that can be merged beforehand; add "
+            "--pipeline.model.shading full."
+        )
+    near, far = config.model.near, config.model.far
+    if (near is not None and near <= 0) or (near is not None and far is not None and far <= near):
+        raise ValueError(f"pipeline.model.near/far: {near} and {far} are no stretch of depths; use 0 < near < far.")
     if not 1 <= config.model.num_surface_points <= 4:
         raise ValueError(
             f"pipeline.model.num-surface-points: {config.model.num_surface_points} is not between 1 and 4; "
@@ -172,6 +197,6 @@ def _check_finite(losses: dict[str, Tensor], step: int) -> None:
     for name, value in losses.items():
         if not bool(torch.isfinite(value)):
             raise FloatingPointError(
-                f"{name} became {float(value)} at step {step}; the last saved checkpoint is good: resume from it "
+                f"{name} became {float(value)} at step {step}; a checkpoint saved before is good: resume from it "
                 "with --load-dir and lower the learning rate of the stage."
             )

@@ -2,7 +2,7 @@
 
 import torch
 from jaxtyping import Float, Int
-from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.model_components.ray_generators import RayGenerator
 from torch import Tensor
@@ -34,6 +34,8 @@ def lens_directions(cameras: Cameras) -> Float[Tensor, "height width 3"] | None:
         parts.append(cameras.distortion_params)
     if any(bool((part != part[:1]).any()) for part in parts):
         return None
+    if int(cameras.camera_type[0]) not in (CameraType.PERSPECTIVE.value, CameraType.FISHEYE.value):
+        return None  # not all rays of such a picture start in one point
     one = Cameras(
         camera_to_worlds=torch.eye(4, device=cameras.device)[None, :3],
         fx=cameras.fx[:1], fy=cameras.fy[:1], cx=cameras.cx[:1], cy=cameras.cy[:1],

@@ -55,7 +55,7 @@ class StridedPatchSampler:
     def draw_stride(self, style_step: int, generator: torch.Generator) -> int:
         """One of the strides in force."""
         strides = self.strides_at(style_step)
-        return strides[int(torch.randint(len(strides), (), generator=generator, device=generator.device))]
+        return strides[int(torch.randint(len(strides), (), generator=generator))]
 
     def draw_patch(
         self, size: int, stride: int, generator: torch.Generator, least: float = LEAST_FOREGROUND
@@ -74,7 +74,7 @@ class StridedPatchSampler:
         device = self.store.sizes.device
 
         def draw(end: Tensor | int) -> Tensor:
-            return torch.randint(int(end), (1,), generator=generator, device=device)
+            return torch.randint(int(end), (1,), generator=generator).to(device)
 
         camera = draw(len(self.store))
         room = self.store.sizes[camera[0]] - patch_extent(size, stride) + 1

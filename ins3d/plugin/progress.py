@@ -36,9 +36,11 @@ class StageProgress:
         if step_in_stage % VALUES_EVERY == 0 or step_in_stage == 1:
             values = {name: float(torch.as_tensor(value).detach()) for name, value in {**losses, **metrics}.items()}
             self.values = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        if self.bar is not None:
+        if step_in_stage == self.lengths[stage]:
+            self._end(step_in_stage)
+        elif self.bar is not None:
             self.bar.update(self.task, completed=step_in_stage, values=self.values)
-        elif time.monotonic() - self.said > LINES_EVERY or step_in_stage == self.lengths[stage]:
+        elif time.monotonic() - self.said > LINES_EVERY:
             self._say(step_in_stage)
 
     def _begin(self, stage: str, step_in_stage: int) -> None:
@@ -53,6 +55,14 @@ class StageProgress:
             self.bar = Progress(*columns, console=CONSOLE, refresh_per_second=2)
             self.task = self.bar.add_task(stage, total=self.lengths[stage], completed=step_in_stage, values="")
             self.bar.start()
+
+    def _end(self, step_in_stage: int) -> None:
+        """The stage's last step: its bar must not stand in the way of what comes before the next stage's first."""
+        if self.bar is not None:
+            self.bar.update(self.task, completed=step_in_stage, values=self.values)
+        else:
+            self._say(step_in_stage)
+        self.stop()
 
     def _say(self, step_in_stage: int) -> None:
         self.said = time.monotonic()

@@ -123,7 +123,12 @@ class RayContentField(nn.Module):
 
     def sample(self, rays: RayBundle) -> tuple[RaySamples, list[Tensor], list[RaySamples]]:
         """Where along the rays something is."""
-        rays.nears, rays.fars = self.placement.ray_bounds(rays.origins, rays.directions)
+        near, far = self.placement.ray_bounds(rays.origins, rays.directions)
+        if rays.nears is not None and rays.fars is not None:
+            # A crop box of the viewer or of a camera path.
+            near = torch.maximum(near, rays.nears)
+            far = torch.maximum(torch.minimum(far, rays.fars), near * 1.001)
+        rays.nears, rays.fars = near, far
         return self.sampler(rays, density_fns=self.density_functions())
 
     def forward(self, rays: RayBundle) -> RayContent:

@@ -50,7 +50,7 @@ class SamplePool:
         device = self.pixel_indices.device
 
         def draw(end: int) -> int:
-            return int(torch.randint(end, (), generator=generator, device=device))
+            return int(torch.randint(end, (), generator=generator))
 
         numbers = torch.empty(0)
         for _ in range(MAX_DRAWS):

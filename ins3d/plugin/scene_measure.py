@@ -12,19 +12,22 @@ SMALL_SIDE = 72
 """Short side, in pixels, of the pictures that depth is searched in: enough for a range, and seconds of work."""
 MAX_PICTURES = 60
 FEWEST_POINTS = 200
+MAX_POINTS = 20_000
 
 
 def measure_placement(dataset: InputDataset) -> Placement:
     """From alpha, the visual hull; else from sparse points that came with the data; else from a plane sweep."""
     scene = small_pictures(dataset)
-    if scene.pictures.shape[1] == 4 and float((scene.pictures[:, 3] < 0.5).float().mean()) > 0.02:
+    if has_empty_background(scene):
         from ins3d.visual_hull import hull_points
 
         points = hull_points(scene)
         if len(points):
             return placement_from_hull(points, scene.centers)
     if "points3D_xyz" in dataset.metadata:
-        return _from_sparse_points(dataset.metadata["points3D_xyz"], scene)
+        placement = _from_sparse_points(dataset.metadata["points3D_xyz"], scene)
+        if placement is not None:
+            return placement
     from ins3d.plane_sweep import sweep_points
 
     points, depths = sweep_points(scene)
@@ -36,13 +39,23 @@ def measure_placement(dataset: InputDataset) -> Placement:
     )
 
 
-def _from_sparse_points(points: torch.Tensor, scene: PosedPictures) -> Placement:
+def has_empty_background(scene: PosedPictures) -> bool:
+    """True for an object whose pictures are transparent around it; alpha that is opaque everywhere says nothing."""
+    return scene.pictures.shape[1] == 4 and float((scene.pictures[:, 3] < 0.5).float().mean()) > 0.02
+
+
+def _from_sparse_points(points: torch.Tensor, scene: PosedPictures) -> Placement | None:
+    """None when the points are not where the pictures look."""
+    points = points[torch.linspace(0, len(points) - 1, min(len(points), MAX_POINTS)).long()]
     depths = []
     for camera in range(len(scene.pictures)):
         local = (points - scene.centers[camera]) @ scene.view_axes[camera]
         _, inside = scene.look_up(camera, points)
         depths.append(local[inside > 0])
-    return placement_from_points(points, torch.cat(depths), "the sparse points of the data")
+    seen = torch.cat(depths)
+    if len(seen) < FEWEST_POINTS:
+        return None
+    return placement_from_points(points, seen, "the sparse points of the data")
 
 
 def small_pictures(dataset: InputDataset) -> PosedPictures:

@@ -47,7 +47,7 @@ class ModelSettings(ModelConfig):
     """Where the density and the colour gate start; at 1 nothing but the gates has a gradient (as in the release)."""
     perceptual_weights: Path | None = None
     """VGG weights (.pth or .safetensors with torchvision's names). Without it: INS3D_PERCEPTUAL_WEIGHTS, torch's cache,
-    torchvision's download."""
+    a checkout's assets (INS3D_ASSETS), torchvision's download."""
     perceptual_network: Network = "vgg19"
     """Which network to look for when no file is named; a file says itself what it is."""
     style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_1")

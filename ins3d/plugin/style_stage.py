@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
@@ -53,15 +54,15 @@ class StyleStage:
             return
         started = time.monotonic()
         settings, patches = self.config.pool, self.config.patches
-        strides = sorted(
-            {stride for step in range(0, self.config.style_steps, 100) for stride in self.sampler.strides_at(step)}
-        )
+        every = patches.halve_stride_every or self.config.style_steps
+        changes = range(0, max(self.config.style_steps, 1), max(every, 1))
+        strides = sorted({stride for step in changes for stride in self.sampler.strides_at(step)})
         needed = self.config.style_steps * patches.num_patches * patches.size**2
         # A generator of its own: a resumed run keeps the same pixels, and draws as if it had not stopped.
-        generator = torch.Generator(device=self.data.device).manual_seed(self.data.config.seed)
+        generator = torch.Generator().manual_seed(self.data.config.seed)
         ask = self._ask_points if self.keeps_points else self._ask_samples
         columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), TimeRemainingColumn())
-        with Progress(*columns, transient=True) as bar:
+        with Progress(*columns, transient=True, console=CONSOLE) as bar:
             task = bar.add_task("keeping samples of training pixels")
             self.pool = build_pool(
                 settings, self.sampler, tuple(strides), needed, ask, folder, generator,
@@ -101,7 +102,7 @@ class StyleStage:
         """(outputs, weighted losses, metrics) of one step."""
         settings, config = self.config.patches, self.config.model
         stride = self.sampler.draw_stride(style_step, self.data.generator)
-        style = int(torch.randint(len(config.styles), (), generator=self.data.generator, device=self.data.device))
+        style = int(torch.randint(len(config.styles), (), generator=self.data.generator))
         code = style_code(style, len(config.styles), self.model.device)
         drawn = [self._draw(settings.size, stride) for _ in range(settings.num_patches)]
         pixel_indices = torch.cat([indices for indices, _ in drawn])

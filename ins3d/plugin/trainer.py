@@ -71,6 +71,8 @@ class InsStylizeTrainer(Trainer):
 
     def _after_train(self) -> None:
         self.progress.stop()
+        # First of all: whatever the pictures below run into, the training is not lost.
+        self.save_checkpoint(self.step)
         self._write_preview()
         self._write_record()
         super()._after_train()
@@ -132,7 +134,7 @@ class InsStylizeTrainer(Trainer):
         for name, value in self.pipeline.state_dict().items():
             if value.is_floating_point() and not bool(torch.isfinite(value).all()):
                 raise FloatingPointError(
-                    f"{name} is not finite after step {step}; nothing was saved, and the last saved checkpoint is good: "
+                    f"{name} is not finite after step {step}; nothing was saved, and a checkpoint saved before is good: "
                     "resume from it with --load-dir and lower the learning rate of the stage."
                 )
 
@@ -156,6 +158,7 @@ class InsStylizeTrainer(Trainer):
             write_atomically(
                 self.base_dir / FILE_NAME, torch.load(content, map_location="cpu", weights_only=True), self.base_dir
             )
+        self._take_rates_from_config()
         state = torch.load(path, map_location="cpu", weights_only=True).get("random")
         if state is None:
             return
@@ -165,6 +168,15 @@ class InsStylizeTrainer(Trainer):
         self.pipeline.datamanager.generator.set_state(state["pixels"])
         sampler = self.pipeline.model.ray_content.sampler
         sampler._step, sampler._steps_since_update = state["sampler"]
+
+    def _take_rates_from_config(self) -> None:
+        """Loaded optimizers bring their old learning rates; what the command line says now is what counts."""
+        for name, scheduler in self.optimizers.schedulers.items():
+            rate = self.config.optimizers[name]["optimizer"].lr
+            scheduler.base_lrs = [rate] * len(scheduler.base_lrs)
+            for group in self.optimizers.optimizers[name].param_groups:
+                group["initial_lr"] = rate
+                group["lr"] = rate * scheduler.lr_lambdas[0](scheduler.last_epoch)
 
     def _resumed_from(self) -> Path | None:
         if self.config.load_dir is not None:

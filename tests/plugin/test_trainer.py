@@ -279,7 +279,7 @@ class TestFaults:
             10: r"_model\.\S+ is not finite after step 20; nothing was saved, and",
         }
         text = (
-            rf"^{said[steps_per_save]} the last saved checkpoint is good: resume from it with --load-dir and "
+            rf"^{said[steps_per_save]} a checkpoint saved before is good: resume from it with --load-dir and "
             r"lower the learning rate of the stage\.$"
         )
         with pytest.raises(FloatingPointError, match=text):
