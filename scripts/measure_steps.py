@@ -55,7 +55,22 @@ def main(settings: Settings) -> None:
             if turn > 0:  # the first turn keeps samples and warms up
                 times[name].append((time.perf_counter() - started) / count * 1e3)
     medians = {name: sorted(values)[len(values) // 2] for name, values in times.items()}
+    medians |= _frames(next(iter(ways.values())), settings.rounds)
     _report(medians, settings)
+
+
+def _frames(trainer: Any, rounds: int) -> dict[str, float]:
+    """Milliseconds of a held-out frame before and after styling, in turn."""
+    model, dataset = trainer.pipeline.model.eval(), trainer.pipeline.datamanager.eval_dataset
+    times: dict[str, list[float]] = {"content frame": [], "stylised frame": []}
+    for turn in range(rounds + 1):
+        camera = dataset.cameras[turn % len(dataset) : turn % len(dataset) + 1].to(model.device)
+        for stylized, name in enumerate(times):
+            model.is_stylized.fill_(bool(stylized))
+            started = time.perf_counter()
+            model.get_outputs_for_camera(camera)
+            times[name].append((time.perf_counter() - started) * 1e3)
+    return {name: sorted(values[1:])[rounds // 2] for name, values in times.items()}
 
 
 def _ours(settings: Settings, **model: Any) -> Any:
@@ -92,7 +107,7 @@ def _trainer(config: Any) -> Any:
 
 def _report(medians: dict[str, float], settings: Settings) -> None:
     fastest = next(iter(medians.values()))
-    table = Table("one style step", "ms", "times the first")
+    table = Table("one style step, or one frame", "ms", "times the first")
     for name, milliseconds in medians.items():
         table.add_row(name, f"{milliseconds:.0f}", f"{milliseconds / fastest:.1f}")
     Console().print(table)
