@@ -20,6 +20,8 @@ class StyleTarget:
     """One style: its name and what the encoder sees in it."""
 
     name: str
+    mean_rgb: Float[Tensor, " 3"]
+    """The picture's mean colour: what stands behind an object while its patches are judged."""
     grams: Grams
 
 
@@ -34,7 +36,7 @@ def style_target(
     seen = F.interpolate(rgb[None], size=(224, 224), mode="nearest")[0] if square else resize_long_side(rgb, long_side)
     with torch.no_grad():
         grams = grams_of(features(seen[None].to(device)))
-    return StyleTarget(path.stem, {layer: grams[layer] for layer in layers})
+    return StyleTarget(path.stem, seen.mean((1, 2)).to(device), {layer: grams[layer] for layer in layers})
 
 
 def style_code(index: int, num_styles: int, device: torch.device) -> Float[Tensor, " styles"]:

@@ -24,7 +24,9 @@ def objective_of(state: dict[str, Tensor], pictures: Tensor, scale: LossScale) -
     styles = []
     for number, picture in enumerate(pictures):
         maps = features(picture[None])
-        styles.append(StyleTarget(f"style {number}", {layer: gram_chw(maps[layer]) for layer in STYLE_LAYERS}))
+        styles.append(
+            StyleTarget(f"style {number}", picture.mean((1, 2)), {layer: gram_chw(maps[layer]) for layer in STYLE_LAYERS})
+        )
     return StyleObjective(features, styles, STYLE_LAYERS, CONTENT_LAYERS, scale)
 
 

@@ -32,10 +32,11 @@ class PictureStore:
     def draw_pixels(self, count: int, generator: torch.Generator) -> Int[Tensor, "{count} 3"]:
         """(camera, row, column) of pixels drawn uniformly from all that may be learned from.
 
-        Of pictures with alpha, half are drawn from what is not empty: most of such a picture often is, and soon learned.
+        Of pictures with alpha, three quarters are drawn from what is not empty: most of such a picture often is, and is
+        soon learned.
         """
         device = self.pixels.device  # the generator is the CPU's on every machine: runs move between them
-        on_object = count // 2 if self.has_alpha else 0
+        on_object = 3 * count // 4 if self.has_alpha else 0
         draws = torch.randint(self._num_learnable, (count - on_object,), generator=generator).to(device)
         flat = draws if self._learnable is None else self._learnable[draws]
         if on_object:

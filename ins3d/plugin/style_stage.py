@@ -106,8 +106,12 @@ class StyleStage:
         code = style_code(style, len(config.styles), self.model.device)
         drawn = [self._draw(settings.size, stride) for _ in range(settings.num_patches)]
         pixel_indices = torch.cat([indices for indices, _ in drawn])
-        rgb, losses = self._render(pixel_indices, torch.cat([numbers for _, numbers in drawn]), code)
-        photographs = over_background(self.data.store.colors(pixel_indices), self.model.background)
+        rgb, empty, losses = self._render(pixel_indices, torch.cat([numbers for _, numbers in drawn]), code)
+        # An empty background is white or black as it happens: an edge against it is nothing that the style can paint, so
+        # patches are judged before the style's mean colour. In an open scene nothing is empty.
+        behind = self.model.background if config.loss_scale == "release" else self.objective.styles[style].mean_rgb
+        rgb = rgb + empty * (behind - self.model.background)
+        photographs = over_background(self.data.store.colors(pixel_indices), behind)
         mask = self.data.store.counts(pixel_indices)
         patches, photographs, mask = (rays_to_patches(values, settings.size) for values in (rgb, photographs, mask))
         terms = self.objective.losses(patches, photographs, style, mask if bool((mask < 1).any()) else None)
@@ -125,21 +129,23 @@ class StyleStage:
         numbers = self.pool.draw_patch(size, stride, self.data.generator)
         return self.pool.pixel_indices[numbers], numbers
 
-    def _render(self, pixel_indices: Tensor, numbers: Tensor, code: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Colours of the rays before clamping, and the geometry loss where there is one."""
+    def _render(self, pixel_indices: Tensor, numbers: Tensor, code: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Colours of the rays before clamping, how empty they are, and the geometry loss where there is one."""
         if self.pool is not None and self.keeps_points:
-            return self._render_kept(pixel_indices, numbers, code), {}
+            return *self._render_kept(pixel_indices, numbers, code), {}
         rays = self._rays(pixel_indices)
         along = self._along(rays, numbers)
         stylized = self.model.stylize(along, rays, code)
-        return stylized.rgb, self.model.geometry_loss(along, stylized)
+        empty = 1 - stylized.weights.sum(-2)
+        return stylized.rgb, empty, self.model.geometry_loss(along, stylized)
 
-    def _render_kept(self, pixel_indices: Tensor, numbers: Tensor, code: Tensor) -> Tensor:
+    def _render_kept(self, pixel_indices: Tensor, numbers: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         assert self.pool is not None
         rays = None if self.config.model.zero_view_direction else self._rays(pixel_indices)
         kept = {name: values[numbers].float() for name, values in self.pool.kept.items()}
         points = SurfacePoints(kept["positions"], kept["features"], kept["weights"], kept["spread"])
-        return kept["base"] + (points.weights * self.model.styled_rgb(points, rays, code)).sum(-2)
+        rgb = kept["base"] + (points.weights * self.model.styled_rgb(points, rays, code)).sum(-2)
+        return rgb, 1 - points.weights.sum(-2)
 
     def _along(self, rays: RayBundle, numbers: Tensor) -> RayContent:
         """The content along rays, at the kept samples where there are any; without gradients while it is frozen."""
