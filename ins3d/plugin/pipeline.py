@@ -59,6 +59,8 @@ class InsStylizePipeline(VanillaPipeline):
 
     def __init__(self, config: InsStylizePipelineConfig, device: Any, test_mode: Any = "val", **kwargs: Any) -> None:
         _check_settings(config)
+        # Evaluation may be started from another folder.
+        config.model.styles = tuple(Path(path).absolute() for path in config.model.styles)
         self._checkpoint: ContentCheckpoint | None = None
         if config.content_checkpoint is not None and test_mode == "val":
             self._checkpoint = load_content(config.content_checkpoint)
