@@ -30,7 +30,7 @@ class TestKeptRendering:
         assert stage.keeps_points
         with torch.no_grad():
             pixel_indices, numbers = stage._draw(16, 1)
-            trained, _ = stage._render(pixel_indices, numbers, CODE)
+            trained, _, _ = stage._render(pixel_indices, numbers, CODE)
             pipeline.eval()
             rendered = pipeline.model(pipeline.datamanager.train_ray_generator(pixel_indices))
         assert psnr(trained.clamp(0, 1), rendered["rgb"]) > 40
@@ -52,7 +52,7 @@ class TestKeptRendering:
         assert not stage.keeps_points and stage.pool is not None and stage.pool.kept.keys() == {"edges"}
         with torch.no_grad():
             pixel_indices, numbers = stage._draw(16, 1)
-            trained, _ = stage._render(pixel_indices, numbers, CODE)
+            trained, _, _ = stage._render(pixel_indices, numbers, CODE)
             pipeline.eval()
             rendered = pipeline.model(pipeline.datamanager.train_ray_generator(pixel_indices))["rgb"]
         assert psnr(trained.clamp(0, 1), rendered) > 60
@@ -63,10 +63,21 @@ class TestKeptRendering:
         stage = begin(pipeline)
         with torch.no_grad():
             pixel_indices, numbers = stage._draw(16, 1)
-            trained, _ = stage._render(pixel_indices, numbers, CODE)
+            trained, _, _ = stage._render(pixel_indices, numbers, CODE)
             pipeline.eval()
             rendered = pipeline.model(pipeline.datamanager.train_ray_generator(pixel_indices))["rgb"]
         assert psnr(trained.clamp(0, 1), rendered) > 40
+
+    def test_what_is_empty_is_judged_as_the_styles_mean_colour(self, object_scene: Scene, tmp_path: Path):
+        pipeline = build_pipeline(small_config(object_scene, tmp_path, patches__num_patches=4))
+        stir(pipeline.model, gates=(1.0, 0.5))
+        stage = begin(pipeline)
+        assert stage.pool is not None
+        stage.pool.kept["weights"].zero_()  # every ray misses the object: only the background is left
+        stage.pool.kept["base"][:] = pipeline.model.background.half()
+        patches = stage.losses(0)[0]["patches"]
+        mean_rgb = stage.objective.styles[0].mean_rgb
+        assert float((patches - mean_rgb[:, None, None]).abs().max()) < 1e-3
 
     def test_moving_content_keeps_nothing(self, trained_pipeline: Make):
         stage = begin(trained_pipeline(model__geometry="distilled", content_style_mult=0.1))
