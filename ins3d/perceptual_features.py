@@ -28,17 +28,12 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-def layer_index(network: Network, layer: str) -> int:
-    """The place of a convolution in torchvision's `features`, from the name of its ReLU.
+def conv_layers(network: Network) -> dict[str, int]:
+    """{reluX_Y: index of convolution X_Y in torchvision's `features`}, in order of depth (spec 0.2, minus one).
 
-    >>> layer_index("vgg19", "relu4_1"), layer_index("vgg16", "relu4_3")
+    >>> conv_layers("vgg19")["relu4_1"], conv_layers("vgg16")["relu4_3"]
     (19, 21)
     """
-    return conv_layers(network)[layer]
-
-
-def conv_layers(network: Network) -> dict[str, int]:
-    """{reluX_Y: index of convolution X_Y in torchvision's `features`}, in order of depth (spec 0.2, minus one)."""
     indices, index = {}, 0
     for block, num_convs in enumerate(BLOCKS[network], start=1):
         for conv in range(1, num_convs + 1):

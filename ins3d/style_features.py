@@ -17,7 +17,6 @@ class StyleFeatures(nn.Module):
 
     def __init__(self, encoding: FrequencyEncoding | FeaturePlanes, num_styles: int, width: int = 256) -> None:
         super().__init__()
-        self.num_outputs = width
         self.encoding = encoding
         extra = [0, encoding.num_outputs + num_styles, num_styles, num_styles]
         first = nn.Linear(num_styles, width)

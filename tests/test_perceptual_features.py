@@ -15,7 +15,6 @@ from ins3d.perceptual_features import (
     WeightsFile,
     conv_layers,
     find_weights,
-    layer_index,
     load_perceptual_features,
     load_weights,
     network_of,
@@ -57,14 +56,14 @@ class TestLayerNames:
 
     def test_stand_where_the_published_tables_say(self):
         # Spec 0.2 gives the index of the ReLU, which follows its convolution.
-        assert [layer_index("vgg16", f"relu{name}") + 1 for name in ("1_1", "2_2", "3_3", "4_3", "5_1")] == [
+        assert [conv_layers("vgg16")[f"relu{name}"] + 1 for name in ("1_1", "2_2", "3_3", "4_3", "5_1")] == [
             1,
             8,
             15,
             22,
             25,
         ]
-        assert [layer_index("vgg19", f"relu{name}") + 1 for name in ("1_2", "2_1", "3_4", "4_1", "5_1")] == [
+        assert [conv_layers("vgg19")[f"relu{name}"] + 1 for name in ("1_2", "2_1", "3_4", "4_1", "5_1")] == [
             3,
             6,
             17,
@@ -85,10 +84,10 @@ class TestPerceptualFeatures:
         hidden = (images - mean[:, None, None]) / std[:, None, None]
         expected = {}
         with torch.no_grad():
-            for index, layer in enumerate(reference[: layer_index(network, layers[-1]) + 2]):
+            for index, layer in enumerate(reference[: conv_layers(network)[layers[-1]] + 2]):
                 hidden = layer(hidden)
                 for name in layers:
-                    if index == layer_index(network, name) + 1:
+                    if index == conv_layers(network)[name] + 1:
                         expected[name] = hidden
         assert set(maps) == set(layers)
         for name in layers:

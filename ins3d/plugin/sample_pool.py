@@ -10,7 +10,6 @@ import psutil
 import torch
 from torch import Tensor
 
-from ins3d.pixel_patches import largest_stride_that_fits
 from ins3d.plugin.pixel_sampler import LEAST_FOREGROUND, MAX_DRAWS, StridedPatchSampler
 
 Progress = Callable[[int, int], None]
@@ -79,9 +78,7 @@ def build_pool(
     height, width = (int(side) for side in sampler.store.sizes.amin(0))
     first = 0
     for stride in strides:
-        largest = min(height, width) // stride
-        side = min(sampler.settings.size * 3 // 2, largest)
-        assert largest_stride_that_fits(side, height, width) >= stride
+        side = min(sampler.settings.size * 3 // 2, min(height, width) // stride)
         for _ in range(max(budget // (len(strides) * side**2), 1)):
             windows.append(Window(stride, side, first))
             # A window is larger than a patch: as much foreground as one patch needs is enough.
