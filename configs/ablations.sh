@@ -4,6 +4,8 @@
 set -euo pipefail
 content=$1; shift
 assets=${INS3D_ASSETS:-../shared/assets}
+# The published rows were judged by VGG-19; without this line the compact encoder would be taken.
+export INS3D_PERCEPTUAL_WEIGHTS=${INS3D_PERCEPTUAL_WEIGHTS:-$assets/vgg/vgg19_normalised_conv1_1-conv4_1_f16.safetensors}
 style() {
     name=$1; shift
     ns-train ins-stylize --vis tensorboard --experiment-name ablations --timestamp "$name" \

@@ -25,7 +25,9 @@ def read_rgb(path: Path, setting: str) -> Float[Tensor, "3 height width"]:
     try:
         with Image.open(path) as picture:
             rgb = _to_rgb(picture)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # decoders raise any of these
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{setting}: {path} has too many pixels to be read safely; shrink it to 10000 a side.") from error
+    except (OSError, ValueError, SyntaxError) as error:  # decoders raise any of these
         raise ValueError(f"{setting}: {path} is not a picture that can be read; save it as png or jpg.") from error
     if min(rgb.shape[1:]) < SMALLEST_SIDE:
         height, width = rgb.shape[1:]

@@ -1,4 +1,4 @@
-"""A stylised patch, its photograph and a style become named losses."""
+"""A stylised patch, its photograph and a style become named losses, each near 1 at the start."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,17 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ins3d.perceptual_features import IMAGENET_MEAN, PerceptualFeatures
-from ins3d.perceptual_losses import (
-    Mask,
-    content_loss,
-    gram_loss,
-    grams_of,
-    relative_content_loss,
-    relative_gram_loss,
-)
-from ins3d.style_targets import StyleTarget
+from ins3d.perceptual_losses import Mask, content_loss, grams_of, relative_gram_loss, total_variation_loss
+from ins3d.style_losses import STYLE_LOSSES, layers_of, pyramid_features
+from ins3d.style_targets import StyleTarget, StyleView, select
 
-LossScale = Literal["relative", "release"]
+LossScale = Literal["measured", "release"]
 
 
 @dataclass
@@ -28,52 +22,88 @@ class StyleObjective:
 
     features: PerceptualFeatures
     styles: list[StyleTarget]
-    style_layers: tuple[str, ...]
+    view: StyleView
     content_layers: tuple[str, ...]
-    scale: LossScale
-    """`relative`: losses near 1 for every encoder. `release`: raw sums, patches squashed to 224x224, nearest (INS)."""
+    weights: dict[str, float]
+    """{content_loss, NAME_loss for every style loss, tv_loss: weight}; a loss of weight 0 is not computed."""
+    units: Float[Tensor, "styles terms"] | None = None
+    """What each loss is divided by: its value at the start (`measure_units`). None: the raw values of the INS release."""
+
+    @property
+    def terms(self) -> list[str]:
+        """The losses that are computed, in the order of `units`."""
+        return [name for name, weight in self.weights.items() if weight > 0]
 
     def losses(
         self,
         patches: Float[Tensor, "patches 3 size size"],
         photographs: Float[Tensor, "patches 3 size size"],
         style: int,
+        generator: torch.Generator,
         mask: Mask | None = None,
     ) -> dict[str, Float[Tensor, ""]]:
-        """{content_loss, style_loss}, unweighted."""
-        if self.scale == "release":
-            return self._release_losses(patches, photographs, style, mask)
-        maps = self.features(patches)
-        with torch.no_grad():
-            targets = self.features(photographs, self.content_layers)
-        grams = grams_of({layer: maps[layer] for layer in self.style_layers}, mask)
-        return {
-            "content_loss": relative_content_loss(maps, targets, mask),
-            "style_loss": relative_gram_loss(grams, self.styles[style].grams),
-        }
+        """By name, unweighted, in units of their values at the start."""
+        found = self._raw(patches, photographs, style, generator, mask)
+        if self.units is None:
+            return found
+        return {name: value / unit for (name, value), unit in zip(found.items(), self.units[style], strict=True)}
 
-    def _release_losses(self, patches: Tensor, photographs: Tensor, style: int, mask: Mask | None) -> dict[str, Tensor]:
-        """As the release: clamp, nearest resize to 224x224, and the mask multiplies both normalised pictures (A.7)."""
-        patches, photographs = (_squashed(picture.clamp(0, 1), mask) for picture in (patches, photographs))
-        maps = self.features(patches)
-        with torch.no_grad():
-            targets = self.features(photographs, self.content_layers)
-        grams = grams_of({layer: maps[layer] for layer in self.style_layers})
-        return {
-            "content_loss": content_loss(maps, targets),
-            "style_loss": gram_loss(grams, self.styles[style].grams),
-        }
+    @torch.no_grad()
+    def measure_units(
+        self,
+        patches: Float[Tensor, "patches 3 size size"],
+        photographs: Float[Tensor, "patches 3 size size"],
+        style: int,
+        generator: torch.Generator,
+        mask: Mask | None = None,
+    ) -> Float[Tensor, " terms"]:
+        """The value of every loss where the style stage starts: at patches of the unstylised scene.
+
+        Content and total variation are 0 or accidental there. Content is measured at the photograph of *another* place
+        instead: 1 means that nothing of this one is left. Total variation is that of the photographs.
+        """
+        if len(photographs) < 2:
+            raise ValueError("measure_units: one patch has no other place to be compared with; give two or more.")
+        found = self._raw(patches, photographs, style, generator, mask)
+        others = self._raw(photographs.roll(1, 0), photographs, style, generator, mask)
+        found |= {name: others[name] for name in ("content_loss", "tv_loss") if name in others}
+        units = torch.stack([found[name] for name in self.terms])
+        return torch.where(units > 0, units, torch.ones_like(units))
+
+    def _raw(
+        self, patches: Tensor, photographs: Tensor, style: int, generator: torch.Generator, mask: Mask | None
+    ) -> dict[str, Tensor]:
+        if self.view.square:
+            patches, photographs = (_squashed(picture.clamp(0, 1), mask) for picture in (patches, photographs))
+            mask = None
+        view, terms = self.view, self.terms
+        style_layers = tuple(dict.fromkeys(layer for name in view.losses for layer in layers_of(name, view.layers)))
+        maps = pyramid_features(self.features, patches, tuple({*style_layers, *self.content_layers}), view.scales)
+        found = {}
+        if "content_loss" in terms:
+            with torch.no_grad():
+                targets = self.features(photographs, self.content_layers)
+            found["content_loss"] = content_loss(maps, targets, mask)
+        for name in view.losses:
+            if f"{name}_loss" in terms:
+                seen = select(maps, layers_of(name, view.layers), view.scales)
+                kept = self.styles[style].kept[name]
+                found[f"{name}_loss"] = STYLE_LOSSES[name].compare(seen, kept, mask, generator)
+        if "tv_loss" in terms:
+            found["tv_loss"] = total_variation_loss(patches, mask)
+        return {name: found[name] for name in terms}
 
     @torch.no_grad()
     def gram_distance(
         self, pictures: Float[Tensor, "pictures 3 height width"], style: int, mask: Mask | None = None
     ) -> Float[Tensor, ""]:
         """The relative Gram distance of whole pictures to a style: the number that results are reported in."""
-        grams = grams_of(self.features(pictures, self.style_layers), mask)
+        grams = grams_of(self.features(pictures, self.view.gram_layers), mask)
         return relative_gram_loss(grams, self.styles[style].grams)
 
 
 def _squashed(pictures: Tensor, mask: Tensor | None) -> Tensor:
+    """As the release: nearest resize to 224x224, and the mask multiplies the normalised picture (spec A.7)."""
     pictures = F.interpolate(pictures, size=(224, 224), mode="nearest")
     if mask is None:
         return pictures

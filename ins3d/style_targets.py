@@ -1,18 +1,52 @@
-"""Style pictures become targets by layer, and names for the entries of the style code."""
+"""Style pictures become what the losses compare with, and names for the entries of the style code."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from ins3d.color_transfer import ColorStatistics, apply_color_map, color_statistics, matching_map
 from ins3d.image_files import read_rgb, resize_long_side
 from ins3d.perceptual_features import PerceptualFeatures
 from ins3d.perceptual_losses import Grams, grams_of
+from ins3d.style_losses import GRAM_LAYERS, STYLE_LOSSES, layers_of, pyramid_features
 
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
+
+
+@dataclass(frozen=True)
+class StyleView:
+    """How style pictures are looked at."""
+
+    losses: tuple[str, ...] = ("gram",)
+    """Names in `STYLE_LOSSES`."""
+    layers: tuple[str, ...] = ()
+    """The same for all losses; empty: each its own."""
+    scales: tuple[int, ...] = (1,)
+    """How much pictures are shrunk before they are compared."""
+    long_side: int = 256
+    """Size in pixels at which the picture is looked at."""
+    square: bool = False
+    """Squashed to 224x224 by nearest neighbour, as the INS release does."""
+
+    def __post_init__(self) -> None:
+        if 1 not in self.scales or min(self.scales) < 1:
+            raise ValueError(f"style-scales: {self.scales} must hold 1, the pictures as they are, or more; use 1 2 4.")
+
+    @property
+    def all_layers(self) -> tuple[str, ...]:
+        """Every layer that some loss, or the reported Gram distance, looks at."""
+        own = [layer for name in self.losses for layer in layers_of(name, self.layers)]
+        return tuple(dict.fromkeys([*own, *self.gram_layers]))
+
+    @property
+    def gram_layers(self) -> tuple[str, ...]:
+        """Where the reported Gram distance is taken."""
+        return self.layers or GRAM_LAYERS
 
 
 @dataclass
@@ -20,23 +54,62 @@ class StyleTarget:
     """One style: its name and what the encoder sees in it."""
 
     name: str
-    mean_rgb: Float[Tensor, " 3"]
-    """The picture's mean colour: what stands behind an object while its patches are judged."""
+    colors: ColorStatistics
+    """Of the picture as it is in its file. Its mean stands behind an object while its patches are judged."""
+    kept: dict[str, Any]
+    """By loss: what that loss compares with."""
     grams: Grams
+    """For the Gram distance that results are reported in, whatever the losses."""
 
 
 def style_target(
-    path: Path, features: PerceptualFeatures, layers: tuple[str, ...], long_side: int, square: bool, device: torch.device
+    path: Path,
+    features: PerceptualFeatures,
+    view: StyleView,
+    device: torch.device,
+    recolored_to: ColorStatistics | None = None,
 ) -> StyleTarget:
-    """Reads a style picture and keeps its Gram matrices, which never change.
+    """Reads a style picture and keeps what never changes: it is looked at once.
 
-    With `square` the picture is squashed to 224x224 by nearest neighbour, as the INS release does.
+    With `recolored_to` the picture is first given these colours (CORAL), so that its strokes come without its palette.
     """
     rgb = read_rgb(path, "pipeline.model.styles")
-    seen = F.interpolate(rgb[None], size=(224, 224), mode="nearest")[0] if square else resize_long_side(rgb, long_side)
+    seen = (
+        F.interpolate(rgb[None], size=(224, 224), mode="nearest")[0]
+        if view.square
+        else resize_long_side(rgb, view.long_side)
+    )
+    _refuse_thin(path, seen, features, view)
+    pixels = seen.flatten(1).T
+    colors = color_statistics(pixels)
+    if recolored_to is not None:
+        wanted = ColorStatistics(recolored_to.mean.cpu(), recolored_to.covariance.cpu())
+        pixels = apply_color_map(matching_map(colors, wanted), pixels).clamp(0, 1)
+        seen = pixels.T.reshape(seen.shape)
     with torch.no_grad():
-        grams = grams_of(features(seen[None].to(device)))
-    return StyleTarget(path.stem, seen.mean((1, 2)).to(device), {layer: grams[layer] for layer in layers})
+        picture = seen[None].to(device)
+        maps = pyramid_features(features, picture, tuple(dict.fromkeys(view.all_layers)), view.scales)
+        grams = grams_of({layer: maps[layer] for layer in view.gram_layers})
+        kept = {
+            name: STYLE_LOSSES[name].keep(select(maps, layers_of(name, view.layers), view.scales)) for name in view.losses
+        }
+    return StyleTarget(path.stem, ColorStatistics(colors.mean.to(device), colors.covariance.to(device)), kept, grams)
+
+
+def _refuse_thin(path: Path, seen: Tensor, features: PerceptualFeatures, view: StyleView) -> None:
+    height, width = seen.shape[1:]
+    least = features.smallest_side * max(view.scales)
+    if min(height, width) < least:
+        raise ValueError(
+            f"pipeline.model.styles: {path} is looked at in {width}x{height} pixels, and {features.walk[-1]} needs {least} "
+            "a side; crop it to a less narrow picture, or raise pipeline.model.style-picture-size."
+        )
+
+
+def select(maps: dict[str, Tensor], layers: tuple[str, ...], scales: tuple[int, ...]) -> dict[str, Tensor]:
+    """The maps of some layers at every scale."""
+    names = [layer if scale == 1 else f"{layer}/{scale}" for scale in scales for layer in layers]
+    return {name: maps[name] for name in names}
 
 
 def style_code(index: int, num_styles: int, device: torch.device) -> Float[Tensor, " styles"]:

@@ -8,12 +8,18 @@ import pytest
 import torch
 from torch import Tensor
 
-# Where torchvision's `features` keeps the convolutions, from the published table (spec 0.2, minus one).
+# Where torchvision's `features` keeps the convolutions, from the published table (spec 0.2, minus one); the compact
+# encoder's blocks have 2, 2, 3 and 1.
 VGG_CONVS = {
+    "compact": (0, 2, 5, 7, 10, 12, 14, 17),
     "vgg16": (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
     "vgg19": (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34),
 }
-VGG_BLOCKS = {"vgg16": (1, 1, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5), "vgg19": (1, 1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5)}
+VGG_BLOCKS = {
+    "compact": (1, 1, 2, 2, 3, 3, 3, 4),
+    "vgg16": (1, 1, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5),
+    "vgg19": (1, 1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5),
+}
 TINY_CHANNELS = {1: 4, 2: 5, 3: 6, 4: 7, 5: 8}
 
 
@@ -39,6 +45,8 @@ def tiny_vgg(random: torch.Generator) -> Callable[..., dict[str, Tensor]]:
 
     def make(network: str = "vgg19", normalised: bool = False, last: int = 1000) -> dict[str, Tensor]:
         state, inputs = {}, 3
+        if network == "compact":
+            state["features.compact"] = torch.ones(1)
         if normalised:
             state["features.pre.weight"] = torch.randn(3, 3, 1, 1, generator=random)
             state["features.pre.bias"] = torch.randn(3, generator=random)

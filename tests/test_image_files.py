@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,18 @@ class TestWhatCannotBeRead:
         message = rf"^{SETTING}: .*dot\.png is {width}x{height} pixels; use a picture of at least 16 pixels a side\.$"
         with pytest.raises(ValueError, match=message):
             read(tmp_path / "dot.png")
+
+    def test_more_pixels_than_are_safe_to_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        path = tmp_path / "wall.png"
+        Image.new("RGB", (300, 200)).save(path)
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20_000)
+        text = f"styles: {path} has too many pixels to be read safely; shrink it to 10000 a side."
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            read_rgb(path, "styles")
+
+    def test_twenty_thousand_pixels_of_width_are_read(self, tmp_path: Path):
+        Image.new("RGB", (20_000, 40), (255, 0, 0)).save(tmp_path / "frieze.png")
+        assert read_rgb(tmp_path / "frieze.png", "styles").shape == (3, 40, 20_000)
 
     def test_16_pixels_a_side_are_enough(self, tmp_path: Path):
         Image.new("RGB", (16, 16)).save(tmp_path / "a.png")

@@ -12,12 +12,17 @@ LONGEST_FUNCTION = 50
 # A module imports only from layers above its own line.
 LAYERS = (
     {
-        "frozen_teacher", "geometry_losses", "image_files", "mlp", "perceptual_features", "pixel_patches", "point_encoding",
-        "posed_pictures", "run_record", "scene_placement", "surface_points",
+        "color_transfer", "frozen_teacher", "geometry_losses", "image_files", "mlp", "perceptual_features", "pixel_patches",
+        "point_encoding", "posed_pictures", "run_record", "scene_placement", "surface_points",
     },
-    {"amalgamation", "content_features", "perceptual_losses", "plane_sweep", "style_features", "visual_hull"},
-    {"style_targets", "stylized_field"},
-    {"style_objective"},
+    {
+        "amalgamation", "content_features", "perceptual_losses", "perceptual_weights", "plane_sweep", "style_colors",
+        "style_features", "visual_hull",
+    },
+    {"style_losses", "stylized_field"},
+    {"style_targets"},
+    {"pixel_objective", "style_objective"},
+    {"pixel_optimization"},
 )  # fmt: skip
 LAYER_OF = {module: number for number, modules in enumerate(LAYERS) for module in modules}
 

@@ -1,37 +1,27 @@
-import urllib.error
 from collections.abc import Callable
-from pathlib import Path
 
-import imageio.v3 as imageio
 import numpy as np
 import pytest
 import torch
 import torchvision
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ins3d.perceptual_features import (
-    PerceptualFeatures,
-    WeightsFile,
-    conv_layers,
-    find_weights,
-    load_perceptual_features,
-    load_weights,
-    network_of,
-)
+from ins3d.perceptual_features import COMPACT_MARK, PerceptualFeatures, conv_layers, network_of
 
 TinyVgg = Callable[..., dict[str, Tensor]]
 STYLE_LAYERS = ("relu1_2", "relu2_2", "relu3_2", "relu4_1")
-NORMALISED = "vgg19_normalised_conv1_1-conv4_1_f16.safetensors"
-CAFFE_SHALLOW = "vgg19_caffe_conv1_1-conv4_1_f16.safetensors"
-CAFFE_DEEP = "vgg19_caffe_conv1_1-conv5_1_q8.safetensors"
 
 
-def torchvision_features(network: str) -> nn.Sequential:
+def torchvision_features(network: str, pooling: str = "max") -> nn.Sequential:
     """What torchvision.models.vgg16().features and vgg19().features are, without the classifier's 120 million weights."""
     vgg = torchvision.models.vgg
-    layers = vgg.make_layers(vgg.cfgs[{"vgg16": "D", "vgg19": "E"}[network]], batch_norm=False)
-    return nn.Sequential(*(nn.ReLU() if isinstance(layer, nn.ReLU) else layer for layer in layers))
+    layers = list(vgg.make_layers(vgg.cfgs[{"vgg16": "D", "vgg19": "E"}[network]], batch_norm=False))
+    for index, layer in enumerate(layers):
+        if isinstance(layer, nn.ReLU):
+            layers[index] = nn.ReLU()
+        elif isinstance(layer, nn.MaxPool2d) and pooling == "average":
+            layers[index] = nn.AvgPool2d(2)
+    return nn.Sequential(*layers)
 
 
 @pytest.fixture
@@ -71,15 +61,27 @@ class TestLayerNames:
             29,
         ]
 
+    def test_of_the_compact_encoder_are_eight_of_the_same_names(self):
+        # Blocks of 2, 2, 3 and 1 convolutions; every name is one of VGG-19's, so that layers mean the same in both.
+        names = conv_layers("compact")
+        assert list(names) == [f"relu{name}" for name in ("1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "3_3", "4_1")]
+        assert list(names.values()) == [0, 2, 5, 7, 10, 12, 14, 17]
+        assert set(names) < set(conv_layers("vgg19"))
+
 
 class TestPerceptualFeatures:
     @pytest.mark.parametrize(
-        ("network", "layers"), [("vgg19", ("relu1_1", "relu3_4", "relu5_1")), ("vgg16", ("relu3_3", "relu4_3"))]
+        ("network", "layers", "pooling"),
+        [
+            ("vgg19", ("relu1_1", "relu3_4", "relu5_1"), "max"),
+            ("vgg16", ("relu3_3", "relu4_3"), "max"),
+            ("vgg19", ("relu2_1", "relu3_1", "relu4_1"), "average"),
+        ],
     )
-    def test_equals_torchvision_run_up_to_the_same_index(self, network, layers, images: Tensor):
-        reference = torchvision_features(network)
+    def test_equals_torchvision_run_up_to_the_same_index(self, network, layers, pooling, images: Tensor):
+        reference = torchvision_features(network, pooling)
         state = {f"features.{key}": value for key, value in reference.state_dict().items()}
-        maps = PerceptualFeatures(state, layers, source="random")(images)
+        maps = PerceptualFeatures(state, layers, "random", pooling)(images)
         mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
         hidden = (images - mean[:, None, None]) / std[:, None, None]
         expected = {}
@@ -94,13 +96,14 @@ class TestPerceptualFeatures:
             assert expected[name].std() > 0
             torch.testing.assert_close(maps[name], expected[name], atol=1e-5, rtol=1e-5)
 
-    def test_normalised_kind_equals_an_independent_loop(self, tiny_vgg: TinyVgg, random: torch.Generator):
+    @pytest.mark.parametrize("pooling", ["max", "average"])
+    def test_normalised_kind_equals_an_independent_loop(self, pooling, tiny_vgg: TinyVgg, random: torch.Generator):
         state = tiny_vgg("vgg19", normalised=True, last=10)
         # Odd sides, so that the last pooling window of a row is a half one.
         image = torch.rand(1, 3, 11, 9, generator=random)
         layers = ("relu1_1", "relu2_2", "relu3_1")
-        maps = PerceptualFeatures(state, layers, source="tiny")(image)
-        expected = slow_normalised_vgg(state, image[0].double().numpy())
+        maps = PerceptualFeatures(state, layers, "tiny", pooling)(image)
+        expected = slow_normalised_vgg(state, image[0].double().numpy(), pooling)
         for name in layers:
             np.testing.assert_allclose(maps[name][0].numpy(), expected[name], atol=1e-5)
 
@@ -119,11 +122,38 @@ class TestPerceptualFeatures:
             "relu5_4": (2, 8, last, widths[3]),
         }
 
+    def test_compact_kind_is_a_vgg_of_eight_convolutions(self, tiny_vgg: TinyVgg, images: Tensor):
+        state = tiny_vgg("compact")
+        features = PerceptualFeatures(state, ("relu3_3", "relu4_1"), source="tiny")
+        assert features.network == "compact" and features.walk == list(conv_layers("compact"))
+        # VGG-16's blocks begin with the same convolutions: without the mark, the file is one as far as relu4_1.
+        unmarked = {key: value for key, value in state.items() if key != COMPACT_MARK}
+        expected = PerceptualFeatures(unmarked, ("relu3_3", "relu4_1"), source="tiny")
+        assert expected.network == "vgg16"
+        torch.testing.assert_close(features(images), expected(images))
+
+    def test_takes_kernels_in_half_precision(self, tiny_vgg: TinyVgg, images: Tensor):
+        state = tiny_vgg("compact")
+        exact = PerceptualFeatures(state, STYLE_LAYERS, source="tiny")(images)
+        half = PerceptualFeatures({key: value.half() for key, value in state.items()}, STYLE_LAYERS, source="tiny")(images)
+        for name in STYLE_LAYERS:
+            assert half[name].dtype == torch.float32
+            assert 0 < (half[name] - exact[name]).norm() < 0.005 * exact[name].norm()
+
     def test_gives_only_the_layers_asked_for_and_the_same_values(self, tiny_vgg: TinyVgg, images: Tensor):
         features = PerceptualFeatures(tiny_vgg(), STYLE_LAYERS, source="tiny")
         some = features(images, ("relu1_2", "relu2_2"))
         assert set(some) == {"relu1_2", "relu2_2"}
         torch.testing.assert_close(some["relu2_2"], features(images)["relu2_2"])
+
+    def test_computes_no_layer_below_the_deepest_one_asked_for(self, tiny_vgg: TinyVgg, images: Tensor):
+        features = PerceptualFeatures(tiny_vgg(), STYLE_LAYERS, source="tiny")
+        assert list(features.convs) == features.walk and features.walk[-1] == "relu4_1"
+        ran = []
+        for name in features.walk:
+            features.convs[name].register_forward_hook(lambda *_, name=name: ran.append(name))
+        features(images, ("relu2_1", "relu1_2"))
+        assert ran == ["relu1_1", "relu1_2", "relu2_1"]
 
     def test_gives_a_single_deep_layer(self, tiny_vgg: TinyVgg, images: Tensor):
         features = PerceptualFeatures(tiny_vgg(), STYLE_LAYERS, source="tiny")
@@ -140,9 +170,10 @@ class TestPerceptualFeatures:
         assert not any(module.training for module in owner.features.modules())
         assert not any(parameter.requires_grad for parameter in owner.parameters())
 
+    @pytest.mark.parametrize("pooling", ["max", "average"])
     @pytest.mark.parametrize("normalised", [False, True])
-    def test_gradients_reach_the_images_and_equal_finite_differences(self, normalised, tiny_vgg: TinyVgg, random):
-        features = PerceptualFeatures(tiny_vgg("vgg19", normalised), ("relu2_1",), source="tiny").double()
+    def test_gradients_reach_the_images_and_equal_finite_differences(self, normalised, pooling, tiny_vgg: TinyVgg, random):
+        features = PerceptualFeatures(tiny_vgg("vgg19", normalised), ("relu2_1",), "tiny", pooling).double()
         features.precision = torch.float64
         image = torch.rand(1, 3, 8, 8, generator=random, dtype=torch.float64)
         probe = torch.rand(1, 5, 4, 4, generator=random)
@@ -153,8 +184,8 @@ class TestPerceptualFeatures:
 
         wanted = image.clone().requires_grad_()
         (gradient,) = torch.autograd.grad(loss(wanted), wanted)
-        # The maps come out in float32, so the step is as large as its rounding allows.
-        step = 1e-3
+        # The maps come out in float32: a smaller step drowns in its rounding, a larger one meets the kinks of the ReLUs.
+        step = 1e-4
         slope = (loss(image + step * direction) - loss(image - step * direction)) / (2 * step)
         assert (gradient * direction).sum().item() == pytest.approx(slope.item(), rel=2e-2)
 
@@ -185,9 +216,31 @@ class TestPerceptualFeatures:
         with pytest.raises(ValueError, match=message):
             PerceptualFeatures(tiny_vgg("vgg19", last=19), ("relu1_1", "relu4_2"), source="tiny")
 
+    def test_names_the_layers_of_the_compact_encoder_when_asked_for_a_deeper_one(self, tiny_vgg: TinyVgg):
+        with pytest.raises(ValueError, match=r"^compact has no layer relu5_1; it has relu1_1, .*, relu3_3, relu4_1\.$"):
+            PerceptualFeatures(tiny_vgg("compact"), ("relu5_1",), source="tiny")
+
+    def test_refuses_a_kernel_that_does_not_take_what_the_one_before_gives(self, tiny_vgg: TinyVgg):
+        state = tiny_vgg("vgg19", last=5) | {"features.2.weight": torch.zeros(4, 6, 3, 3)}
+        with pytest.raises(ValueError, match=r"^tiny: features\.2 "):
+            PerceptualFeatures(state, ("relu2_1",), source="tiny")
+
+    def test_refuses_a_kernel_that_is_no_kernel(self, tiny_vgg: TinyVgg):
+        state = tiny_vgg("vgg19", last=2) | {"features.2.weight": torch.zeros(4)}
+        with pytest.raises(ValueError, match=r"^tiny: features\.2 "):
+            PerceptualFeatures(state, ("relu1_2",), source="tiny")
+
+    def test_names_a_bias_that_is_missing(self, tiny_vgg: TinyVgg):
+        state = {key: value for key, value in tiny_vgg("vgg19", last=2).items() if key != "features.2.bias"}
+        with pytest.raises(ValueError, match=r"^tiny: features\.2\.bias is missing"):
+            PerceptualFeatures(state, ("relu1_2",), source="tiny")
+
     def test_refuses_a_kernel_that_is_not_square(self, tiny_vgg: TinyVgg):
         state = tiny_vgg("vgg19", last=2) | {"features.2.weight": torch.zeros(4, 4, 3, 2)}
-        message = r"^tiny: features\.2 has shapes \(4, 4, 3, 2\) and \(4,\), which do not fit\.$"
+        message = (
+            r"^tiny: features\.2 has a kernel of shape \(4, 4, 3, 2\) and a bias of \(4,\), where \(outputs, 4, 3, 3\) and "
+            r"\(outputs,\) were expected; fetch the file again\.$"
+        )
         with pytest.raises(ValueError, match=message):
             PerceptualFeatures(state, ("relu1_2",), source="tiny")
 
@@ -197,165 +250,11 @@ class TestNetworkOf:
         assert network_of(tiny_vgg("vgg16")) == "vgg16"
         assert network_of(tiny_vgg("vgg19")) == "vgg19"
         assert network_of(tiny_vgg("vgg19", last=19)) == "vgg19"
+        assert network_of(tiny_vgg("compact")) == "compact"
 
 
-class TestFindWeights:
-    @pytest.fixture(autouse=True)
-    def places(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-        """One file at every place that is searched, in the order of the search."""
-        places = {
-            "setting": tmp_path / "mine.pth",
-            "variable": tmp_path / "env.pth",
-            "cache": tmp_path / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth",
-            "assets": tmp_path / "assets" / "vgg" / NORMALISED,
-            "deep assets": tmp_path / "assets" / "vgg" / CAFFE_DEEP,
-        }
-        for path in places.values():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-        monkeypatch.setenv("INS3D_PERCEPTUAL_WEIGHTS", str(places["variable"]))
-        monkeypatch.setenv("INS3D_ASSETS", str(tmp_path / "assets"))
-        monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-        return places
-
-    def test_takes_the_setting_first(self, places: dict[str, Path]):
-        found = find_weights(places["setting"], "vgg19", STYLE_LAYERS)
-        assert found == WeightsFile(places["setting"], "the setting perceptual-weights")
-
-    def test_then_the_environment_variable(self, places: dict[str, Path]):
-        found = find_weights(None, "vgg19", STYLE_LAYERS)
-        assert found == WeightsFile(places["variable"], "INS3D_PERCEPTUAL_WEIGHTS")
-
-    def test_then_torchs_cache(self, places: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.delenv("INS3D_PERCEPTUAL_WEIGHTS")
-        assert find_weights(None, "vgg19", STYLE_LAYERS) == WeightsFile(places["cache"], "torch's cache")
-
-    def test_then_the_assets_with_the_deeper_file_where_it_is_needed(self, places, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.delenv("INS3D_PERCEPTUAL_WEIGHTS")
-        places["cache"].unlink()
-        assert find_weights(None, "vgg19", STYLE_LAYERS) == WeightsFile(places["assets"], "the development assets")
-        assert find_weights(None, "vgg19", ("relu1_1", "relu5_1")).path == places["deep assets"]
-
-    def test_then_the_download_and_says_what_to_do_without_a_network(self, places, monkeypatch: pytest.MonkeyPatch):
-        def offline(*_, **__):
-            raise urllib.error.URLError("no network")
-
-        monkeypatch.delenv("INS3D_PERCEPTUAL_WEIGHTS")
-        monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
-        for name in ("cache", "assets", "deep assets"):
-            places[name].unlink()
-        message = (
-            r"^perceptual-weights: no VGG weights here, and vgg16-397923af\.pth could not be downloaded \(.*no network.*\); "
-            r"fetch it elsewhere and give its path with --pipeline\.model\.perceptual-weights or INS3D_PERCEPTUAL_WEIGHTS\.$"
-        )
-        with pytest.raises(FileNotFoundError, match=message):
-            find_weights(None, "vgg16", ("relu1_2",))
-
-    def test_names_a_setting_whose_file_is_missing_and_does_not_look_elsewhere(self, tmp_path: Path):
-        remedy = r"is not a file; give VGG weights as \.pth or \.safetensors\.$"
-        with pytest.raises(FileNotFoundError, match=rf"^perceptual-weights: .*nowhere\.pth {remedy}"):
-            find_weights(tmp_path / "nowhere.pth", "vgg19", STYLE_LAYERS)
-
-    def test_names_the_variable_whose_file_is_missing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setenv("INS3D_PERCEPTUAL_WEIGHTS", str(tmp_path / "nowhere.pth"))
-        with pytest.raises(FileNotFoundError, match=r"^INS3D_PERCEPTUAL_WEIGHTS: .*nowhere\.pth is not a file; give VGG"):
-            find_weights(None, "vgg19", STYLE_LAYERS)
-
-
-class TestLoadWeights:
-    @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-    def test_reads_features_and_leaves_the_classifier(self, suffix: str, tiny_vgg: TinyVgg, tmp_path: Path):
-        state = tiny_vgg("vgg19", last=5)
-        path = tmp_path / f"weights{suffix}"
-        (torch.save if suffix == ".pth" else save_file)(state | {"classifier.0.weight": torch.zeros(2, 2)}, path)
-        found = load_weights(WeightsFile(path, "test"))
-        assert found.keys() == state.keys()
-        assert all(torch.equal(found[key], state[key]) for key in state)
-
-    def test_makes_8_bit_kernels_whole_again(self, tiny_vgg: TinyVgg, tmp_path: Path):
-        state = tiny_vgg("vgg19", last=2)
-        kernel = state.pop("features.2.weight")
-        scale, smallest = (kernel.max() - kernel.min()) / 255, kernel.min()
-        state["features.2.weight_q8"] = ((kernel - smallest) / scale).round().byte()
-        state["features.2.weight_scale_min"] = torch.stack([scale, smallest])
-        save_file(state, tmp_path / "q8.safetensors")
-        found = load_weights(WeightsFile(tmp_path / "q8.safetensors", "test"))
-        assert set(found) == {f"features.{index}.{kind}" for index in (0, 2) for kind in ("weight", "bias")}
-        torch.testing.assert_close(found["features.2.weight"], kernel, atol=0.501 * scale.item(), rtol=0)
-
-    @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-    def test_refuses_a_truncated_file(self, suffix: str, tiny_vgg: TinyVgg, tmp_path: Path):
-        path = tmp_path / f"weights{suffix}"
-        (torch.save if suffix == ".pth" else save_file)(tiny_vgg("vgg19", last=5), path)
-        path.write_bytes(path.read_bytes()[:-200])
-        with pytest.raises(ValueError, match=rf"weights\{suffix} is not a whole weights file \(.*\); fetch it again\.$"):
-            load_weights(WeightsFile(path, "test"))
-
-    @pytest.mark.parametrize(
-        "content", [{"conv1.weight": torch.zeros(1)}, {}, [torch.zeros(1)], torch.zeros(3), {0: torch.zeros(1)}]
-    )
-    def test_refuses_a_file_of_something_else(self, content, tmp_path: Path):
-        torch.save(content, tmp_path / "other.pth")
-        message = r"other\.pth holds no VGG weights: expected torchvision's names, features\.0\.weight and so on\.$"
-        with pytest.raises(ValueError, match=message):
-            load_weights(WeightsFile(tmp_path / "other.pth", "test"))
-
-    def test_does_not_run_what_a_pickle_asks_for(self, tmp_path: Path):
-        torch.save({"features.0.weight": Path("/")}, tmp_path / "evil.pth")
-        with pytest.raises(ValueError, match=r"evil\.pth is not a whole weights file"):
-            load_weights(WeightsFile(tmp_path / "evil.pth", "test"))
-
-
-class TestLoadPerceptualFeatures:
-    def test_says_which_network_from_which_file_found_where(self, tiny_vgg: TinyVgg, tmp_path: Path):
-        save_file(tiny_vgg("vgg19", normalised=True), tmp_path / "mine.safetensors")
-        features = load_perceptual_features(tmp_path / "mine.safetensors", "vgg19", STYLE_LAYERS)
-        expected = "vgg19 (filter-normalised) from mine.safetensors, found in the setting perceptual-weights"
-        assert features.source == expected
-
-
-@pytest.mark.weights
-class TestRealWeights:
-    @pytest.fixture
-    def photograph(self, assets: Path) -> Tensor:
-        path = assets / "content" / "amber.jpg"
-        if not path.is_file():
-            pytest.skip(f"{path} is missing; set INS3D_ASSETS")
-        pixels = torch.from_numpy(np.asarray(imageio.imread(path))).permute(2, 0, 1)[None].float() / 255
-        return torch.nn.functional.interpolate(pixels, size=(96, 96), mode="area")
-
-    def real(self, assets: Path, name: str, layers: tuple[str, ...] = STYLE_LAYERS) -> PerceptualFeatures:
-        if not (assets / "vgg" / name).is_file():
-            pytest.skip(f"{assets / 'vgg' / name} is missing; set INS3D_ASSETS")
-        return load_perceptual_features(assets / "vgg" / name, "vgg19", layers)
-
-    @pytest.mark.parametrize("name", [NORMALISED, CAFFE_SHALLOW, CAFFE_DEEP])
-    def test_have_the_channels_of_vgg19(self, name: str, assets: Path, photograph: Tensor):
-        maps = self.real(assets, name)(photograph)
-        assert [found.shape[1] for found in maps.values()] == [64, 128, 256, 512]
-
-    def test_only_the_normalised_file_is_taken_for_normalised(self, assets: Path):
-        assert self.real(assets, NORMALISED).normalised
-        assert not self.real(assets, CAFFE_SHALLOW).normalised
-
-    def test_filter_normalised_activations_are_near_1_on_a_photograph(self, assets: Path, photograph: Tensor):
-        # So the input range, the channel order and the padding are the ones the file was made for.
-        for name, found in self.real(assets, NORMALISED)(photograph).items():
-            assert 0.5 < found.mean() < 2, name
-
-    def test_8_bit_and_16_bit_files_of_one_network_agree(self, assets: Path, photograph: Tensor):
-        shallow, deep = (self.real(assets, name)(photograph) for name in (CAFFE_SHALLOW, CAFFE_DEEP))
-        for name in STYLE_LAYERS:
-            assert (shallow[name] - deep[name]).norm() < 0.02 * shallow[name].norm(), name
-
-    def test_the_deep_file_reaches_relu5_1_and_no_further(self, assets: Path, photograph: Tensor):
-        assert self.real(assets, CAFFE_DEEP, ("relu5_1",))(photograph)["relu5_1"].shape == (1, 512, 6, 6)
-        with pytest.raises(ValueError, match=r"features\.30\.weight is missing \(the file ends at features\.28\)"):
-            self.real(assets, CAFFE_DEEP, ("relu5_2",))
-
-
-def slow_normalised_vgg(state: dict[str, Tensor], image: np.ndarray) -> dict[str, np.ndarray]:
-    """AdaIN's encoder to relu3_1, written out: 1x1 convolution, then reflection padding and ceil-mode max pooling."""
+def slow_normalised_vgg(state: dict[str, Tensor], image: np.ndarray, pooling: str) -> dict[str, np.ndarray]:
+    """AdaIN's encoder to relu3_1, written out: 1x1 convolution, then reflection padding and ceil-mode pooling."""
     weights = {key: value.double().numpy() for key, value in state.items()}
 
     def conv(hidden: np.ndarray, key: str) -> np.ndarray:
@@ -371,8 +270,9 @@ def slow_normalised_vgg(state: dict[str, Tensor], image: np.ndarray) -> dict[str
 
     def pooled(hidden: np.ndarray) -> np.ndarray:
         rows, columns = -(-hidden.shape[1] // 2), -(-hidden.shape[2] // 2)
+        reduce = np.max if pooling == "max" else np.mean
         cells = [
-            [hidden[:, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2].max((1, 2)) for column in range(columns)]
+            [reduce(hidden[:, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2], (1, 2)) for column in range(columns)]
             for row in range(rows)
         ]
         return np.array(cells).transpose(2, 0, 1)

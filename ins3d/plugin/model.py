@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from ins3d.frozen_teacher import FrozenTeacher
 from ins3d.geometry_losses import density_distillation_loss
 from ins3d.plugin.evaluation import image_metrics_and_images
-from ins3d.plugin.objective import build_objective
+from ins3d.plugin.objective import build_objective, num_loss_terms
 from ins3d.plugin.picture_store import over_background
 from ins3d.plugin.ray_content import RayContent, RayContentField
 from ins3d.plugin.settings import ModelSettings
 from ins3d.point_encoding import FeaturePlanes, FrequencyEncoding
 from ins3d.scene_placement import Placement
+from ins3d.style_colors import StyleColors
 from ins3d.style_objective import StyleObjective
 from ins3d.style_targets import style_code
 from ins3d.stylized_field import StylizedField
@@ -59,6 +60,8 @@ class InsStylizeModel(Model):
         self.stylized = StylizedField(
             self.ray_content.content, encoding, len(config.styles), config.style_width, 4, config.gate_init
         )
+        self.colors = StyleColors(config.colors, len(config.styles))
+        self.register_buffer("loss_units", torch.ones(len(config.styles), num_loss_terms(config)))
         self.register_buffer("background", torch.ones(3))
         self.register_buffer("is_stylized", torch.tensor(False))
         self.teacher: FrozenTeacher | None = None
@@ -160,7 +163,15 @@ class InsStylizeModel(Model):
             content_rgb = self.composite(self.sample_rgb(along, rays), weights)
         points = self.surface_points(along, weights)
         change = self.styled_rgb(points, rays, code) - self.plain_rgb(points, rays)
-        return Stylized(content_rgb + (points.weights * change).sum(-2), weights, raw_density)
+        rgb = content_rgb + self.colors.change((points.weights * change).sum(-2))
+        return Stylized(self.recolor(rgb, weights.sum(-2), code), weights, raw_density)
+
+    def recolor(
+        self, rgb: Float[Tensor, "rays 3"], accumulation: Float[Tensor, "rays 1"], code: Float[Tensor, " styles"]
+    ) -> Float[Tensor, "rays 3"]:
+        """The style's colour map; what shows through from behind keeps its colour."""
+        behind = (1 - accumulation) * self.background
+        return self.colors.map(rgb - behind, accumulation, code) + behind
 
     def surface_points(self, along: RayContent, weights: Float[Tensor, "rays samples 1"]) -> SurfacePoints:
         """Where style is computed: at merged points, or (`full`) at every sample."""
@@ -243,7 +254,7 @@ class InsStylizeModel(Model):
     def _style_objective(self) -> StyleObjective:
         """Built at the first picture that is judged; in a list, because it holds a module that is not the model's."""
         if not self._judge:
-            self._judge.append(build_objective(self.config, self.device))
+            self._judge.append(build_objective(self.config, self.colors.scene, self.device))
         return self._judge[0]
 
 

@@ -1,23 +1,45 @@
-"""The encoder and the styles that a model's settings name."""
+"""The encoder, the styles and the losses that a model's settings name."""
 
 from pathlib import Path
 
 import torch
 
-from ins3d.perceptual_features import load_perceptual_features
+from ins3d.color_transfer import ColorStatistics
+from ins3d.perceptual_weights import load_encoder
 from ins3d.plugin.settings import ModelSettings
+from ins3d.style_losses import parse_style_losses
 from ins3d.style_objective import StyleObjective
-from ins3d.style_targets import style_target
+from ins3d.style_targets import StyleView, style_target
 
 
-def build_objective(model: ModelSettings, device: torch.device) -> StyleObjective:
+def build_objective(model: ModelSettings, scene: ColorStatistics, device: torch.device) -> StyleObjective:
     """Finds the weights, reads the style pictures, and keeps what the encoder sees in them."""
-    layers = tuple(dict.fromkeys([*model.style_layers, *model.content_layers]))
-    features = load_perceptual_features(model.perceptual_weights, model.perceptual_network, layers)
-    features = features.use_fast_precision(device)
-    square = model.loss_scale == "release"
-    styles = [
-        style_target(Path(path), features, model.style_layers, model.style_picture_size, square, device)
-        for path in model.styles
-    ]
-    return StyleObjective(features, styles, model.style_layers, model.content_layers, model.loss_scale)
+    view = style_view(model)
+    layers = tuple(dict.fromkeys([*view.all_layers, *model.content_layers]))
+    features = load_encoder(model.perceptual_weights, model.perceptual_encoder, layers, device, model.perceptual_pooling)
+    recolored_to = scene if model.colors == "content" else None
+    styles = [style_target(Path(path), features, view, device, recolored_to) for path in model.styles]
+    return StyleObjective(features, styles, view, model.content_layers, loss_weights(model))
+
+
+def style_view(model: ModelSettings) -> StyleView:
+    """How the settings say that style pictures are looked at."""
+    return StyleView(
+        losses=tuple(parse_style_losses(model.style_loss)),
+        layers=model.style_layers,
+        scales=model.style_scales,
+        long_side=model.style_picture_size,
+        square=model.loss_scale == "release",
+    )
+
+
+def loss_weights(model: ModelSettings) -> dict[str, float]:
+    """{content_loss, NAME_loss of every style loss, tv_loss: weight}."""
+    shares = parse_style_losses(model.style_loss)
+    styles = {f"{name}_loss": model.style_loss_mult * share for name, share in shares.items()}
+    return {"content_loss": model.content_loss_mult, **styles, "tv_loss": model.tv_loss_mult}
+
+
+def num_loss_terms(model: ModelSettings) -> int:
+    """How many losses are computed in a step."""
+    return sum(weight > 0 for weight in loss_weights(model).values())

@@ -8,6 +8,8 @@ from jaxtyping import Float, Int
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from torch import Tensor
 
+from ins3d.color_transfer import ColorStatistics, color_statistics
+
 
 class PictureStore:
     """Pictures as bytes: four times smaller than the host's floats. RGB, or RGB and alpha when any picture has it."""
@@ -73,6 +75,11 @@ class PictureStore:
     def colors(self, pixel_indices: Int[Tensor, "*batch 3"]) -> Float[Tensor, "*batch channels"]:
         """RGB (and alpha, not multiplied in) in [0, 1]."""
         return self.pixels[self._flat(pixel_indices)].float() / 255
+
+    def color_statistics(self, seed: int) -> ColorStatistics:
+        """Mean and covariance of the pictures' colours, where there is something to see."""
+        indices = self.draw_pixels(50_000, torch.Generator().manual_seed(seed))
+        return color_statistics(self.colors(indices)[:, :3], self.counts(indices))
 
     def counts(self, pixel_indices: Int[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 1"]:
         """How much a pixel matters to the style: its alpha, and 0 where a mask excludes it."""

@@ -72,15 +72,18 @@ class InsStylizePipeline(VanillaPipeline):
         self.style_stage: StyleStage | None = None
         if test_mode == "val":
             # Now, and not at the boundary: a mistyped style must not cost the content stage.
-            self.objective = build_objective(config.model, self.model.device)
-            CONSOLE.print(f"Perceptual weights: {self.objective.features.source}.")
+            self.model.colors.see_scene(self.datamanager.store.color_statistics(self.datamanager.config.seed))
+            self.objective = build_objective(config.model, self.model.colors.scene, self.model.device)
+            CONSOLE.print(f"Perceptual encoder: {self.objective.features.source}.")
             cameras = self.datamanager.train_dataset.cameras
             self.sampler = StridedPatchSampler(config.patches, self.datamanager.store, cameras)
             smallest = self.objective.features.smallest_side
-            if config.patches.size < smallest and config.model.loss_scale == "relative":
+            smallest *= max(config.model.style_scales)
+            if config.patches.size < smallest and config.model.loss_scale == "measured":
                 raise ValueError(
-                    f"pipeline.patches.size: {config.patches.size} rays are too few for {config.model.style_layers[-1]}; "
-                    f"use {smallest} or more, or shallower pipeline.model.style-layers."
+                    f"pipeline.patches.size: {config.patches.size} rays are too few for {self.objective.features.layers[-1]}"
+                    f" of pictures shrunk by up to {max(config.model.style_scales)}; use {smallest} or more, fewer "
+                    "pipeline.model.style-scales, or shallower pipeline.model.style-layers."
                 )
             self._prepare_content()
 
@@ -138,7 +141,8 @@ class InsStylizePipeline(VanillaPipeline):
     def _begin_style_stage(self) -> StyleStage:
         """The boundary: content is saved and frozen, styles are read, samples are kept."""
         assert self.run_dir is not None
-        if not bool(self.model.is_stylized):
+        begins = not bool(self.model.is_stylized)
+        if begins:
             save_content(self.run_dir / FILE_NAME, self.model.ray_content, self.datamanager.train_dataparser_outputs)
         moves = self.config.content_style_mult > 0
         self.model.begin_style(content_moves=moves)
@@ -151,6 +155,8 @@ class InsStylizePipeline(VanillaPipeline):
         CONSOLE.print("Content is frozen; the style stage begins.")
         stage = StyleStage(self.config, self.model, self.datamanager, self.sampler, self.objective)
         stage.keep_samples(self.run_dir)
+        if begins:
+            stage.begin()
         return stage
 
     def get_eval_loss_dict(self, step: int) -> tuple[Any, dict[str, Tensor], dict[str, Any]]:

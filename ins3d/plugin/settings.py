@@ -6,8 +6,10 @@ from typing import Literal
 
 from nerfstudio.models.base_model import ModelConfig
 
-from ins3d.perceptual_features import Network
+from ins3d.perceptual_features import Pooling
+from ins3d.perceptual_weights import Encoder
 from ins3d.plugin.ray_content import ContentSettings
+from ins3d.style_colors import Colors
 from ins3d.style_objective import LossScale
 
 DEFAULT_STYLE = Path(__file__).resolve().parents[1] / "default_style.png"
@@ -45,21 +47,36 @@ class ModelSettings(ModelConfig):
     """Width of SIM and AM (the paper: 256)."""
     gate_init: tuple[float, float] = (1.0, 0.9)
     """Where the density and the colour gate start; at 1 nothing but the gates has a gradient (as in the release)."""
+    perceptual_encoder: Encoder = "auto"
+    """Which network looks at pictures. `auto`: VGG-19 where its weights are at hand or, on a GPU, can be downloaded; else
+    the compact encoder that ships with ins3d. A file that is named says itself what it is."""
     perceptual_weights: Path | None = None
     """VGG weights (.pth or .safetensors with torchvision's names). Without it: INS3D_PERCEPTUAL_WEIGHTS, torch's cache,
-    a checkout's assets (INS3D_ASSETS), torchvision's download."""
-    perceptual_network: Network = "vgg19"
-    """Which network to look for when no file is named; a file says itself what it is."""
-    style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_1")
-    """Layers whose Gram matrices carry the style."""
+    torchvision's download."""
+    perceptual_pooling: Pooling = "max"
+    """`max`, as VGG was trained; `average`, as Gatys et al. prefer."""
+    style_loss: tuple[str, ...] = ("gram",)
+    """gram, gram_chw (INS), gram_hw, gram_raw (Gatys), statistics (AdaIN), nnfm (ARF), swd (sliced Wasserstein); several
+    with weights: gram nnfm:0.3."""
+    style_layers: tuple[str, ...] = ()
+    """Layers that carry the style; empty: each loss its own."""
+    style_scales: tuple[int, ...] = (1,)
+    """Patches and style are compared at full size and shrunk by these; `1 2 4` with `gram statistics` is SGSST's SOS."""
     content_layers: tuple[str, ...] = ("relu2_2",)
     """Layers whose features carry the content."""
     style_picture_size: int = 256
     """Long side, in pixels, at which the style picture is looked at; smaller gives finer strokes."""
-    loss_scale: LossScale = "relative"
-    """`relative`: weights near 1 mean the same for every encoder. `release`: the raw losses of the INS release."""
+    colors: Colors = "none"
+    """`style`: the scene gets the style's mean and covariance of colour, before and after (ARF). `content`: the scene keeps
+    its colours, strokes change brightness alone. `none`: the losses decide."""
+    loss_scale: LossScale = "measured"
+    """`measured`: each loss is divided by its value at the start, so that weights mean the same for every encoder, scene and
+    size. `release`: the raw losses of the INS release."""
     style_loss_mult: float = 1.0
     content_loss_mult: float = 0.09
+    """1 is the difference between two places of the scene."""
+    tv_loss_mult: float = 0.0
+    """Weight of the patches' total variation; 1 is that of the photographs."""
     geometry_loss_mult: float = 0.1
     """Weight of the distance between student and teacher density (`distilled` only)."""
     rgb_loss_mult: float = 1.0

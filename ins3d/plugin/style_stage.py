@@ -10,16 +10,19 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from ins3d.color_transfer import color_statistics
 from ins3d.pixel_patches import rays_to_patches
 from ins3d.plugin.datamanager import InsStylizeDataManager
 from ins3d.plugin.model import InsStylizeModel
-from ins3d.plugin.picture_store import over_background
 from ins3d.plugin.pixel_sampler import StridedPatchSampler
 from ins3d.plugin.ray_content import RayContent
 from ins3d.plugin.sample_pool import SamplePool, build_pool
 from ins3d.style_objective import StyleObjective
 from ins3d.style_targets import style_code
 from ins3d.surface_points import SurfacePoints
+
+NUM_FIXED_PATCHES = 8
+"""Losses and colours are measured on this many."""
 
 
 class StyleStage:
@@ -34,6 +37,7 @@ class StyleStage:
         self.data = data
         self.sampler = sampler
         self.objective = objective
+        self.objective.units = model.loss_units if config.model.loss_scale == "measured" else None
         self.pool: SamplePool | None = None
         self.keeping_seconds = 0.0
 
@@ -70,23 +74,59 @@ class StyleStage:
             )  # fmt: skip
         self.keeping_seconds = time.monotonic() - started
 
+    @torch.no_grad()
+    def begin(self) -> None:
+        """Once, before the first step: the colour maps, then what each loss is divided by. Both are saved with the model."""
+        for style, target in enumerate(self.objective.styles):
+            self.model.colors.match(style, self.model.colors.scene, target.colors)
+            if self.config.model.loss_scale == "measured":
+                # Under the style's colours, before any of its strokes.
+                patches, photographs, mask = self._fixed_patches(style, strength=0.0)
+                patches, photographs = self._recolored(patches, style), self._recolored(photographs, style)
+                generator = torch.Generator().manual_seed(self.data.config.seed)
+                self.model.loss_units[style] = self.objective.measure_units(patches, photographs, style, generator, mask)
+
+    @torch.no_grad()
+    def match_colors(self) -> None:
+        """Before the last step: the colours of what has been painted are matched once more (ARF, section 4.3)."""
+        for style, target in enumerate(self.objective.styles if self.config.model.colors == "style" else []):
+            patches, _, mask = self._fixed_patches(style, strength=1.0)
+            weights = None if mask is None else _pixels(mask)
+            self.model.colors.match(style, color_statistics(_pixels(patches), weights), target.colors)
+
+    def _fixed_patches(self, style: int, strength: float) -> tuple[Tensor, Tensor, Tensor | None]:
+        """(stylised patches, photographs, mask) that are the same for every style and every resumed run."""
+        generator = torch.Generator().manual_seed(self.data.config.seed)
+        code = strength * style_code(style, len(self.objective.styles), self.model.device)
+        stride = min(self.sampler.strides_at(0))
+        # One at a time: with every sample shaded, patches are large.
+        drawn = [self._patches(stride, style, code, 1, generator) for _ in range(NUM_FIXED_PATCHES)]
+        masks = [torch.ones_like(patch[:, :1]) if mask is None else mask for patch, _, mask, _ in drawn]
+        everything = all(mask is None for _, _, mask, _ in drawn)
+        patches, photographs = (torch.cat([part[index] for part in drawn]) for index in (0, 1))
+        return patches, photographs, None if everything else torch.cat(masks)
+
+    def _recolored(self, patches: Tensor, style: int) -> Tensor:
+        code = style_code(style, len(self.objective.styles), self.model.device)
+        return self.model.colors.map(patches.permute(0, 2, 3, 1), 1.0, code).clamp(0, 1).permute(0, 3, 1, 2)
+
     def _rays(self, pixel_indices: Tensor) -> RayBundle:
         return self.data.train_ray_generator(pixel_indices)
 
     @torch.no_grad()
     def _ask_points(self, pixel_indices: Tensor) -> dict[str, Tensor]:
-        """Merged points, and the content's colour less what they contribute to it: style adds on top of that."""
+        """Merged points, the content's colour, and what the points contribute to it without a style."""
         rays = self._rays(pixel_indices)
         along = self.model.ray_content(rays)
         points = self.model.surface_points(along, along.weights)
         content_rgb = self.model.composite(self.model.sample_rgb(along, rays), along.weights)
-        base = content_rgb - (points.weights * self.model.plain_rgb(points, rays)).sum(-2)
         return {
             "positions": points.positions,
             "features": points.color_features.half(),
             "weights": points.weights.half(),
             "spread": points.spread.half(),
-            "base": base.half(),
+            "content": content_rgb.half(),
+            "plain": (points.weights * self.model.plain_rgb(points, rays)).sum(-2).half(),
         }
 
     @torch.no_grad()
@@ -100,33 +140,49 @@ class StyleStage:
 
     def losses(self, style_step: int) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]:
         """(outputs, weighted losses, metrics) of one step."""
-        settings, config = self.config.patches, self.config.model
-        stride = self.sampler.draw_stride(style_step, self.data.generator)
-        style = int(torch.randint(len(config.styles), (), generator=self.data.generator))
+        config, generator = self.config.model, self.data.generator
+        if style_step == self.config.style_steps - 1 and style_step > 0:
+            self.match_colors()
+        stride = self.sampler.draw_stride(style_step, generator)
+        style = int(torch.randint(len(config.styles), (), generator=generator))
         code = style_code(style, len(config.styles), self.model.device)
-        drawn = [self._draw(settings.size, stride) for _ in range(settings.num_patches)]
-        pixel_indices = torch.cat([indices for indices, _ in drawn])
-        rgb, empty, losses = self._render(pixel_indices, torch.cat([numbers for _, numbers in drawn]), code)
-        # An empty background is white or black as it happens: an edge against it is nothing that the style can paint, so
-        # patches are judged before the style's mean colour. In an open scene nothing is empty.
-        behind = self.model.background if config.loss_scale == "release" else self.objective.styles[style].mean_rgb
-        rgb = rgb + empty * (behind - self.model.background)
-        photographs = over_background(self.data.store.colors(pixel_indices), behind)
-        mask = self.data.store.counts(pixel_indices)
-        patches, photographs, mask = (rays_to_patches(values, settings.size) for values in (rgb, photographs, mask))
-        terms = self.objective.losses(patches, photographs, style, mask if bool((mask < 1).any()) else None)
-        losses["style_loss"] = config.style_loss_mult * terms["style_loss"]
-        losses["content_loss"] = config.content_loss_mult * terms["content_loss"]
+        patches, photographs, mask, losses = self._patches(stride, style, code, self.config.patches.num_patches, generator)
+        terms = self.objective.losses(patches, photographs, style, generator, mask)
+        losses |= {name: self.objective.weights[name] * value for name, value in terms.items()}
         gates = self.model.stylized.amalgamation
         metrics = {"rgb_gate": gates.rgb_gate.detach(), "density_gate": gates.density_gate.detach(), "stride": stride}
         return {"patches": patches}, losses, metrics
 
-    def _draw(self, size: int, stride: int) -> tuple[Tensor, Tensor]:
+    def _patches(
+        self, stride: int, style: int, code: Tensor, number: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor | None, dict[str, Tensor]]:
+        """(stylised patches, their photographs under the style's colours, mask, geometry loss where there is one)."""
+        config, size = self.config.model, self.config.patches.size
+        drawn = [self._draw(size, stride, generator) for _ in range(number)]
+        pixel_indices = torch.cat([indices for indices, _ in drawn])
+        rgb, empty, losses = self._render(pixel_indices, torch.cat([numbers for _, numbers in drawn]), code)
+        # An empty background is white or black as it happens: an edge against it is nothing that the style can paint, so
+        # patches are judged before the style's mean colour. In an open scene nothing is empty.
+        behind = self.model.background if config.loss_scale == "release" else self.objective.styles[style].colors.mean
+        rgb = rgb + empty * (behind - self.model.background)
+        photographs = self._photographs(pixel_indices, behind, code)
+        mask = self.data.store.counts(pixel_indices)
+        patches, photographs, mask = (rays_to_patches(values, size) for values in (rgb, photographs, mask))
+        return patches, photographs, mask if bool((mask < 1).any()) else None, losses
+
+    def _photographs(self, pixel_indices: Tensor, behind: Tensor, code: Tensor) -> Tensor:
+        """What the content is compared with: the photographs, recoloured as the scene is."""
+        colors = self.data.store.colors(pixel_indices)
+        alpha = colors[:, 3:] if colors.shape[-1] == 4 else torch.ones_like(colors[:, :1])
+        recolored = self.model.colors.map(colors[:, :3] * alpha, alpha, code).clamp(0, 1)
+        return recolored + (1 - alpha) * behind
+
+    def _draw(self, size: int, stride: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """(pixel indices, their numbers in the pool)."""
         if self.pool is None:
-            indices = self.sampler.draw_patch(size, stride, self.data.generator)
+            indices = self.sampler.draw_patch(size, stride, generator)
             return indices, indices.new_zeros(0)
-        numbers = self.pool.draw_patch(size, stride, self.data.generator)
+        numbers = self.pool.draw_patch(size, stride, generator)
         return self.pool.pixel_indices[numbers], numbers
 
     def _render(self, pixel_indices: Tensor, numbers: Tensor, code: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
@@ -144,8 +200,9 @@ class StyleStage:
         rays = None if self.config.model.zero_view_direction else self._rays(pixel_indices)
         kept = {name: values[numbers].float() for name, values in self.pool.kept.items()}
         points = SurfacePoints(kept["positions"], kept["features"], kept["weights"], kept["spread"])
-        rgb = kept["base"] + (points.weights * self.model.styled_rgb(points, rays, code)).sum(-2)
-        return rgb, 1 - points.weights.sum(-2)
+        change = (points.weights * self.model.styled_rgb(points, rays, code)).sum(-2) - kept["plain"]
+        accumulation = points.weights.sum(-2)
+        return self.model.recolor(kept["content"] + self.model.colors.change(change), accumulation, code), 1 - accumulation
 
     def _along(self, rays: RayBundle, numbers: Tensor) -> RayContent:
         """The content along rays, at the kept samples where there are any; without gradients while it is frozen."""
@@ -155,3 +212,7 @@ class StyleStage:
             edges = self.pool.kept["edges"][numbers][..., None]
             samples = rays.get_ray_samples(bin_starts=edges[:, :-1], bin_ends=edges[:, 1:])
             return self.model.ray_content.at(samples, [], [])
+
+
+def _pixels(pictures: Tensor) -> Tensor:
+    return pictures.permute(0, 2, 3, 1).flatten(0, 2)

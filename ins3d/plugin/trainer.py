@@ -102,12 +102,21 @@ class InsStylizeTrainer(Trainer):
             method=self.config.method_name,
             seed=self.config.machine.seed,
             device=str(self.device),
-            perceptual_weights=None if stage is None else stage.objective.features.source,
+            perceptual_encoder=None if stage is None else stage.objective.features.source,
+            loss_units=None if stage is None else self._loss_units(),
             styles=[str(path) for path in self.pipeline.config.model.styles],
             steps=self.progress.lengths,
             seconds=self.progress.seconds | ({} if stage is None else {"keeping_samples": round(stage.keeping_seconds, 1)}),
         )
         (self.base_dir / "run.json").write_text(json.dumps(record, indent=1))
+
+    def _loss_units(self) -> dict[str, dict[str, float]]:
+        """By style and loss: what the losses were divided by."""
+        objective, units = self.pipeline.objective, self.pipeline.model.loss_units.tolist()
+        return {
+            style.name: dict(zip(objective.terms, row, strict=True))
+            for style, row in zip(objective.styles, units, strict=True)
+        }
 
     # ---- checkpoints
 

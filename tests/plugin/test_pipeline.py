@@ -80,7 +80,7 @@ class TestStages:
             assert "rgb_loss" in pipeline.get_train_loss_dict(step)[1]
             assert not bool(pipeline.model.is_stylized) and not (pipeline.run_dir / "content.ckpt").exists()
         for step in (3, 4):
-            assert "style_loss" in pipeline.get_train_loss_dict(step)[1]
+            assert "gram_loss" in pipeline.get_train_loss_dict(step)[1]
             assert bool(pipeline.model.is_stylized) and (pipeline.run_dir / "content.ckpt").is_file()
 
     def test_the_sampler_counts_the_content_steps(self, open_scene: Scene, tmp_path: Path):

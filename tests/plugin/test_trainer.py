@@ -275,7 +275,7 @@ class TestFaults:
         trainer = build_trainer(small_config(open_scene, tmp_path, steps_per_save=steps_per_save))
         trainer.pipeline.model.stylized.amalgamation.rgb_gate.register_hook(lambda gradient: gradient * torch.nan)
         said = {
-            19: r"style_loss became nan at step 21;",
+            19: r"content_loss became nan at step 21;",
             10: r"_model\.\S+ is not finite after step 20; nothing was saved, and",
         }
         text = (

@@ -1,0 +1,74 @@
+"""Colours move to another picture's statistics, or stay what they were while brightness changes."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+LUMINANCE = (0.299, 0.587, 0.114)
+"""How bright red, green and blue are (Rec. 601, as in Gatys et al. 2016b)."""
+
+
+@dataclass
+class ColorStatistics:
+    """What colours have in common: their mean and their covariance."""
+
+    mean: Float[Tensor, " 3"]
+    covariance: Float[Tensor, "3 3"]
+
+
+def color_statistics(rgb: Float[Tensor, "pixels 3"], weights: Float[Tensor, "pixels 1"] | None = None) -> ColorStatistics:
+    """Statistics of pixels; with weights, pixels count by theirs."""
+    rgb = rgb.double()
+    weights = torch.ones_like(rgb[:, :1]) if weights is None else weights.double()
+    total = weights.sum().clamp(min=1e-9)
+    mean = (rgb * weights).sum(0) / total
+    centred = rgb - mean
+    return ColorStatistics(mean.float(), ((centred * weights).T @ centred / total).float())
+
+
+def matching_map(source: ColorStatistics, target: ColorStatistics) -> Float[Tensor, "3 4"]:
+    """The affine map [A | b] that gives colours of `source` the mean and covariance of `target`.
+
+    A = Ct^1/2 Cs^-1/2 with symmetric roots (ARF, section 4.3; CORAL is the same map). Channels that do not vary in the
+    source are not blown up: variances below (1/255)^2 count as that.
+
+    >>> flat = ColorStatistics(torch.zeros(3), torch.eye(3))
+    >>> matching_map(flat, ColorStatistics(torch.ones(3), 4 * torch.eye(3)))[0].tolist()
+    [2.0, 0.0, 0.0, 1.0]
+    """
+    linear = (_power(target.covariance, 0.5) @ _power(source.covariance, -0.5)).to(source.mean)
+    return torch.cat([linear, (target.mean - linear @ source.mean)[:, None]], dim=1)
+
+
+def apply_color_map(
+    color_map: Float[Tensor, "3 4"], rgb: Float[Tensor, "*batch 3"], alpha: Float[Tensor, "*batch 1"] | float = 1.0
+) -> Float[Tensor, "*batch 3"]:
+    """A c + b; of colours that were multiplied by `alpha` the offset is, too. Not clamped."""
+    return rgb @ color_map[:, :3].T + alpha * color_map[:, 3]
+
+
+def compose(after: Float[Tensor, "3 4"], before: Float[Tensor, "3 4"]) -> Float[Tensor, "3 4"]:
+    """The map that does `before`, then `after`."""
+    linear = after[:, :3] @ before[:, :3]
+    return torch.cat([linear, (after[:, :3] @ before[:, 3] + after[:, 3])[:, None]], dim=1)
+
+
+def identity_map() -> Float[Tensor, "3 4"]:
+    """The map that changes no colour."""
+    return torch.eye(3, 4)
+
+
+def brightness_only(change: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
+    """What a change of colour does to brightness, given to all three channels: hue and chroma (Cb, Cr) stay.
+
+    >>> brightness_only(torch.tensor([1.0, 0.0, 0.0])).tolist()
+    [0.29899999499320984, 0.29899999499320984, 0.29899999499320984]
+    """
+    return (change @ change.new_tensor(LUMINANCE))[..., None].expand_as(change)
+
+
+def _power(covariance: Tensor, exponent: float) -> Tensor:
+    values, vectors = torch.linalg.eigh(covariance.double())
+    return vectors @ torch.diag(values.clamp(min=(1 / 255) ** 2) ** exponent) @ vectors.T
