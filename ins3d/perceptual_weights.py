@@ -108,11 +108,15 @@ def load_encoder(
     encoder: Encoder,
     layers: tuple[str, ...],
     device: torch.device,
-    pooling: Pooling = "max",
+    pooling: Pooling | None = "max",
 ) -> PerceptualFeatures:
-    """Finds, reads and builds, in the precision that is fast on `device`; `source` is the line to print and record."""
+    """Finds, reads and builds, in the precision that is fast on `device`; `source` is the line to print and record.
+
+    Pooling None is what Gatys et al. would take: averages; maxima for the compact encoder, which was distilled with them.
+    """
     file = find_weights(setting, encoder, device)
     state = load_weights(file)
+    pooling = pooling or ("max" if network_of(state) == "compact" else "average")
     kind = network_of(state) + (" (filter-normalised)" if "features.pre.weight" in state else "")
     averaged = ", average pooling" if pooling == "average" else ""
     source = f"{kind}{averaged} from {file.path.name}, found in {file.found_in}"

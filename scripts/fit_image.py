@@ -49,7 +49,7 @@ class Common:
     seed: int = 0
     """Of the noise that a texture starts from, and of the directions of swd."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    encoder: Encoder = "auto"
+    perceptual_encoder: Encoder = "auto"
     """Who judges; auto is VGG-19 when its weights are at hand or there is a GPU, else compact."""
     perceptual_weights: Path | None = None
     """A file of VGG weights, .pth or .safetensors; it says itself which encoder it is."""
@@ -59,8 +59,9 @@ class Common:
     """Such as relu1_1 relu3_1; empty: relu1_1 relu2_1 relu3_1 relu4_1, and for nnfm the third block."""
     tv_weight: float = 0.0
     """Weight of total variation, against noise."""
-    pooling: Pooling = "average"
-    """Of the encoder: average makes smoother pictures (Gatys et al.), max is what VGG was trained with."""
+    perceptual_pooling: Pooling | None = None
+    """average makes smoother pictures (Gatys et al.), max is what VGG and compact were trained with; average for VGG and max
+    for compact when not given."""
     optimizer: Optimizer = "lbfgs"
     """lbfgs gets further in as many steps; adam bears losses that are not smooth."""
     learning_rate: float = 0.03
@@ -95,6 +96,8 @@ class Gatys(Common):
     """Where the content is compared."""
     colors: Colors = "style"
     """Whose colours the result has; none: whatever the losses make of them."""
+    scales: tuple[int, ...] = (1,)
+    """How much pictures are shrunk before style is compared; 1 2 4 with the losses gram and statistics is SGSST's SOS."""
 
 
 @dataclass
@@ -114,7 +117,10 @@ def run_gatys(settings: Gatys) -> None:
     """`gatys`: reads both pictures, optimises."""
     content, style = read_rgb(settings.content, "content"), read_rgb(settings.styles, "styles")
     pixels = settings.pixel_settings(
-        content_weight=settings.content_weight, content_layers=settings.content_layers, colors=settings.colors
+        content_weight=settings.content_weight,
+        content_layers=settings.content_layers,
+        colors=settings.colors,
+        scales=settings.scales,
     )
     features, device = encoder(settings, pixels)
     with Record(settings, features) as record:
@@ -137,7 +143,9 @@ def encoder(settings: Common, pixels: PixelSettings) -> tuple[PerceptualFeatures
     device = torch.device(
         "cuda" if settings.device == "auto" and torch.cuda.is_available() else settings.device.replace("auto", "cpu")
     )
-    features = load_encoder(settings.perceptual_weights, settings.encoder, pixels.all_layers, device, settings.pooling)
+    features = load_encoder(
+        settings.perceptual_weights, settings.perceptual_encoder, pixels.all_layers, device, settings.perceptual_pooling
+    )
     CONSOLE.print(f"Judged by {features.source}, in {str(features.precision).removeprefix('torch.')} on {device}.")
     return features, device
 

@@ -69,16 +69,15 @@ class TestSight:
             assert float(seen.float().mean()) > 0.8, layer
 
     @pytest.mark.weights
-    def test_finds_pictures_as_far_apart_as_vgg19_does(
-        self, assets: Path, vgg19: PerceptualFeatures, compact: PerceptualFeatures
-    ):
-        """Photographs and paintings that it was not trained on."""
+    def test_finds_pictures_as_far_apart_as_vgg19_does(self, assets: Path, compact: PerceptualFeatures):
+        """Photographs and paintings that it was not trained on; VGG-19 with every filter at the same scale."""
+        vgg19 = load_encoder(assets / "vgg/vgg19_normalised_conv1_1-conv4_1_f16.safetensors", "auto", LAYERS, CPU)
         photographs = [picture(assets / f"images/kodak/{name}.png", 128) for name in ("03", "15", "23")]
         paintings = [picture(assets / "styles" / name, 128) for name in ("starry_night.jpg", "mosaic.jpg")]
         for photograph in photographs:
             for painting in paintings:
                 true, seen = (distance(encoder, photograph, painting) for encoder in (vgg19, compact))
-                assert seen == pytest.approx(true, rel=0.2)
+                assert seen == pytest.approx(true, rel=0.12)
 
     @pytest.mark.weights
     @pytest.mark.slow
@@ -88,7 +87,7 @@ class TestSight:
         content = picture(assets / "images/kodak/03.png", 112)
         style = picture(assets / "styles/starry_night.jpg", 112)
         options = PixelSettings(
-            long_sides=(112,), steps=60, style_layers=GRAM_LAYERS, content_layers=CONTENT_LAYERS, content_weight=0.1,
+            long_sides=(112,), steps=60, style_layers=GRAM_LAYERS, content_layers=CONTENT_LAYERS, content_weight=0.3,
             colors="none",
         )  # fmt: skip
         by_vgg, by_compact = (gatys(content, style, encoder, options) for encoder in (vgg19, compact))
@@ -99,4 +98,4 @@ class TestSight:
         kept, turned = (
             float(content_loss(vgg19(seen[None], CONTENT_LAYERS), maps)) for seen in (by_compact, content.flip(1))
         )
-        assert kept < 0.7 * turned
+        assert kept < 0.8 * turned

@@ -220,6 +220,11 @@ class TestLoadEncoder:
         expected = "vgg16, average pooling from mine.safetensors, found in the setting perceptual-weights"
         assert features.source == expected and features.pooling == "average"
 
+    @pytest.mark.parametrize(("network", "pooling"), [("vgg19", "average"), ("compact", "max")])
+    def test_without_a_choice_vgg_averages_and_compact_does_not(self, network, pooling, tiny_vgg: TinyVgg, tmp_path: Path):
+        save_file(tiny_vgg(network), tmp_path / "mine.safetensors")
+        assert load_encoder(tmp_path / "mine.safetensors", "auto", ("relu1_2",), CPU, None).pooling == pooling
+
     def test_says_that_it_is_the_compact_one_and_why(self, hub: Path, tiny_vgg: TinyVgg, tmp_path: Path, monkeypatch):
         shipped = tmp_path / "compact_encoder.safetensors"
         save_file({key: value.half() for key, value in tiny_vgg("compact").items()}, shipped)
@@ -241,7 +246,8 @@ class TestLoadEncoder:
         state = tiny_vgg("vgg19", last=5) | {"features.2.weight": torch.zeros(4, 4, 3, 2)}
         save_file(state, tmp_path / "mine.safetensors")
         with pytest.raises(
-            ValueError, match=r"mine\.safetensors.*: features\.2 has shapes \(4, 4, 3, 2\) and \(4,\), which do"
+            ValueError,
+            match=r"mine\.safetensors.*: features\.2 has a kernel of shape \(4, 4, 3, 2\) and a bias of \(4,\), where",
         ):
             load_encoder(tmp_path / "mine.safetensors", "vgg19", ("relu1_2",), CPU)
 

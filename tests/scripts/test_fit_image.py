@@ -102,7 +102,7 @@ class TestTexture:
         script.main(["texture", *flags, "--steps", "4", "--height", "32", "--width", "56"])
         assert imageio.imread(tmp_path / "out" / "picture.png").shape == (32, 56, 3)
         record = json.loads((tmp_path / "out" / "run.json").read_text())
-        assert record["settings"]["pooling"] == "average" and "content_loss" not in record["last"]
+        assert "average pooling" in record["encoder"] and "content_loss" not in record["last"]
 
 
 class TestRefusals:
