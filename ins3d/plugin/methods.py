@@ -79,6 +79,7 @@ def _paper() -> InsStylizeTrainerConfig:
         perceptual_encoder="vgg16",
         style_loss=("gram_chw",),
         style_layers=("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
+        colors="none",
         loss_scale="release",
         style_loss_mult=1e11,
         content_loss_mult=1.0,

@@ -141,7 +141,7 @@ class StyleStage:
     def losses(self, style_step: int) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]:
         """(outputs, weighted losses, metrics) of one step."""
         config, generator = self.config.model, self.data.generator
-        if style_step == self.config.style_steps - 1 and style_step > 0:
+        if style_step == self.config.style_steps - 1 > 0:
             self.match_colors()
         stride = self.sampler.draw_stride(style_step, generator)
         style = int(torch.randint(len(config.styles), (), generator=generator))
