@@ -28,17 +28,19 @@ def color_statistics(rgb: Float[Tensor, "pixels 3"], weights: Float[Tensor, "pix
     return ColorStatistics(mean.float(), ((centred * weights).T @ centred / total).float())
 
 
-def matching_map(source: ColorStatistics, target: ColorStatistics) -> Float[Tensor, "3 4"]:
+def matching_map(source: ColorStatistics, target: ColorStatistics, max_gain: float = float("inf")) -> Float[Tensor, "3 4"]:
     """The affine map [A | b] that gives colours of `source` the mean and covariance of `target`.
 
     A = Ct^1/2 Cs^-1/2 with symmetric roots (ARF, section 4.3; CORAL is the same map). Channels that do not vary in the
-    source are not blown up: variances below (1/255)^2 count as that.
+    source are not blown up: variances below (1/255)^2 count as that. No direction of colour is stretched or shrunk more than
+    `max_gain` times.
 
     >>> flat = ColorStatistics(torch.zeros(3), torch.eye(3))
     >>> matching_map(flat, ColorStatistics(torch.ones(3), 4 * torch.eye(3)))[0].tolist()
     [2.0, 0.0, 0.0, 1.0]
     """
-    linear = (_power(target.covariance, 0.5) @ _power(source.covariance, -0.5)).to(source.mean)
+    left, gains, right = torch.linalg.svd(_power(target.covariance, 0.5) @ _power(source.covariance, -0.5))
+    linear = (left @ torch.diag(gains.clamp(1 / max_gain, max_gain)) @ right).to(source.mean)
     return torch.cat([linear, (target.mean - linear @ source.mean)[:, None]], dim=1)
 
 

@@ -12,6 +12,8 @@ from torch import Tensor
 
 SMALLEST_SIDE = 16
 """Below this no perceptual layer deeper than the third block has a value to compare."""
+MOST_PIXELS = 50_000_000
+"""Above this the floats of a picture alone fill a gigabyte, and no style picture is looked at in a fiftieth of that."""
 
 
 def read_rgb(path: Path, setting: str) -> Float[Tensor, "3 height width"]:
@@ -24,11 +26,17 @@ def read_rgb(path: Path, setting: str) -> Float[Tensor, "3 height width"]:
         raise FileNotFoundError(f"{setting}: {path} {what}; give the path of a picture (png, jpg, webp, tiff).")
     try:
         with Image.open(path) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise Image.DecompressionBombError
             rgb = _to_rgb(picture)
     except Image.DecompressionBombError as error:
-        raise ValueError(f"{setting}: {path} has too many pixels to be read safely; shrink it to 10000 a side.") from error
+        raise ValueError(
+            f"{setting}: {path} has more than {MOST_PIXELS:,} pixels; shrink it to a long side of 4000 or so."
+        ) from error
     except (OSError, ValueError, SyntaxError) as error:  # decoders raise any of these
         raise ValueError(f"{setting}: {path} is not a picture that can be read; save it as png or jpg.") from error
+    if not bool(((rgb >= 0) & (rgb <= 1)).all()):
+        raise ValueError(f"{setting}: {path} holds numbers outside 0 to 1; save it with 8 or 16 bits, as png or jpg.")
     if min(rgb.shape[1:]) < SMALLEST_SIDE:
         height, width = rgb.shape[1:]
         raise ValueError(
@@ -38,11 +46,12 @@ def read_rgb(path: Path, setting: str) -> Float[Tensor, "3 height width"]:
 
 
 def _to_rgb(picture: Image.Image) -> Tensor:
+    picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith(("I", "F")):
         # Pillow would clip 16-bit grey to 8 bits; everything else it converts well: palettes, inks, transparency.
         pixels = np.asarray(picture).astype(np.float32)
         return torch.from_numpy(pixels / (1.0 if picture.mode == "F" else 65535.0)).expand(3, -1, -1).contiguous()
-    values = torch.from_numpy(np.array(ImageOps.exif_transpose(picture).convert("RGBA"))).permute(2, 0, 1).float() / 255
+    values = torch.from_numpy(np.array(picture.convert("RGBA"))).permute(2, 0, 1).float() / 255
     color, alpha = values.split([3, 1])
     return color * alpha + (1 - alpha)
 

@@ -28,7 +28,7 @@ class WeightsFile:
 def find_weights(setting: Path | None, encoder: Encoder, device: torch.device) -> WeightsFile:
     """A path given, then INS3D_PERCEPTUAL_WEIGHTS, torch's cache, torchvision's download, the compact encoder.
 
-    A file that is named says itself what it is. `auto` downloads nothing on a CPU, where the compact encoder is several
+    `auto` takes whatever a file that is named holds, and downloads nothing on a CPU, where the compact encoder is several
     times faster; on a GPU it falls back to the compact encoder when the download fails. An encoder asked for by name is
     never replaced by another.
     """
@@ -103,6 +103,15 @@ def _dequantised(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
+def _refuse_another(encoder: Encoder, state: dict[str, Tensor], file: WeightsFile) -> None:
+    found = network_of(state) + ("-normalised" if "features.pre.weight" in state else "")
+    if encoder not in ("auto", found):
+        raise ValueError(
+            f"perceptual-encoder: {encoder} was asked for, and {file.path} (from {file.found_in}) holds {found}; name a "
+            f"file of {encoder}, or use perceptual-encoder auto."
+        )
+
+
 def load_encoder(
     setting: Path | None,
     encoder: Encoder,
@@ -116,6 +125,7 @@ def load_encoder(
     """
     file = find_weights(setting, encoder, device)
     state = load_weights(file)
+    _refuse_another(encoder, state, file)
     pooling = pooling or ("max" if network_of(state) == "compact" else "average")
     kind = network_of(state) + (" (filter-normalised)" if "features.pre.weight" in state else "")
     averaged = ", average pooling" if pooling == "average" else ""

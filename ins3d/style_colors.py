@@ -21,7 +21,8 @@ Colors = Literal["style", "content", "none"]
 class StyleColors(nn.Module):
     """One affine colour map per style, mixed by the style code, and whether strokes may change hue.
 
-    `style`: pictures get the style's mean and covariance before training, and once more at its end (ARF, section 4.3).
+    `style`: pictures get the style's mean and covariance before training, and at its end once more (ARF, section 4.3),
+    as far as that brings the scene nearer to the style.
     `content`: strokes change brightness alone (Gatys et al. 2016b). `none`: the losses decide. Under the zero code the map
     is the identity, whatever the mode.
     """
@@ -45,9 +46,12 @@ class StyleColors(nn.Module):
 
     def match(self, style: int, seen: ColorStatistics, wanted: ColorStatistics) -> None:
         """From now on, what had the colours `seen` under this style has those `wanted`; in mode `style` only."""
+        self.add(style, matching_map(_on_cpu(seen), _on_cpu(wanted)))
+
+    def add(self, style: int, color_map: Float[Tensor, "3 4"]) -> None:
+        """After what this style's map does already, do this; in mode `style` only."""
         if self.mode == "style":
-            step = matching_map(_on_cpu(seen), _on_cpu(wanted)).to(self.maps)
-            self.maps[style] = compose(step, self.maps[style])
+            self.maps[style] = compose(color_map.to(self.maps), self.maps[style])
 
     def change(self, change: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
         """What the strokes may change."""

@@ -30,6 +30,12 @@ class StyleObjective:
     """What each loss is divided by: its value at the start (`measure_units`). None: the raw values of the INS release."""
 
     @property
+    def sees(self) -> tuple[object, ...]:
+        """All that the values of the losses depend on, apart from the pictures."""
+        encoder = (self.features.network, self.features.normalised, self.features.pooling)
+        return (*encoder, self.view, self.content_layers, self.terms, [style.name for style in self.styles])
+
+    @property
     def terms(self) -> list[str]:
         """The losses that are computed, in the order of `units`."""
         return [name for name, weight in self.weights.items() if weight > 0]
@@ -95,10 +101,19 @@ class StyleObjective:
 
     @torch.no_grad()
     def gram_distance(
-        self, pictures: Float[Tensor, "pictures 3 height width"], style: int, mask: Mask | None = None
+        self,
+        pictures: Float[Tensor, "pictures 3 height width"],
+        style: int,
+        mask: Mask | None = None,
+        together: bool = False,
     ) -> Float[Tensor, ""]:
-        """The relative Gram distance of whole pictures to a style: the number that results are reported in."""
+        """The relative Gram distance of whole pictures to a style: the number that results are reported in.
+
+        With `together` the pictures are parts of one, and their Gram matrices are averaged before they are compared.
+        """
         grams = grams_of(self.features(pictures, self.view.gram_layers), mask)
+        if together:
+            grams = {layer: gram.mean(0, keepdim=True) for layer, gram in grams.items()}
         return relative_gram_loss(grams, self.styles[style].grams)
 
 

@@ -15,8 +15,6 @@ from ins3d.perceptual_features import PerceptualFeatures
 from ins3d.perceptual_losses import Grams, grams_of
 from ins3d.style_losses import GRAM_LAYERS, STYLE_LOSSES, layers_of, pyramid_features
 
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
-
 
 @dataclass(frozen=True)
 class StyleView:

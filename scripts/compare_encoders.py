@@ -106,7 +106,7 @@ def _encoders(settings: Settings) -> dict[str, PerceptualFeatures | Collaborativ
     layers = tuple(dict.fromkeys([*GRAM_LAYERS, *CONTENT_LAYERS]))
     paths = {"vgg19": settings.assets / CAFFE, "vgg19-normalised": settings.assets / NORMALISED, "compact": settings.compact}
     encoders: dict[str, PerceptualFeatures | Collaborative] = {
-        name: load_encoder(path, "compact", layers, CPU) for name, path in paths.items()
+        name: load_encoder(path, "auto" if path else "compact", layers, CPU) for name, path in paths.items()
     }
     if (settings.assets / COLLABORATIVE).is_file():
         encoders["collaborative"] = Collaborative(settings.assets / COLLABORATIVE)

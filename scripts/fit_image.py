@@ -163,6 +163,8 @@ class Record:
 
     def __enter__(self) -> "Record":
         self.settings.output.mkdir(parents=True, exist_ok=True)
+        for name in ("picture.png", "loss.png", "run.json"):
+            (self.settings.output / name).unlink(missing_ok=True)
         self.file = (self.settings.output / "loss.csv").open("w", newline="", buffering=1)
         self.started = time.perf_counter()
         self.bar.start()

@@ -100,11 +100,19 @@ def _resume(settings: Settings, distillation: Distillation, policy: OnPolicyPict
     if not path.is_file():
         return 0
     saved = torch.load(path, weights_only=True)
+    now = _kept(settings)
+    if saved["settings"] != now:
+        raise ValueError(f"output: {path} was made with {saved['settings']}, not {now}; use those, or another --output.")
     distillation.go_on(saved["distillation"])
     policy.load_state_dict(saved["policy"])
     generator.set_state(saved["generator"])
     CONSOLE.print(f"Going on from step {saved['step']} ({path}).")
     return saved["step"]
+
+
+def _kept(settings: Settings) -> dict[str, float]:
+    """What a resumed run must not change."""
+    return {name: getattr(settings, name) for name in ("steps", "batch", "size", "rate", "seed")}
 
 
 def _save(settings: Settings, step: int, distillation: Distillation, policy: OnPolicyPictures, generator) -> None:
@@ -115,6 +123,7 @@ def _save(settings: Settings, step: int, distillation: Distillation, policy: OnP
         "distillation": distillation.progress(),
         "policy": policy.state_dict(),
         "generator": generator.get_state(),
+        "settings": _kept(settings),
     }
     aside = path.with_suffix(".writing")
     torch.save(state, aside)

@@ -172,3 +172,15 @@ class TestBrightnessOnly:
     def test_of_a_change_of_color_alone_is_nothing(self):
         # .587 less of red for .299 more of green: equally bright.
         torch.testing.assert_close(brightness_only(torch.tensor([0.587, -0.299, 0.0])), torch.zeros(3), atol=1e-7, rtol=0)
+
+
+class TestGain:
+    def test_no_direction_of_colour_is_stretched_or_shrunk_further(self, random: torch.Generator):
+        pixels = torch.rand(400, 3, generator=random) * torch.tensor([0.1, 0.5, 1.0])
+        wanted = color_statistics(torch.rand(400, 3, generator=random) * torch.tensor([1.0, 0.5, 0.1]))
+        free, bound = matching_map(color_statistics(pixels), wanted), matching_map(color_statistics(pixels), wanted, 1.5)
+        assert float(torch.linalg.svdvals(free[:, :3]).max()) > 5
+        gains = torch.linalg.svdvals(bound[:, :3])
+        assert float(gains.max()) <= 1.5 + 1e-5 and float(gains.min()) >= 1 / 1.5 - 1e-5
+        # The mean is matched all the same.
+        assert torch.allclose(apply_color_map(bound, pixels).mean(0), wanted.mean, atol=1e-5)

@@ -112,8 +112,16 @@ class TestWhatCannotBeRead:
     def test_more_pixels_than_are_safe_to_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         path = tmp_path / "wall.png"
         Image.new("RGB", (300, 200)).save(path)
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20_000)
-        text = f"styles: {path} has too many pixels to be read safely; shrink it to 10000 a side."
+        monkeypatch.setattr("ins3d.image_files.MOST_PIXELS", 59_999)
+        text = f"styles: {path} has more than 59,999 pixels; shrink it to a long side of 4000 or so."
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            read_rgb(path, "styles")
+
+    @pytest.mark.parametrize("value", [253.5, -1.0, float("nan")])
+    def test_numbers_that_are_no_colours(self, value: float, tmp_path: Path):
+        path = tmp_path / "measured.tiff"
+        Image.fromarray(np.full((20, 20), value, dtype=np.float32)).save(path)
+        text = f"styles: {path} holds numbers outside 0 to 1; save it with 8 or 16 bits, as png or jpg."
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
             read_rgb(path, "styles")
 

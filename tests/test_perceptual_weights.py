@@ -1,4 +1,5 @@
 import hashlib
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -210,9 +211,22 @@ class TestLoadWeights:
 class TestLoadEncoder:
     def test_says_which_network_from_which_file_found_where(self, tiny_vgg: TinyVgg, tmp_path: Path):
         save_file(tiny_vgg("vgg19", normalised=True), tmp_path / "mine.safetensors")
-        features = load_encoder(tmp_path / "mine.safetensors", "vgg19", STYLE_LAYERS, CPU)
+        features = load_encoder(tmp_path / "mine.safetensors", "vgg19-normalised", STYLE_LAYERS, CPU)
         expected = "vgg19 (filter-normalised) from mine.safetensors, found in the setting perceptual-weights"
         assert features.source == expected
+
+    @pytest.mark.parametrize(
+        ("asked", "held"), [("vgg16", "vgg19"), ("vgg19", "vgg16"), ("compact", "vgg19"), ("vgg19", "vgg19-normalised")]
+    )
+    def test_an_encoder_asked_for_by_name_is_never_replaced(self, asked, held, tiny_vgg: TinyVgg, tmp_path: Path):
+        path = tmp_path / "mine.safetensors"
+        save_file(tiny_vgg(held.removesuffix("-normalised"), normalised=held.endswith("normalised")), path)
+        text = (
+            f"perceptual-encoder: {asked} was asked for, and {path} (from the setting perceptual-weights) holds {held}; "
+            f"name a file of {asked}, or use perceptual-encoder auto."
+        )
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            load_encoder(path, asked, ("relu1_2",), CPU)
 
     def test_says_that_it_averages(self, tiny_vgg: TinyVgg, tmp_path: Path):
         save_file(tiny_vgg("vgg16"), tmp_path / "mine.safetensors")

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from nerfstudio.cameras.rays import RayBundle, RaySamples
 from nerfstudio.model_components.losses import distortion_loss, interlevel_loss
 from nerfstudio.models.base_model import Model
+from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor, nn
 
 from ins3d.frozen_teacher import FrozenTeacher
@@ -62,6 +63,7 @@ class InsStylizeModel(Model):
         )
         self.colors = StyleColors(config.colors, len(config.styles))
         self.register_buffer("loss_units", torch.ones(len(config.styles), num_loss_terms(config)))
+        self.register_buffer("loss_key", torch.zeros((), dtype=torch.int64))
         self.register_buffer("background", torch.ones(3))
         self.register_buffer("is_stylized", torch.tensor(False))
         self.teacher: FrozenTeacher | None = None
@@ -255,6 +257,7 @@ class InsStylizeModel(Model):
         """Built at the first picture that is judged; in a list, because it holds a module that is not the model's."""
         if not self._judge:
             self._judge.append(build_objective(self.config, self.colors.scene, self.device))
+            CONSOLE.print(f"Gram distances by {self._judge[0].features.source}.")
         return self._judge[0]
 
 

@@ -20,7 +20,7 @@ from ins3d.plugin.content_checkpoint import (
 )
 from ins3d.plugin.datamanager import InsStylizeDataManager, InsStylizeDataManagerConfig
 from ins3d.plugin.model import InsStylizeModel, InsStylizeModelConfig
-from ins3d.plugin.objective import build_objective
+from ins3d.plugin.objective import build_objective, loss_weights
 from ins3d.plugin.picture_store import over_background
 from ins3d.plugin.pixel_sampler import PatchSettings, StridedPatchSampler
 from ins3d.plugin.sample_pool import PoolSettings
@@ -61,6 +61,8 @@ class InsStylizePipeline(VanillaPipeline):
         _check_settings(config)
         # Evaluation may be started from another folder.
         config.model.styles = tuple(Path(path).absolute() for path in config.model.styles)
+        if config.model.perceptual_weights is not None:
+            config.model.perceptual_weights = Path(config.model.perceptual_weights).absolute()
         self._checkpoint: ContentCheckpoint | None = None
         if config.content_checkpoint is not None and test_mode == "val":
             self._checkpoint = load_content(config.content_checkpoint)
@@ -81,7 +83,7 @@ class InsStylizePipeline(VanillaPipeline):
             smallest *= max(config.model.style_scales)
             if config.patches.size < smallest and config.model.loss_scale == "measured":
                 raise ValueError(
-                    f"pipeline.patches.size: {config.patches.size} rays are too few for {self.objective.features.layers[-1]}"
+                    f"pipeline.patches.size: {config.patches.size} rays are too few for {self.objective.features.walk[-1]}"
                     f" of pictures shrunk by up to {max(config.model.style_scales)}; use {smallest} or more, fewer "
                     "pipeline.model.style-scales, or shallower pipeline.model.style-layers."
                 )
@@ -157,6 +159,7 @@ class InsStylizePipeline(VanillaPipeline):
         stage.keep_samples(self.run_dir)
         if begins:
             stage.begin()
+        stage.check_units()
         return stage
 
     def get_eval_loss_dict(self, step: int) -> tuple[Any, dict[str, Tensor], dict[str, Any]]:
@@ -197,6 +200,13 @@ def _check_settings(config: InsStylizePipelineConfig) -> None:
             f"pipeline.model.num-surface-points: {config.model.num_surface_points} is not between 1 and 4; "
             "for every sample use --pipeline.model.shading full."
         )
+    for name in ("style_loss_mult", "content_loss_mult", "tv_loss_mult"):
+        if getattr(config.model, name) < 0:
+            raise ValueError(
+                f"pipeline.model.{name.replace('_', '-')}: {getattr(config.model, name)} is no weight; use 0 or more."
+            )
+    if not any(weight > 0 for weight in loss_weights(config.model).values()):
+        raise ValueError("pipeline.model.style-loss-mult: every loss has weight 0; give one of them a weight above 0.")
     if not config.model.styles:
         raise ValueError("pipeline.model.styles: no picture is given; name at least one.")
 

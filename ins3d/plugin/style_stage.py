@@ -1,6 +1,7 @@
 """One step of the style stage: patches of training pixels become stylised pictures, and pictures become losses."""
 
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from ins3d.color_transfer import color_statistics
+from ins3d.color_transfer import apply_color_map, color_statistics, identity_map, matching_map
 from ins3d.pixel_patches import rays_to_patches
 from ins3d.plugin.datamanager import InsStylizeDataManager
 from ins3d.plugin.model import InsStylizeModel
@@ -21,8 +22,10 @@ from ins3d.style_objective import StyleObjective
 from ins3d.style_targets import style_code
 from ins3d.surface_points import SurfacePoints
 
-NUM_FIXED_PATCHES = 8
+NUM_FIXED_PATCHES = 16
 """Losses and colours are measured on this many."""
+GAINS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.6, 2.0)
+"""How far colours may be stretched at the end; the one that comes nearest to the style is taken."""
 
 
 class StyleStage:
@@ -74,9 +77,22 @@ class StyleStage:
             )  # fmt: skip
         self.keeping_seconds = time.monotonic() - started
 
+    @property
+    def _loss_key(self) -> int:
+        return zlib.crc32(repr((self.objective.sees, self.config.model.colors)).encode())
+
+    def check_units(self) -> None:
+        """A resumed run must look at pictures as the units of its losses were measured."""
+        if int(self.model.loss_key) != self._loss_key:
+            raise ValueError(
+                "pipeline.model.perceptual-encoder: this run's losses were measured with another encoder, pooling, style "
+                "loss, layers, scales or colours; resume it with the settings in its config.yml and the same weights."
+            )
+
     @torch.no_grad()
     def begin(self) -> None:
         """Once, before the first step: the colour maps, then what each loss is divided by. Both are saved with the model."""
+        self.model.loss_key.fill_(self._loss_key)
         for style, target in enumerate(self.objective.styles):
             self.model.colors.match(style, self.model.colors.scene, target.colors)
             if self.config.model.loss_scale == "measured":
@@ -88,19 +104,28 @@ class StyleStage:
 
     @torch.no_grad()
     def match_colors(self) -> None:
-        """Before the last step: the colours of what has been painted are matched once more (ARF, section 4.3)."""
+        """Before the last step: the colours of what has been painted are matched once more (ARF, section 4.3).
+
+        Differs from ARF: colours are stretched as far as brings the scene as a whole nearest to the style. A small patch
+        cannot hold the whole palette, so strokes come out paler than the style; yet all of the covariance at once throws
+        shades out of [0, 1].
+        """
         for style, target in enumerate(self.objective.styles if self.config.model.colors == "style" else []):
             patches, _, mask = self._fixed_patches(style, strength=1.0)
-            weights = None if mask is None else _pixels(mask)
-            self.model.colors.match(style, color_statistics(_pixels(patches), weights), target.colors)
+            seen = color_statistics(_pixels(patches), None if mask is None else _pixels(mask))
+            maps = [identity_map().to(patches), *(matching_map(seen, target.colors, gain) for gain in GAINS)]
+            found = [self.objective.gram_distance(_mapped(each, patches), style, mask, together=True) for each in maps]
+            self.model.colors.add(style, maps[int(torch.stack(found).argmin())])
 
     def _fixed_patches(self, style: int, strength: float) -> tuple[Tensor, Tensor, Tensor | None]:
         """(stylised patches, photographs, mask) that are the same for every style and every resumed run."""
         generator = torch.Generator().manual_seed(self.data.config.seed)
         code = strength * style_code(style, len(self.objective.styles), self.model.device)
-        stride = min(self.sampler.strides_at(0))
         # One at a time: with every sample shaded, patches are large.
-        drawn = [self._patches(stride, style, code, 1, generator) for _ in range(NUM_FIXED_PATCHES)]
+        drawn = [
+            self._patches(self.sampler.draw_stride(0, generator), style, code, 1, generator)
+            for _ in range(NUM_FIXED_PATCHES)
+        ]
         masks = [torch.ones_like(patch[:, :1]) if mask is None else mask for patch, _, mask, _ in drawn]
         everything = all(mask is None for _, _, mask, _ in drawn)
         patches, photographs = (torch.cat([part[index] for part in drawn]) for index in (0, 1))
@@ -216,3 +241,7 @@ class StyleStage:
 
 def _pixels(pictures: Tensor) -> Tensor:
     return pictures.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def _mapped(color_map: Tensor, patches: Tensor) -> Tensor:
+    return apply_color_map(color_map, patches.permute(0, 2, 3, 1)).clamp(0, 1).permute(0, 3, 1, 2)
