@@ -42,8 +42,9 @@ class PerceptualFeatures(nn.Module):
 
     Three things depend on the weights file, and are read off it: the network (VGG-16, VGG-19 or compact), how deep it
     goes, and whether it is the filter-normalised VGG-19 of AdaIN (1x1 convolution first, reflect padding, ceil-mode
-    pooling) or takes ImageNet-normalised input with zero padding. `pooling` is a choice: VGG was trained with maxima,
-    Gatys et al. average.
+    pooling) or takes ImageNet-normalised input. VGG pads with zeros, as it was trained; the compact encoder reflects: on
+    patches of 64 pixels zeros are an edge all around, and what is painted within comes out pale. `pooling` is a choice: VGG
+    was trained with maxima, Gatys et al. average.
     """
 
     def __init__(self, state: dict[str, Tensor], layers: tuple[str, ...], source: str, pooling: Pooling = "max") -> None:
@@ -52,6 +53,7 @@ class PerceptualFeatures(nn.Module):
         self.source = source
         self.pooling = pooling
         self.normalised = "features.pre.weight" in state
+        self.reflects = self.normalised or self.network == "compact"
         self.layers = layers
         self.precision = torch.float32
         self.convs = nn.ModuleDict()
@@ -79,7 +81,8 @@ class PerceptualFeatures(nn.Module):
     def use_fast_precision(self, device: torch.device) -> "PerceptualFeatures":
         """bfloat16 where the device multiplies in it (1.6 times faster here), float32 elsewhere, where it is slower."""
         self.precision = torch.bfloat16 if _has_bfloat16(device) else torch.float32
-        self.convs.to(self.precision)  # and not the colours that are subtracted first
+        # Kernels with channels innermost are a sixth faster; the colours that are subtracted first stay exact.
+        self.convs.to(dtype=self.precision, memory_format=torch.channels_last)
         return self.to(device)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"], layers: tuple[str, ...] | None = None) -> FeatureMaps:
@@ -96,7 +99,7 @@ class PerceptualFeatures(nn.Module):
         for name in self.walk[: last + 1]:
             if name[4] != block:
                 hidden, block = pool(hidden, 2, ceil_mode=self.normalised), name[4]
-            if self.normalised:
+            if self.reflects:
                 hidden = F.pad(hidden, (1, 1, 1, 1), mode="reflect")
             hidden = F.relu(self.convs[name](hidden))
             if name in layers:
@@ -116,14 +119,14 @@ def _conv(state: dict[str, Tensor], key: str, source: str, inputs: int, padding:
     if f"{key}.bias" not in state:
         raise ValueError(f"{source}: {key}.bias is missing; fetch the file again.")
     weight, bias = state[f"{key}.weight"].float(), state[f"{key}.bias"].float()
-    normalised = "features.pre.weight" in state
+    reflects = "features.pre.weight" in state or COMPACT_MARK in state
     side = 3 if padding else 1
     if bias.ndim != 1 or tuple(weight.shape) != (len(bias), inputs, side, side):
         raise ValueError(
             f"{source}: {key} has a kernel of shape {tuple(weight.shape)} and a bias of {tuple(bias.shape)}, where "
             f"(outputs, {inputs}, {side}, {side}) and (outputs,) were expected; fetch the file again."
         )
-    conv = nn.Conv2d(inputs, len(bias), side, padding=0 if normalised else padding)
+    conv = nn.Conv2d(inputs, len(bias), side, padding=0 if reflects else padding)
     conv.load_state_dict({"weight": weight, "bias": bias})
     return conv
 
