@@ -31,6 +31,14 @@ SAMPLES = 24_000
 Sizes = dict[str, Tensor]
 
 
+def reflecting(teacher: PerceptualFeatures) -> PerceptualFeatures:
+    """The teacher with reflected borders, as the student has them: zeros are an edge all around a small picture."""
+    teacher.reflects = True
+    for conv in teacher.convs.values():
+        conv.padding = (0, 0)
+    return teacher
+
+
 def channel_sizes(teacher: PerceptualFeatures, pictures: Tensor) -> Sizes:
     """{layer: root mean square of each of the teacher's channels}; nearly dead ones get the layer's own."""
     sizes = {}
@@ -188,7 +196,7 @@ def cut_down(teacher: PerceptualFeatures, sizes: Sizes, pictures: Tensor) -> tup
         chosen = _telling_channels(maps[layer] / sizes[layer], WIDTHS[block])
         target = (before_relu[layer] / sizes[layer])[:, chosen]
         kernel, bias = _fit_kernel(hidden, target)
-        hidden = F.relu(F.conv2d(hidden, kernel, bias, padding=1))
+        hidden = F.relu(F.conv2d(_bordered(hidden), kernel, bias))
         state[f"features.{index}.weight"], state[f"features.{index}.bias"] = kernel, bias
         heads[layer] = _solve(_positions(hidden), _positions(maps[layer] / sizes[layer])).T.contiguous()
     return state, heads
@@ -200,10 +208,14 @@ def _telling_channels(features: Tensor, number: int) -> Tensor:
 
 
 def _fit_kernel(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    windows = F.unfold(inputs, 3, padding=1).reshape(len(inputs), -1, *inputs.shape[2:])
+    windows = F.unfold(_bordered(inputs), 3).reshape(len(inputs), -1, *inputs.shape[2:])
     ones = torch.ones_like(windows[:, :1])
     solution = _solve(_positions(torch.cat([windows, ones], dim=1)), _positions(targets))
     return solution[:-1].T.reshape(targets.shape[1], inputs.shape[1], 3, 3).contiguous(), solution[-1].clone()
+
+
+def _bordered(features: Tensor) -> Tensor:
+    return F.pad(features, (1, 1, 1, 1), mode="reflect")
 
 
 def _solve(inputs: Tensor, targets: Tensor) -> Tensor:

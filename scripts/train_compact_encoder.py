@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 import tyro
-from compact_distillation import LAYERS, Distillation, channel_sizes, measure
+from compact_distillation import LAYERS, Distillation, channel_sizes, measure, reflecting
 from compact_pictures import OnPolicyPictures, Pictures
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -84,7 +84,7 @@ def _teacher(path: Path) -> PerceptualFeatures:
     if not path.is_file():
         raise FileNotFoundError(f"assets: {path} is missing; name the folder of the development assets with --assets.")
     state = load_weights(WeightsFile(path, "the development assets"))
-    return PerceptualFeatures(state, LAYERS, path.name).use_fast_precision(torch.device("cpu"))
+    return reflecting(PerceptualFeatures(state, LAYERS, path.name)).use_fast_precision(torch.device("cpu"))
 
 
 def _training_photographs(assets: Path) -> list[Path]:

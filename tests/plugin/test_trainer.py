@@ -104,6 +104,7 @@ class TestBothStages:
         paper = copy.deepcopy(ins_stylize_paper.config)
         config.optimizers = paper.optimizers
         small, model = config.pipeline.model, paper.pipeline.model
+        model.perceptual_encoder = "auto"  # the weights at hand are no VGG-16
         for name in ("perceptual_weights", "style_layers", "content_layers", "styles", "near", "far", "center", "radius"):
             setattr(model, name, getattr(small, name))
         model.content.num_proposal_samples, model.content.num_samples, model.style_width = (8,), 8, 16

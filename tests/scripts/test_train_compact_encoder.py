@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import train_compact_encoder
-from compact_distillation import LAYERS, Distillation, channel_sizes, cut_down
+from compact_distillation import LAYERS, Distillation, channel_sizes, cut_down, reflecting
 from compact_pictures import OnPolicyPictures, Pictures
 from safetensors.torch import load_file, save_file
 from train_compact_encoder import Settings, main
@@ -47,7 +47,7 @@ def small(assets: Path, output: Path, **edits: Any) -> Settings:
 
 
 def teacher_and_pictures(assets: Path) -> tuple[PerceptualFeatures, torch.Tensor]:
-    teacher = load_encoder(assets / train_compact_encoder.TEACHER, "auto", LAYERS, CPU)
+    teacher = reflecting(load_encoder(assets / train_compact_encoder.TEACHER, "auto", LAYERS, CPU))
     pictures = Pictures(sorted(assets.rglob("*.png")), 32, torch.Generator().manual_seed(3)).draw(8)
     return teacher, pictures
 
