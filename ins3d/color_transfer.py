@@ -51,6 +51,13 @@ def apply_color_map(
     return rgb @ color_map[:, :3].T + alpha * color_map[:, 3]
 
 
+def recolor_pictures(
+    color_map: Float[Tensor, "3 4"], pictures: Float[Tensor, "*batch 3 height width"]
+) -> Float[Tensor, "*batch 3 height width"]:
+    """`apply_color_map` for channels first. Not clamped."""
+    return apply_color_map(color_map, pictures.movedim(-3, -1)).movedim(-1, -3)
+
+
 def compose(after: Float[Tensor, "3 4"], before: Float[Tensor, "3 4"]) -> Float[Tensor, "3 4"]:
     """The map that does `before`, then `after`."""
     linear = after[:, :3] @ before[:, :3]

@@ -8,11 +8,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ins3d.perceptual_features import PerceptualFeatures
-from ins3d.perceptual_losses import content_loss, total_variation_loss
-from ins3d.style_losses import GRAM_LAYERS, STYLE_LOSSES, parse_style_losses, pyramid_features
-from ins3d.style_targets import select
+from ins3d.style_colors import Colors
+from ins3d.style_losses import (
+    GRAM_LAYERS,
+    STYLE_LOSSES,
+    loss_weights,
+    named_losses,
+    parse_style_losses,
+    pyramid_features,
+    scaled_names,
+    select,
+)
 
-Colors = Literal["style", "content", "none"]
 Optimizer = Literal["lbfgs", "adam"]
 Picture = Float[Tensor, "3 _ _"]
 GATYS_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
@@ -62,8 +69,7 @@ class PixelSettings:
     @property
     def loss_weights(self) -> dict[str, float]:
         """{content_loss, NAME_loss for every style loss, tv_loss: weight} of those above 0."""
-        styles = {f"{name}_loss": weight for name, weight in parse_style_losses(self.style_losses).items()}
-        weights = {"content_loss": self.content_weight, **styles, "tv_loss": self.tv_weight}
+        weights = loss_weights(self.style_losses, style=1.0, content=self.content_weight, tv=self.tv_weight)
         return {name: weight for name, weight in weights.items() if weight > 0}
 
     def layers_of(self, loss: str) -> tuple[str, ...]:
@@ -107,7 +113,10 @@ class PixelObjective:
         self.generator = torch.Generator().manual_seed(settings.seed)
         with torch.no_grad():
             maps = self._style_maps(style)
-            self.kept = {name: STYLE_LOSSES[name].keep(self._seen_by(name, maps)) for name in self._style_names}
+            self.kept = {
+                name: STYLE_LOSSES[name].keep(select(maps, settings.layers_of(name), settings.scales))
+                for name in self._style_names
+            }
             self.content = {} if content is None else features(content[None], settings.content_layers)
 
     @property
@@ -119,24 +128,15 @@ class PixelObjective:
         layers = tuple(dict.fromkeys([*self.settings.all_style_layers, *content]))
         return pyramid_features(self.features, picture[None], layers, self.settings.scales)
 
-    def _seen_by(self, name: str, maps: dict[str, Tensor]) -> dict[str, Tensor]:
-        return select(maps, self.settings.layers_of(name), self.settings.scales)
-
     def losses(self, picture: Picture) -> dict[str, Float[Tensor, ""]]:
         """By name, unweighted, in units of their values at the start."""
         if self.settings.optimizer == "lbfgs":
             # Its steps compare gradients of one function; random projections must not change between them.
             self.generator.manual_seed(self.settings.seed)
-        maps = self._style_maps(picture)
-        found = {}
-        if "content_loss" in self.weights:
-            found["content_loss"] = content_loss(maps, self.content)
-        for name in self._style_names:
-            found[f"{name}_loss"] = STYLE_LOSSES[name].compare(
-                self._seen_by(name, maps), self.kept[name], None, self.generator
-            )
-        if "tv_loss" in self.weights:
-            found["tv_loss"] = total_variation_loss(picture[None])
+        found = named_losses(
+            list(self.weights), picture[None], self._style_maps(picture), self.content, self.kept,
+            lambda name: scaled_names(self.settings.layers_of(name), self.settings.scales), self.generator,
+        )  # fmt: skip
         return {name: value / self.units[name] for name, value in found.items()}
 
     @torch.no_grad()

@@ -11,7 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ins3d.color_transfer import ColorStatistics, apply_color_map, brightness_only, color_statistics, matching_map
+from ins3d.color_transfer import (
+    ColorStatistics,
+    apply_color_map,
+    brightness_only,
+    color_statistics,
+    matching_map,
+    recolor_pictures,
+)
 from ins3d.image_files import resize_long_side
 from ins3d.perceptual_features import PerceptualFeatures
 from ins3d.pixel_objective import Colors, Picture, PixelObjective, PixelSettings
@@ -188,8 +195,7 @@ def _statistics(picture: Tensor) -> ColorStatistics:
 
 
 def _recolored(picture: Tensor, other: Tensor) -> Tensor:
-    color_map = matching_map(_statistics(picture), _statistics(other))
-    return apply_color_map(color_map, picture.permute(1, 2, 0)).permute(2, 0, 1)
+    return recolor_pictures(matching_map(_statistics(picture), _statistics(other)), picture)
 
 
 def _with_colors(picture: Tensor, colors: Colors, content: Tensor, style: Tensor) -> Tensor:

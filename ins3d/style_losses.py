@@ -12,6 +12,7 @@ from torch import Tensor
 from ins3d.perceptual_features import FeatureMaps, PerceptualFeatures
 from ins3d.perceptual_losses import (
     Mask,
+    content_loss,
     gram_loss,
     grams_of,
     nearest_neighbour_loss,
@@ -19,6 +20,7 @@ from ins3d.perceptual_losses import (
     sliced_wasserstein_loss,
     statistics_loss,
     statistics_of,
+    total_variation_loss,
     unit_vectors,
 )
 
@@ -115,5 +117,56 @@ def pyramid_features(
         size = tuple(max(side // scale, 1) for side in pictures.shape[2:])
         shrunk = pictures if scale == 1 else F.interpolate(pictures, size=size, mode="area")
         found = features(shrunk, layers)
-        maps |= {layer if scale == 1 else f"{layer}/{scale}": values for layer, values in found.items()}
+        maps |= dict(zip(scaled_names(tuple(found), (scale,)), found.values(), strict=True))
     return maps
+
+
+def scaled_names(layers: tuple[str, ...], scales: tuple[int, ...]) -> tuple[str, ...]:
+    """What `pyramid_features` calls these layers at every scale.
+
+    >>> scaled_names(("relu1_2",), (1, 4))
+    ('relu1_2', 'relu1_2/4')
+    """
+    return tuple(layer if scale == 1 else f"{layer}/{scale}" for scale in scales for layer in layers)
+
+
+def select(maps: dict[str, Tensor], layers: tuple[str, ...], scales: tuple[int, ...]) -> dict[str, Tensor]:
+    """The maps of some layers at every scale."""
+    return {name: maps[name] for name in scaled_names(layers, scales)}
+
+
+def loss_weights(words: tuple[str, ...], style: float, content: float, tv: float) -> dict[str, float]:
+    """{content_loss, NAME_loss of every style loss, tv_loss: weight}, in the order in which losses are computed.
+
+    >>> loss_weights(("gram", "nnfm:0.5"), style=2.0, content=0.1, tv=0.0)
+    {'content_loss': 0.1, 'gram_loss': 2.0, 'nnfm_loss': 1.0, 'tv_loss': 0.0}
+    """
+    styles = {f"{name}_loss": style * share for name, share in parse_style_losses(words).items()}
+    return {"content_loss": content, **styles, "tv_loss": tv}
+
+
+def named_losses(
+    terms: list[str],
+    pictures: Float[Tensor, "batch 3 height width"],
+    maps: FeatureMaps,
+    content: FeatureMaps,
+    kept: dict[str, Any],
+    layers: Callable[[str], tuple[str, ...]],
+    generator: torch.Generator,
+    mask: Mask | None = None,
+) -> dict[str, Float[Tensor, ""]]:
+    """The losses called `terms`, unweighted: of `pictures` and their `maps` against a content and what styles `kept`.
+
+    `layers` gives the names, scales included, of the maps that a style loss looks at.
+    """
+    found = {}
+    for term in terms:
+        if term == "content_loss":
+            found[term] = content_loss(maps, content, mask)
+        elif term == "tv_loss":
+            found[term] = total_variation_loss(pictures, mask)
+        else:
+            name = term.removesuffix("_loss")
+            seen = {layer: maps[layer] for layer in layers(name)}
+            found[term] = STYLE_LOSSES[name].compare(seen, kept[name], mask, generator)
+    return found

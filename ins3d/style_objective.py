@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ins3d.perceptual_features import IMAGENET_MEAN, PerceptualFeatures
-from ins3d.perceptual_losses import Mask, content_loss, grams_of, relative_gram_loss, total_variation_loss
-from ins3d.style_losses import STYLE_LOSSES, layers_of, pyramid_features
-from ins3d.style_targets import StyleTarget, StyleView, select
+from ins3d.perceptual_losses import Mask, grams_of, relative_gram_loss
+from ins3d.style_losses import layers_of, named_losses, pyramid_features, scaled_names
+from ins3d.style_targets import StyleTarget, StyleView
 
 LossScale = Literal["measured", "release"]
 
@@ -83,21 +83,15 @@ class StyleObjective:
             patches, photographs = (_squashed(picture.clamp(0, 1), mask) for picture in (patches, photographs))
             mask = None
         view, terms = self.view, self.terms
-        style_layers = tuple(dict.fromkeys(layer for name in view.losses for layer in layers_of(name, view.layers)))
-        maps = pyramid_features(self.features, patches, tuple({*style_layers, *self.content_layers}), view.scales)
-        found = {}
-        if "content_loss" in terms:
-            with torch.no_grad():
-                targets = self.features(photographs, self.content_layers)
-            found["content_loss"] = content_loss(maps, targets, mask)
-        for name in view.losses:
-            if f"{name}_loss" in terms:
-                seen = select(maps, layers_of(name, view.layers), view.scales)
-                kept = self.styles[style].kept[name]
-                found[f"{name}_loss"] = STYLE_LOSSES[name].compare(seen, kept, mask, generator)
-        if "tv_loss" in terms:
-            found["tv_loss"] = total_variation_loss(patches, mask)
-        return {name: found[name] for name in terms}
+        style_layers = (layer for name in view.losses for layer in layers_of(name, view.layers))
+        layers = tuple(dict.fromkeys([*style_layers, *self.content_layers]))
+        maps = pyramid_features(self.features, patches, layers, view.scales)
+        with torch.no_grad():
+            content = self.features(photographs, self.content_layers) if "content_loss" in terms else {}
+        return named_losses(
+            terms, patches, maps, content, self.styles[style].kept,
+            lambda name: scaled_names(layers_of(name, view.layers), view.scales), generator, mask,
+        )  # fmt: skip
 
     @torch.no_grad()
     def gram_distance(

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ins3d.color_transfer import ColorStatistics, apply_color_map, color_statistics, matching_map
+from ins3d.color_transfer import ColorStatistics, color_statistics, matching_map, recolor_pictures
 from ins3d.image_files import read_rgb, resize_long_side
 from ins3d.perceptual_features import PerceptualFeatures
 from ins3d.perceptual_losses import Grams, grams_of
-from ins3d.style_losses import GRAM_LAYERS, STYLE_LOSSES, layers_of, pyramid_features
+from ins3d.style_losses import GRAM_LAYERS, STYLE_LOSSES, layers_of, pyramid_features, select
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,10 @@ def style_target(
         else resize_long_side(rgb, view.long_side)
     )
     _refuse_thin(path, seen, features, view)
-    pixels = seen.flatten(1).T
-    colors = color_statistics(pixels)
+    colors = color_statistics(seen.flatten(1).T)
     if recolored_to is not None:
         wanted = ColorStatistics(recolored_to.mean.cpu(), recolored_to.covariance.cpu())
-        pixels = apply_color_map(matching_map(colors, wanted), pixels).clamp(0, 1)
-        seen = pixels.T.reshape(seen.shape)
+        seen = recolor_pictures(matching_map(colors, wanted), seen).clamp(0, 1)
     with torch.no_grad():
         picture = seen[None].to(device)
         maps = pyramid_features(features, picture, tuple(dict.fromkeys(view.all_layers)), view.scales)
@@ -102,12 +100,6 @@ def _refuse_thin(path: Path, seen: Tensor, features: PerceptualFeatures, view: S
             f"pipeline.model.styles: {path} is looked at in {width}x{height} pixels, and {features.walk[-1]} needs {least} "
             "a side; crop it to a less narrow picture, or raise pipeline.model.style-picture-size."
         )
-
-
-def select(maps: dict[str, Tensor], layers: tuple[str, ...], scales: tuple[int, ...]) -> dict[str, Tensor]:
-    """The maps of some layers at every scale."""
-    names = [layer if scale == 1 else f"{layer}/{scale}" for scale in scales for layer in layers]
-    return {name: maps[name] for name in names}
 
 
 def style_code(index: int, num_styles: int, device: torch.device) -> Float[Tensor, " styles"]:

@@ -91,7 +91,7 @@ def main(settings: Settings) -> None:
     """Times, optimises, judges, writes."""
     settings.output.mkdir(parents=True, exist_ok=True)
     encoders = _encoders(settings)
-    table = {name: {"source": encoder.source} | _size(name, settings) for name, encoder in encoders.items()}
+    table = {name: {"source": encoder.source} | _size(encoder) for name, encoder in encoders.items()}
     for side in (64, 128, 256):
         for name, milliseconds in _timings(encoders, side, settings.rounds).items():
             table[name][f"ms_{side}"] = milliseconds
@@ -113,13 +113,12 @@ def _encoders(settings: Settings) -> dict[str, PerceptualFeatures | Collaborativ
     return encoders
 
 
-def _size(name: str, settings: Settings) -> dict[str, int]:
+def _size(encoder: PerceptualFeatures | Collaborative) -> dict[str, int]:
     """Parameters of the convolutions to relu4_1, and their bytes in half precision."""
-    if name == "collaborative":
-        state = Collaborative(settings.assets / COLLABORATIVE).state
-        number = sum(value.numel() for key, value in state.items() if "_aux" not in key)
+    if isinstance(encoder, Collaborative):
+        number = sum(value.numel() for key, value in encoder.state.items() if "_aux" not in key)
     else:
-        number = sum(parameter.numel() for parameter in _encoders(settings)[name].parameters())
+        number = sum(parameter.numel() for parameter in encoder.parameters())
     return {"parameters": number, "bytes": 2 * number}
 
 

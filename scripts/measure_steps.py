@@ -93,7 +93,7 @@ def _paper(settings: Settings) -> Any:
     config.pipeline.datamanager = theirs.pipeline.datamanager
     config.pipeline.model.styles = theirs.pipeline.model.styles
     config.pipeline.content_steps = 0
-    for name in ("perceptual_encoder", "perceptual_weights"):
+    for name in ("perceptual_encoder", "perceptual_weights", "style_layers"):
         setattr(config.pipeline.model, name, getattr(theirs.pipeline.model, name))
     config.pipeline.patches = PatchSettings(size=SMALL, strides=(1,))
     return _trainer(config)

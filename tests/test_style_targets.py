@@ -12,8 +12,8 @@ from ins3d.color_transfer import ColorStatistics, color_statistics
 from ins3d.image_files import read_rgb
 from ins3d.perceptual_features import PerceptualFeatures
 from ins3d.perceptual_losses import statistics_of, unit_vectors
-from ins3d.style_losses import GRAM_LAYERS, STYLE_LOSSES
-from ins3d.style_targets import StyleView, select, style_code, style_target
+from ins3d.style_losses import GRAM_LAYERS, STYLE_LOSSES, select
+from ins3d.style_targets import StyleView, style_code, style_target
 
 LAYERS = ("relu1_1", "relu2_1")
 CPU = torch.device("cpu")

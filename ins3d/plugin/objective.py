@@ -7,7 +7,7 @@ import torch
 from ins3d.color_transfer import ColorStatistics
 from ins3d.perceptual_weights import load_encoder
 from ins3d.plugin.settings import ModelSettings
-from ins3d.style_losses import parse_style_losses
+from ins3d.style_losses import loss_weights, parse_style_losses
 from ins3d.style_objective import StyleObjective
 from ins3d.style_targets import StyleView, style_target
 
@@ -19,7 +19,7 @@ def build_objective(model: ModelSettings, scene: ColorStatistics, device: torch.
     features = load_encoder(model.perceptual_weights, model.perceptual_encoder, layers, device, model.perceptual_pooling)
     recolored_to = scene if model.colors == "content" else None
     styles = [style_target(Path(path), features, view, device, recolored_to) for path in model.styles]
-    return StyleObjective(features, styles, view, model.content_layers, loss_weights(model))
+    return StyleObjective(features, styles, view, model.content_layers, weights_of(model))
 
 
 def style_view(model: ModelSettings) -> StyleView:
@@ -33,13 +33,11 @@ def style_view(model: ModelSettings) -> StyleView:
     )
 
 
-def loss_weights(model: ModelSettings) -> dict[str, float]:
+def weights_of(model: ModelSettings) -> dict[str, float]:
     """{content_loss, NAME_loss of every style loss, tv_loss: weight}."""
-    shares = parse_style_losses(model.style_loss)
-    styles = {f"{name}_loss": model.style_loss_mult * share for name, share in shares.items()}
-    return {"content_loss": model.content_loss_mult, **styles, "tv_loss": model.tv_loss_mult}
+    return loss_weights(model.style_loss, model.style_loss_mult, model.content_loss_mult, model.tv_loss_mult)
 
 
 def num_loss_terms(model: ModelSettings) -> int:
     """How many losses are computed in a step."""
-    return sum(weight > 0 for weight in loss_weights(model).values())
+    return sum(weight > 0 for weight in weights_of(model).values())

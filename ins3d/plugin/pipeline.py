@@ -20,7 +20,7 @@ from ins3d.plugin.content_checkpoint import (
 )
 from ins3d.plugin.datamanager import InsStylizeDataManager, InsStylizeDataManagerConfig
 from ins3d.plugin.model import InsStylizeModel, InsStylizeModelConfig
-from ins3d.plugin.objective import build_objective, loss_weights
+from ins3d.plugin.objective import build_objective, weights_of
 from ins3d.plugin.picture_store import over_background
 from ins3d.plugin.pixel_sampler import PatchSettings, StridedPatchSampler
 from ins3d.plugin.sample_pool import PoolSettings
@@ -205,7 +205,7 @@ def _check_settings(config: InsStylizePipelineConfig) -> None:
             raise ValueError(
                 f"pipeline.model.{name.replace('_', '-')}: {getattr(config.model, name)} is no weight; use 0 or more."
             )
-    if not any(weight > 0 for weight in loss_weights(config.model).values()):
+    if not any(weight > 0 for weight in weights_of(config.model).values()):
         raise ValueError("pipeline.model.style-loss-mult: every loss has weight 0; give one of them a weight above 0.")
     if not config.model.styles:
         raise ValueError("pipeline.model.styles: no picture is given; name at least one.")

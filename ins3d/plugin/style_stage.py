@@ -11,7 +11,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from ins3d.color_transfer import apply_color_map, color_statistics, identity_map, matching_map
+from ins3d.color_transfer import color_statistics, identity_map, matching_map, recolor_pictures
 from ins3d.pixel_patches import rays_to_patches
 from ins3d.plugin.datamanager import InsStylizeDataManager
 from ins3d.plugin.model import InsStylizeModel
@@ -114,7 +114,10 @@ class StyleStage:
             patches, _, mask = self._fixed_patches(style, strength=1.0)
             seen = color_statistics(_pixels(patches), None if mask is None else _pixels(mask))
             maps = [identity_map().to(patches), *(matching_map(seen, target.colors, gain) for gain in GAINS)]
-            found = [self.objective.gram_distance(_mapped(each, patches), style, mask, together=True) for each in maps]
+            found = [
+                self.objective.gram_distance(recolor_pictures(each, patches).clamp(0, 1), style, mask, together=True)
+                for each in maps
+            ]
             self.model.colors.add(style, maps[int(torch.stack(found).argmin())])
 
     def _fixed_patches(self, style: int, strength: float) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -241,7 +244,3 @@ class StyleStage:
 
 def _pixels(pictures: Tensor) -> Tensor:
     return pictures.permute(0, 2, 3, 1).flatten(0, 2)
-
-
-def _mapped(color_map: Tensor, patches: Tensor) -> Tensor:
-    return apply_color_map(color_map, patches.permute(0, 2, 3, 1)).clamp(0, 1).permute(0, 3, 1, 2)
