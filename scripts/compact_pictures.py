@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from kornia.color import rgb_to_grayscale
 from torch import Tensor
 
 from ins3d.image_files import read_rgb, resize_long_side
@@ -12,6 +13,8 @@ from ins3d.perceptual_losses import content_loss, grams_of, relative_gram_loss
 
 LONG_SIDE = 480
 """Pictures are kept at this size: 200 photographs in memory."""
+GREY_SHARE = 0.15
+"""Of crops that lose their colour: few of the pictures are grey, and drawings and etchings are styles too."""
 CONTENT_LAYER = "relu2_2"
 
 
@@ -26,7 +29,7 @@ class Pictures:
         self.generator = generator
 
     def draw(self, number: int) -> Tensor:
-        """`number` crops in [0, 1], of a side between `size` and the whole picture, shrunk to `size`, flipped at random."""
+        """`number` crops in [0, 1], of a side between `size` and the whole picture, shrunk to `size`; some flipped, some grey."""
         return torch.stack([self._crop(self.kept[self._integer(len(self.kept))]) for _ in range(number)])
 
     def _integer(self, below: int) -> int:
@@ -39,6 +42,8 @@ class Pictures:
         top, left = self._integer(height - side + 1), self._integer(width - side + 1)
         crop = picture[:, top : top + side, left : left + side].float() / 255
         crop = crop.flip(2) if self._integer(2) else crop
+        if float(torch.rand((), generator=self.generator)) < GREY_SHARE:
+            crop = rgb_to_grayscale(crop).expand(3, -1, -1)
         return F.interpolate(crop[None], size=(self.size, self.size), mode="bilinear", antialias=True)[0].clamp(0, 1)
 
 
