@@ -29,7 +29,7 @@ class Pictures:
         self.generator = generator
 
     def draw(self, number: int) -> Tensor:
-        """`number` crops in [0, 1], of a side between `size` and the whole picture, shrunk to `size`; some flipped, some grey."""
+        """`number` crops in [0, 1], cut at any scale, shrunk to `size`; some flipped, some grey."""
         return torch.stack([self._crop(self.kept[self._integer(len(self.kept))]) for _ in range(number)])
 
     def _integer(self, below: int) -> int:
