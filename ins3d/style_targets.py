@@ -1,4 +1,4 @@
-"""Style pictures become what the losses compare with, and names for the entries of the style code."""
+"""Style pictures become what the losses compare with."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor
 
 from ins3d.color_transfer import ColorStatistics, color_statistics, matching_map, recolor_pictures
@@ -100,12 +99,3 @@ def _refuse_thin(path: Path, seen: Tensor, features: PerceptualFeatures, view: S
             f"pipeline.model.styles: {path} is looked at in {width}x{height} pixels, and {features.walk[-1]} needs {least} "
             "a side; crop it to a less narrow picture, or raise pipeline.model.style-picture-size."
         )
-
-
-def style_code(index: int, num_styles: int, device: torch.device) -> Float[Tensor, " styles"]:
-    """The one-hot code of one style at full strength.
-
-    >>> style_code(1, 3, torch.device("cpu")).tolist()
-    [0.0, 1.0, 0.0]
-    """
-    return F.one_hot(torch.tensor(index, device=device), num_styles).float()

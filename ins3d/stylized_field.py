@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from ins3d.amalgamation import Amalgamation
 from ins3d.content_features import ContentFeatures, ContentPoint
-from ins3d.point_encoding import FeaturePlanes, FrequencyEncoding
-from ins3d.style_features import StyleFeatures
+from ins3d.point_encoding import FrequencyEncoding
+from ins3d.style_features import StyleFeatures, StylePlanes
 from ins3d.surface_points import SurfacePoints
 
 
@@ -16,7 +16,7 @@ class StylizedField(nn.Module):
     """SIM and AM over a content field (which it holds by reference, and does not own)."""
 
     def __init__(
-        self, content: ContentFeatures, encoding: FrequencyEncoding | FeaturePlanes, num_styles: int, width: int,
+        self, content: ContentFeatures, encoding: FrequencyEncoding | StylePlanes, num_styles: int, width: int,
         num_color_layers: int, gate_init: tuple[float, float],
     ) -> None:  # fmt: skip
         super().__init__()
@@ -62,3 +62,12 @@ class StylizedField(nn.Module):
     def planes(self) -> list[nn.Parameter]:
         """The position encoding's parameters; none with sines and cosines."""
         return cast(list[nn.Parameter], list(self.style_features.encoding.parameters()))
+
+    def keep_styles(self, number: int) -> None:
+        """Freezes all that the first `number` styles are painted with; the others learn planes and columns of their own."""
+        self.requires_grad_(False)
+        network = self.style_features
+        assert isinstance(network.encoding, StylePlanes)
+        for index in range(number, len(network.columns)):
+            network.columns[index].requires_grad_(True)
+            network.encoding.styles[index].requires_grad_(True)

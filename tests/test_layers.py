@@ -13,7 +13,7 @@ LONGEST_FUNCTION = 50
 LAYERS = (
     {
         "color_transfer", "frozen_teacher", "geometry_losses", "image_files", "mlp", "perceptual_features", "pixel_patches",
-        "point_encoding", "posed_pictures", "run_record", "scene_placement", "surface_points",
+        "point_encoding", "posed_pictures", "run_record", "scene_placement", "style_mix", "style_pictures", "surface_points",
     },
     {
         "amalgamation", "content_features", "perceptual_losses", "perceptual_weights", "plane_sweep", "style_colors",

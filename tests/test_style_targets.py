@@ -13,7 +13,7 @@ from ins3d.image_files import read_rgb
 from ins3d.perceptual_features import PerceptualFeatures
 from ins3d.perceptual_losses import statistics_of, unit_vectors
 from ins3d.style_losses import GRAM_LAYERS, STYLE_LOSSES, select
-from ins3d.style_targets import StyleView, style_code, style_target
+from ins3d.style_targets import StyleView, style_target
 
 LAYERS = ("relu1_1", "relu2_1")
 CPU = torch.device("cpu")
@@ -178,9 +178,3 @@ class TestSelect:
         maps = {name: torch.zeros(1) for name in ("a", "b", "c", "a/2", "b/2", "c/2")}
         assert list(select(maps, ("c", "a"), (1, 2))) == ["c", "a", "c/2", "a/2"]
         assert list(select(maps, ("b",), (2,))) == ["b/2"]
-
-
-class TestStyleCode:
-    def test_is_one_hot_at_full_strength(self):
-        codes = torch.stack([style_code(index, 4, CPU) for index in range(4)])
-        assert torch.equal(codes, torch.eye(4))

@@ -3,14 +3,15 @@ import torch
 from jaxtyping import TypeCheckError
 
 from ins3d.content_features import PlanesContent
-from ins3d.point_encoding import FeaturePlanes, FrequencyEncoding
+from ins3d.point_encoding import FrequencyEncoding
+from ins3d.style_features import StylePlanes
 from ins3d.stylized_field import StylizedField
 from ins3d.surface_points import SurfacePoints
 
 
-def field(gates: tuple[float, float], encoding: FrequencyEncoding | FeaturePlanes | None = None) -> StylizedField:
+def field(gates: tuple[float, float], encoding: FrequencyEncoding | StylePlanes | None = None) -> StylizedField:
     content = PlanesContent(resolutions=(4, 8), channels=4, num_features=6, width=8)
-    encoding = FeaturePlanes((8,), 4, rotated=True) if encoding is None else encoding
+    encoding = StylePlanes(2, (8,), 4) if encoding is None else encoding
     return StylizedField(content, encoding, num_styles=2, width=8, num_color_layers=2, gate_init=gates)
 
 
@@ -56,19 +57,35 @@ class TestStylizedField:
         assert not content & {id(parameter) for parameter in stylized.parameters()}
         assert not any(key.startswith(("content", "_content")) for key in stylized.state_dict())
 
-    @pytest.mark.parametrize("encoding", [FeaturePlanes((4, 8), 2), FrequencyEncoding(3, 4)])
+    @pytest.mark.parametrize("encoding", [StylePlanes(2, (4, 8), 2), FrequencyEncoding(3, 4)])
     def test_gates_weights_and_planes_are_all_parameters_each_once(self, encoding):
         stylized = field((1.0, 0.9), encoding)
         groups = stylized.gates() + stylized.weights() + stylized.planes()
         assert sorted(map(id, groups)) == sorted(map(id, stylized.parameters()))
         assert [gate.item() for gate in stylized.gates()] == [1.0, pytest.approx(0.9)]
-        assert len(stylized.planes()) == (2 if isinstance(encoding, FeaturePlanes) else 0)
+        assert len(stylized.planes()) == (4 if isinstance(encoding, StylePlanes) else 0)
 
     def test_colour_gradients_reach_planes_weights_and_the_colour_gate(self, points: SurfacePoints):
         stylized = field((1.0, 0.9))
         stylized.rgb(points, FULL, None).sum().backward()
         trained = {name for name, parameter in stylized.named_parameters() if parameter.grad is not None}
-        assert {name for name, _ in stylized.named_parameters() if "density" not in name} == trained
+        # Style 0 weighs nothing in this code.
+        others = ("density", "encoding.styles.0", "columns.0")
+        assert {name for name, _ in stylized.named_parameters() if not any(other in name for other in others)} == trained
+
+    def test_styles_that_are_added_leave_the_kept_ones_as_they_were(self, points: SurfacePoints):
+        stylized = field((1.0, 0.5))
+        kept = torch.tensor([1.0, 0.0])
+        before = [stylized.rgb(points, code, None).detach() for code in (kept, FULL)]
+        stylized.keep_styles(1)
+        optimizer = torch.optim.Adam(stylized.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            stylized.rgb(points, FULL, None).sum().backward()
+            optimizer.step()
+        after = [stylized.rgb(points, code, None) for code in (kept, FULL)]
+        assert torch.equal(before[0], after[0])
+        assert not torch.equal(before[1], after[1])
 
     def test_refuses_a_code_per_ray(self, points: SurfacePoints):
         with pytest.raises(TypeCheckError):

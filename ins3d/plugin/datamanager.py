@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Int
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.configs.dataparser_configs import AnnotatedDataParserUnion
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from nerfstudio.data.datasets.base_dataset import InputDataset
+from nerfstudio.data.pixel_samplers import PixelSamplerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
@@ -69,16 +71,31 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
 
     def setup_train(self) -> None:
         """Reads all training pictures once; evaluation and viewer need none of them."""
-        if self.test_mode != "val":
-            return
-        self.store = PictureStore(self.train_dataset, torch.device(self.device))
         self.train_ray_generator = PixelRays(self.train_dataset.cameras.to(self.device))
+        if self.test_mode == "val":
+            self.store = PictureStore(self.train_dataset, torch.device(self.device))
+        else:
+            # `ns-export` draws rays, and sets here how many.
+            self.train_pixel_sampler = PixelSamplerConfig().setup(num_rays_per_batch=self.get_train_rays_per_batch())
 
     def next_train(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
-        """Random rays of the content stage: `image` is RGB or RGB and alpha, `indices` camera, row, column."""
+        """Random rays of the content stage: `image` is RGB or RGB and alpha, `indices` camera, row, column.
+
+        Of a finished run, for `ns-export`: rays alone.
+        """
         self.train_count += 1
+        if self.test_mode != "val":
+            return self.train_ray_generator(self._any_pixels(self.train_pixel_sampler.num_rays_per_batch)), {}
         indices = self.store.draw_pixels(self.config.train_num_rays_per_batch, self.generator)
         return self.train_ray_generator(indices), {"image": self.store.colors(indices), "indices": indices}
+
+    def _any_pixels(self, number: int) -> Int[Tensor, "{number} 3"]:
+        """Pixels of the training cameras, uniformly by camera and place; no picture is looked at."""
+        cameras = self.train_dataset.cameras
+        camera = torch.randint(len(cameras), (number,), generator=self.generator)
+        places = torch.rand(number, 2, generator=self.generator)
+        sizes = torch.cat([cameras.height, cameras.width], dim=-1).cpu()[camera]
+        return torch.cat([camera[:, None], (places * sizes).long()], dim=-1).to(self.device)
 
     def get_train_rays_per_batch(self) -> int:
         """The content stage's rays per step."""

@@ -9,9 +9,16 @@ from ins3d.style_objective import StyleObjective
 
 
 def image_metrics_and_images(
-    outputs: dict[str, Tensor], photograph: Tensor, objective: StyleObjective | None, bounded: bool
+    outputs: dict[str, Tensor],
+    photograph: Tensor,
+    objective: StyleObjective | None,
+    weights: tuple[float, ...],
+    bounded: bool,
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
-    """Content against the photograph; with an objective, style against its picture and depth against the content's."""
+    """Content against the photograph; with an objective, style against its picture and depth against the content's.
+
+    Of a mix of styles the distances to each are averaged by the mix's `weights`.
+    """
     content, rgb = (_picture(outputs[name].clamp(0, 1)) for name in ("content_rgb", "rgb"))
     truth = _picture(photograph)
     metrics = {
@@ -21,7 +28,7 @@ def image_metrics_and_images(
     if objective is not None:
         # What shows through behind an object cannot be painted, and does not count.
         mask = _picture(outputs["accumulation"]) if bounded else None
-        metrics |= style_metrics(objective, content, rgb, mask)
+        metrics |= style_metrics(objective, weights, content, rgb, mask)
         metrics |= depth_drift(outputs["depth"], outputs["content_depth"], outputs["accumulation"])
     depth = outputs["depth"]
     gray = ((depth - depth.min()) / (depth.max() - depth.min()).clamp(min=1e-6)).expand(-1, -1, 3)
@@ -29,10 +36,15 @@ def image_metrics_and_images(
     return metrics, images
 
 
-def style_metrics(objective: StyleObjective, content: Tensor, rgb: Tensor, mask: Tensor | None) -> dict[str, float]:
-    """Relative Gram distance to the style before and after, and what is left of it."""
-    distance = float(objective.gram_distance(rgb, 0, mask))
-    before = float(objective.gram_distance(content, 0, mask))
+def style_metrics(
+    objective: StyleObjective, weights: tuple[float, ...], content: Tensor, rgb: Tensor, mask: Tensor | None
+) -> dict[str, float]:
+    """Relative Gram distance to the styles before and after, and what is left of it."""
+    shares = {style: weight / sum(weights) for style, weight in enumerate(weights) if weight > 0}
+    distance, before = (
+        sum(share * float(objective.gram_distance(picture, style, mask)) for style, share in shares.items())
+        for picture in (rgb, content)
+    )
     return {"gram_distance": distance, "content_gram_distance": before, "gram_ratio": distance / before}
 
 

@@ -87,6 +87,7 @@ def _paper() -> InsStylizeTrainerConfig:
         interlevel_loss_mult=0.0,
         distortion_loss_mult=0.0,
         view_dropout=0.0,
+        strength_share=0.0,
     )
     pipeline = _pipeline(
         model=model,

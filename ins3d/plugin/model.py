@@ -5,24 +5,29 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from nerfstudio.cameras.rays import RayBundle, RaySamples
-from nerfstudio.model_components.losses import distortion_loss, interlevel_loss
+from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.models.base_model import Model
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor, nn
 
 from ins3d.frozen_teacher import FrozenTeacher
 from ins3d.geometry_losses import density_distillation_loss
+from ins3d.plugin.compositing import composite, expected_depth, uncomposited
+from ins3d.plugin.content_stage import content_losses, training_outputs
 from ins3d.plugin.evaluation import image_metrics_and_images
 from ins3d.plugin.objective import build_objective, num_loss_terms
 from ins3d.plugin.picture_store import over_background
 from ins3d.plugin.ray_content import RayContent, RayContentField
 from ins3d.plugin.settings import ModelSettings
-from ins3d.point_encoding import FeaturePlanes, FrequencyEncoding
+from ins3d.plugin.viewer_controls import SETTING as MIX_SETTING
+from ins3d.plugin.viewer_controls import StyleControls
+from ins3d.point_encoding import FrequencyEncoding
 from ins3d.scene_placement import Placement
 from ins3d.style_colors import StyleColors
+from ins3d.style_features import StylePlanes
+from ins3d.style_mix import make_mix
 from ins3d.style_objective import StyleObjective
-from ins3d.style_targets import style_code
+from ins3d.style_pictures import style_names
 from ins3d.stylized_field import StylizedField
 from ins3d.surface_points import SurfacePoints, merge_samples
 
@@ -53,16 +58,19 @@ class InsStylizeModel(Model):
         super().populate_modules()
         config = self.config
         self.ray_content = RayContentField(config.content)
+        names = style_names(config.styles)
         encoding = (
-            FeaturePlanes(config.style_plane_resolutions, config.style_plane_channels, rotated=True)
+            StylePlanes(len(names), config.style_plane_resolutions, config.style_plane_channels)
             if config.style_encoding == "planes"
             else FrequencyEncoding(num_inputs=3, num_frequencies=10)
         )
         self.stylized = StylizedField(
-            self.ray_content.content, encoding, len(config.styles), config.style_width, 4, config.gate_init
+            self.ray_content.content, encoding, len(names), config.style_width, 4, config.gate_init
         )
-        self.colors = StyleColors(config.colors, len(config.styles))
-        self.register_buffer("loss_units", torch.ones(len(config.styles), num_loss_terms(config)))
+        self.controls = StyleControls(names, make_mix(config.style_mix, config.style_strength, names, MIX_SETTING))
+        self._held_code: Tensor | None = None
+        self.colors = StyleColors(config.colors, len(names))
+        self.register_buffer("loss_units", torch.ones(len(names), num_loss_terms(config)))
         self.register_buffer("loss_key", torch.zeros((), dtype=torch.int64))
         self.register_buffer("background", torch.ones(3))
         self.register_buffer("is_stylized", torch.tensor(False))
@@ -108,41 +116,51 @@ class InsStylizeModel(Model):
     # ---- rays to pictures
 
     def get_outputs(self, ray_bundle: RayBundle) -> dict[str, Any]:
-        """`rgb`, `content_rgb` in [0, 1]; `depth` along the ray in scene units; `accumulation` in [0, 1]."""
+        """`rgb`, `content_rgb` in [0, 1]; `depth` along the ray in scene units; `accumulation` in [0, 1].
+
+        `normals` are the content's, at its depth; -1 to 1 mapped to [0, 1], as the host's exporters take them.
+        """
         along = self.ray_content(ray_bundle)
         if self.training:
-            return self._training_outputs(along, ray_bundle)
-        content_rgb = self.composite(self.sample_rgb(along, ray_bundle), along.weights)
+            return training_outputs(self.ray_content, along, ray_bundle, self.config.view_dropout, self.background)
+        content_rgb = composite(self.sample_rgb(along, ray_bundle), along.weights, self.background)
+        content_depth = expected_depth(along.samples, along.weights)
         rgb, weights = content_rgb, along.weights
         if bool(self.is_stylized):
-            stylized = self.stylize(along, ray_bundle, self.current_style_code(), content_rgb)
+            code = self.controls.code() if self._held_code is None else self._held_code
+            stylized = self.stylize(along, ray_bundle, code.to(self.device), content_rgb)
             rgb, weights = stylized.rgb.clamp(0, 1), stylized.weights
         return {
             "rgb": rgb,
             "content_rgb": content_rgb,
             "depth": expected_depth(along.samples, weights),
-            "content_depth": expected_depth(along.samples, along.weights),
+            "content_depth": content_depth,
             "accumulation": weights.sum(-2),
+            "normals": (self.ray_content.normals(ray_bundle.origins + ray_bundle.directions * content_depth) + 1) / 2,
         }
 
-    def current_style_code(self) -> Float[Tensor, " styles"]:
-        """The code that pictures are rendered with: the first style at full strength."""
-        return style_code(0, len(self.config.styles), self.device)
+    @torch.no_grad()
+    def get_outputs_for_camera_ray_bundle(self, camera_ray_bundle: RayBundle) -> dict[str, Tensor]:
+        """As the host's; the sliders are read once for the whole picture: one that moves meanwhile leaves no seam.
+
+        The time of a camera path's keyframe walks along the list of styles (`code_at_time`).
+        """
+        times = camera_ray_bundle.times
+        self._held_code = self.controls.code(0.0 if times is None else float(times.flatten()[0]))
+        try:
+            return super().get_outputs_for_camera_ray_bundle(camera_ray_bundle)
+        finally:
+            self._held_code = None
+
+    def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Tensor:
+        """Colour without the background, and the accumulation as alpha; for `ns-export` and `ns-render`."""
+        rgb, alpha = outputs[output_name], outputs["accumulation"]
+        return torch.cat([uncomposited(rgb, alpha, self.background.to(alpha)), alpha], dim=-1)
 
     def sample_rgb(self, along: RayContent, rays: RayBundle) -> Float[Tensor, "rays samples 3"]:
         """The content's colour at every sample, seen from where the rays come from."""
         directions = rays.directions[:, None, :].expand(*along.positions.shape)
         return self.ray_content.content.rgb(along.point.color_features, directions)
-
-    def composite(
-        self,
-        rgb: Float[Tensor, "rays samples 3"],
-        weights: Float[Tensor, "rays samples 1"],
-        background: Float[Tensor, "*rays 3"] | None = None,
-    ) -> Float[Tensor, "rays 3"]:
-        """Volume rendering over a background."""
-        background = self.background if background is None else background
-        return (weights * rgb).sum(-2) + (1 - weights.sum(-2)) * background
 
     def stylize(
         self,
@@ -162,7 +180,7 @@ class InsStylizeModel(Model):
             weights = self.ray_content.weights(along.samples, raw_density)
             content_rgb = None
         if content_rgb is None:
-            content_rgb = self.composite(self.sample_rgb(along, rays), weights)
+            content_rgb = composite(self.sample_rgb(along, rays), weights, self.background)
         points = self.surface_points(along, weights)
         change = self.styled_rgb(points, rays, code) - self.plain_rgb(points, rays)
         rgb = content_rgb + self.colors.change((points.weights * change).sum(-2))
@@ -200,21 +218,6 @@ class InsStylizeModel(Model):
 
     # ---- content stage
 
-    def _training_outputs(self, along: RayContent, rays: RayBundle) -> dict[str, Any]:
-        content, features = self.ray_content.content, along.point.color_features
-        blind = int(len(features) * self.config.view_dropout)
-        directions = rays.directions[blind:, None, :].expand(*along.positions[blind:].shape)
-        rgb = torch.cat([content.rgb(features[:blind], None), content.rgb(features[blind:], directions)])
-        background = torch.rand_like(rays.directions) if bool(self.ray_content.placement.bounded) else self.background
-        coarse = self.ray_content.coarse_samples(along)
-        return {
-            "rgb": self.composite(rgb, along.weights, background),
-            "coarse_rgb": None if coarse is None else self.composite(*coarse, background),
-            "background": background,
-            "weights_list": [*along.proposal_weights, along.weights],
-            "ray_samples_list": [*along.proposal_samples, along.samples],
-        }
-
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """PSNR of the content stage's rays, in dB."""
         image = over_background(batch["image"].to(self.device), outputs["background"])
@@ -225,13 +228,7 @@ class InsStylizeModel(Model):
     ) -> dict[str, Tensor]:
         """The content stage's losses, weighted."""
         image = over_background(batch["image"].to(self.device), outputs["background"])
-        weights, samples = outputs["weights_list"], outputs["ray_samples_list"]
-        losses = {"rgb_loss": self.config.rgb_loss_mult * ((outputs["rgb"] - image) ** 2).mean()}
-        if outputs["coarse_rgb"] is not None:
-            losses["coarse_rgb_loss"] = self.config.rgb_loss_mult * ((outputs["coarse_rgb"] - image) ** 2).mean()
-        losses["interlevel_loss"] = self.config.interlevel_loss_mult * interlevel_loss(weights, samples)
-        losses["distortion_loss"] = self.config.distortion_loss_mult * distortion_loss(weights, samples)
-        return losses
+        return content_losses(self.config, outputs, image)
 
     # ---- style stage
 
@@ -251,7 +248,10 @@ class InsStylizeModel(Model):
         """What `ns-eval` reports; see `plugin/evaluation.py`."""
         photograph = over_background(batch["image"].to(outputs["rgb"]), self.background.to(outputs["rgb"]))
         objective = self._style_objective() if bool(self.is_stylized) else None
-        return image_metrics_and_images(outputs, photograph, objective, bool(self.ray_content.placement.bounded))
+        mix = self.controls.mix
+        weights = (1.0,) * len(self.controls.names) if mix is None else mix.weights
+        bounded = bool(self.ray_content.placement.bounded)
+        return image_metrics_and_images(outputs, photograph, objective, weights, bounded)
 
     def _style_objective(self) -> StyleObjective:
         """Built at the first picture that is judged; in a list, because it holds a module that is not the model's."""
@@ -259,14 +259,6 @@ class InsStylizeModel(Model):
             self._judge.append(build_objective(self.config, self.colors.scene, self.device))
             CONSOLE.print(f"Gram distances by {self._judge[0].features.source}.")
         return self._judge[0]
-
-
-def expected_depth(samples: RaySamples, weights: Float[Tensor, "rays samples 1"]) -> Float[Tensor, "rays 1"]:
-    """The mean distance along the ray, in scene units; the far end where the ray hits nothing."""
-    middles = (samples.frustums.starts + samples.frustums.ends) / 2
-    accumulation = weights.sum(-2)
-    depth = (weights * middles).sum(-2) / accumulation.clamp(min=1e-6)
-    return torch.where(accumulation > 1e-3, depth, middles[..., -1, :])
 
 
 def _is_table(name: str) -> bool:

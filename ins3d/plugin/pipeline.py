@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import tyro
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
@@ -25,8 +26,12 @@ from ins3d.plugin.picture_store import over_background
 from ins3d.plugin.pixel_sampler import PatchSettings, StridedPatchSampler
 from ins3d.plugin.sample_pool import PoolSettings
 from ins3d.plugin.scene_measure import has_empty_background, measure_placement, small_pictures
+from ins3d.plugin.style_checkpoint import StyleCheckpoint, load_kept_styles, load_styles, take_over_settings
 from ins3d.plugin.style_stage import StyleStage
+from ins3d.plugin.viewer_controls import StyleControls
 from ins3d.scene_placement import Placement
+from ins3d.style_mix import FILE_NAME as MIX_FILE_NAME
+from ins3d.style_pictures import find_style_pictures
 
 
 @dataclass
@@ -39,16 +44,23 @@ class InsStylizePipelineConfig(VanillaPipelineConfig):
     content_steps: int = 1850
     """Steps of the content stage."""
     style_steps: int = 2500
-    """Steps of the style stage."""
+    """Steps of the style stage for one style."""
+    more_styles_mult: float = 0.45
+    """Share of these steps that each further style adds: styles share what they have in common."""
     content_checkpoint: Path | None = None
     """A finished content: content.ckpt or config.yml of an earlier run, or the config.yml of `ns-train nerfacto`. The
     content stage is skipped."""
+    style_checkpoint: Path | None = None
+    """A finished run of the same scene (its folder): its styles are kept to the last bit, and those of
+    pipeline.model.styles are added. The content is that run's."""
     content_style_mult: float = 0.0
     """Learning rate of the content in the style stage, as a share of its own (INS meant 0.1). 0: frozen."""
     patches: PatchSettings = field(default_factory=PatchSettings)
     """The style stage's patches."""
     pool: PoolSettings = field(default_factory=PoolSettings)
     """The samples that the style stage keeps."""
+    run_dir: tyro.conf.Suppress[Path | None] = None
+    """Where files of this run go; set by the trainer, for whoever opens the run later."""
 
 
 class InsStylizePipeline(VanillaPipeline):
@@ -59,8 +71,14 @@ class InsStylizePipeline(VanillaPipeline):
 
     def __init__(self, config: InsStylizePipelineConfig, device: Any, test_mode: Any = "val", **kwargs: Any) -> None:
         _check_settings(config)
-        # Evaluation may be started from another folder.
-        config.model.styles = tuple(Path(path).absolute() for path in config.model.styles)
+        self._kept: StyleCheckpoint | None = None
+        if test_mode == "val":
+            # Absolute, because evaluation may be started from another folder.
+            config.model.styles = find_style_pictures(config.model.styles)
+            if config.style_checkpoint is not None:
+                self._kept = load_styles(config.style_checkpoint)
+                take_over_settings(config.model, self._kept)
+                config.content_checkpoint = self._kept.content
         if config.model.perceptual_weights is not None:
             config.model.perceptual_weights = Path(config.model.perceptual_weights).absolute()
         self._checkpoint: ContentCheckpoint | None = None
@@ -69,9 +87,11 @@ class InsStylizePipeline(VanillaPipeline):
             # The field must be built as it was; the settings are saved with this run.
             config.model.content = self._checkpoint.settings
         super().__init__(config, device, test_mode, **kwargs)
-        self.run_dir: Path | None = None
-        """Where files of this run go; set by the trainer."""
         self.style_stage: StyleStage | None = None
+        # Keyframes of a camera path get a time, which walks along the styles.
+        self.datamanager.includes_time = len(config.model.styles) > 1
+        if config.run_dir is not None:
+            self.style.take_saved(config.run_dir / MIX_FILE_NAME)
         if test_mode == "val":
             # Now, and not at the boundary: a mistyped style must not cost the content stage.
             self.model.colors.see_scene(self.datamanager.store.color_statistics(self.datamanager.config.seed))
@@ -95,6 +115,21 @@ class InsStylizePipeline(VanillaPipeline):
         return self._model  # type: ignore[return-value]
 
     @property
+    def style(self) -> StyleControls:
+        """The viewer's controls; the host shows them under this name."""
+        return self.model.controls
+
+    @property
+    def num_new_styles(self) -> int:
+        """Styles that this run learns."""
+        return len(self.config.model.styles) - (0 if self._kept is None else len(self._kept.styles))
+
+    @property
+    def style_steps(self) -> int:
+        """Steps of the style stage for all styles together."""
+        return round(self.config.style_steps * (1 + self.config.more_styles_mult * (self.num_new_styles - 1)))
+
+    @property
     def content_steps(self) -> int:
         """Steps of the content stage; none when the content is finished."""
         return 0 if self.config.content_checkpoint is not None else self.config.content_steps
@@ -104,8 +139,11 @@ class InsStylizePipeline(VanillaPipeline):
             check_same_scene(self._checkpoint, self.datamanager.train_dataparser_outputs)
             load_strictly(self.model.ray_content, self._checkpoint)
             self.model.background.copy_(self.datamanager.background)
-            CONSOLE.print(f"Content from {self._checkpoint.source}: the content stage is skipped.")
+            CONSOLE.print(f"Content from {self._checkpoint.source}: the content stage is skipped.", soft_wrap=True)
             self._checkpoint = None
+            if self._kept is not None:
+                load_kept_styles(self.model, self._kept)
+                self.model.stylized.keep_styles(len(self._kept.styles))
             return
         placement = self._placement()
         self.model.place(placement, self.datamanager.background)
@@ -142,21 +180,25 @@ class InsStylizePipeline(VanillaPipeline):
 
     def _begin_style_stage(self) -> StyleStage:
         """The boundary: content is saved and frozen, styles are read, samples are kept."""
-        assert self.run_dir is not None
+        run_dir = self.config.run_dir
+        assert run_dir is not None
         begins = not bool(self.model.is_stylized)
         if begins:
-            save_content(self.run_dir / FILE_NAME, self.model.ray_content, self.datamanager.train_dataparser_outputs)
+            save_content(run_dir / FILE_NAME, self.model.ray_content, self.datamanager.train_dataparser_outputs)
         moves = self.config.content_style_mult > 0
         self.model.begin_style(content_moves=moves)
         if moves:
             # After a resume the content has moved on from where the teacher stands.
-            teacher_state = load_content(self.run_dir / FILE_NAME).state
+            teacher_state = load_content(run_dir / FILE_NAME).state
             content_state = {k.removeprefix("content."): v for k, v in teacher_state.items() if k.startswith("content.")}
             assert self.model.teacher is not None
             self.model.teacher.field.load_state_dict(content_state)
         CONSOLE.print("Content is frozen; the style stage begins.")
-        stage = StyleStage(self.config, self.model, self.datamanager, self.sampler, self.objective)
-        stage.keep_samples(self.run_dir)
+        stage = StyleStage(
+            self.config, self.model, self.datamanager, self.sampler, self.objective, self.style_steps,
+            0 if self._kept is None else len(self._kept.styles),
+        )  # fmt: skip
+        stage.keep_samples(run_dir)
         if begins:
             stage.begin()
         stage.check_units()
@@ -207,8 +249,10 @@ def _check_settings(config: InsStylizePipelineConfig) -> None:
             )
     if not any(weight > 0 for weight in weights_of(config.model).values()):
         raise ValueError("pipeline.model.style-loss-mult: every loss has weight 0; give one of them a weight above 0.")
-    if not config.model.styles:
-        raise ValueError("pipeline.model.styles: no picture is given; name at least one.")
+    if not 0 <= config.model.strength_share < 1:
+        raise ValueError(
+            f"pipeline.model.strength-share: {config.model.strength_share} is no share of the steps; use 0 or more, below 1."
+        )
 
 
 def _check_finite(losses: dict[str, Tensor], step: int) -> None:

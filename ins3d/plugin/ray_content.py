@@ -17,6 +17,8 @@ from ins3d.point_encoding import FeaturePlanes
 from ins3d.scene_placement import ScenePlacement
 
 ContentKind = Literal["planes", "hash", "frequency"]
+SHORT_RAY = 0.3
+"""In radii of the scene: no crop box is smaller, and no ray that textures a mesh longer."""
 
 
 @dataclass
@@ -125,9 +127,11 @@ class RayContentField(nn.Module):
         """Where along the rays something is."""
         near, far = self.placement.ray_bounds(rays.origins, rays.directions)
         if rays.nears is not None and rays.fars is not None:
-            # A crop box of the viewer or of a camera path.
-            near = torch.maximum(near, rays.nears)
-            far = torch.maximum(torch.minimum(far, rays.fars), near * 1.001)
+            # A crop box of the viewer or of a camera path; or, where rays are short, `ns-export` looking at a mesh from
+            # close by: these do not start at a camera, and the scene's near is none of theirs.
+            short = rays.fars - rays.nears < SHORT_RAY * self.placement.radius
+            near = torch.where(short, torch.maximum(rays.nears, 0.1 * rays.fars), torch.maximum(near, rays.nears))
+            far = torch.maximum(torch.where(short, rays.fars, torch.minimum(far, rays.fars)), near * 1.001)
         rays.nears, rays.fars = near, far
         return self.sampler(rays, density_fns=self.density_functions())
 
@@ -141,6 +145,18 @@ class RayContentField(nn.Module):
         point = self.content(positions)
         weights = self.weights(samples, point.raw_density)
         return RayContent(samples, positions, point, weights, proposal_weights, proposal_samples)
+
+    def normals(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, "points 3"]:
+        """Unit vectors against the slope of the density, from its values at the corners of a small tetrahedron.
+
+        `points` in scene units; the tetrahedron is a hundredth of their distance from the scene's centre, or of its radius.
+        """
+        corners = torch.tensor([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]], dtype=points.dtype, device=points.device)
+        away = (points - self.placement.center).norm(dim=-1, keepdim=True)
+        size = 0.01 * torch.maximum(away, self.placement.radius)
+        asked = points[:, None] + size[:, None] * corners
+        slope = (self.content(self.placement(asked)).raw_density * corners).sum(1)
+        return -torch.nn.functional.normalize(slope, dim=-1)
 
     def coarse_samples(self, along: RayContent) -> tuple[Tensor, Tensor] | None:
         """Colours and weights of the paper's coarse network at its own samples; None for the other kinds."""

@@ -23,7 +23,14 @@ class ModelSettings(ModelConfig):
     enable_collider: bool = False
     eval_num_rays_per_chunk: int = 8192
     styles: tuple[Path, ...] = (DEFAULT_STYLE,)
-    """Pictures to take the style from; the default is one that ships with ins3d."""
+    """Pictures to take the style from, or a folder of them; the default is one that ships with ins3d."""
+    style_mix: tuple[float, ...] = ()
+    """What is rendered: a weight for each style, of which only the ratios count; empty: the first style alone. A mix that
+    was saved in the viewer takes precedence."""
+    style_strength: float = 1.0
+    """How strongly: 0 is the content, 1 the full style."""
+    strength_share: float = 0.2
+    """Share of the style stage's steps that train a random strength below 1."""
     geometry: Geometry = "locked"
     """`locked`: densities stay those of the content, to the last bit. `distilled`: the style may move them, held back
     by the frozen content (INS). `free`: nothing holds them back, for the ablation."""

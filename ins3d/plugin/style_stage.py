@@ -13,13 +13,14 @@ from torch import Tensor
 
 from ins3d.color_transfer import color_statistics, identity_map, matching_map, recolor_pictures
 from ins3d.pixel_patches import rays_to_patches
+from ins3d.plugin.compositing import composite
 from ins3d.plugin.datamanager import InsStylizeDataManager
 from ins3d.plugin.model import InsStylizeModel
 from ins3d.plugin.pixel_sampler import StridedPatchSampler
 from ins3d.plugin.ray_content import RayContent
 from ins3d.plugin.sample_pool import SamplePool, build_pool
+from ins3d.style_mix import strength_factors, style_code
 from ins3d.style_objective import StyleObjective
-from ins3d.style_targets import style_code
 from ins3d.surface_points import SurfacePoints
 
 NUM_FIXED_PATCHES = 16
@@ -33,9 +34,12 @@ class StyleStage:
 
     def __init__(
         self, config: Any, model: InsStylizeModel, data: InsStylizeDataManager, sampler: StridedPatchSampler,
-        objective: StyleObjective,
+        objective: StyleObjective, num_steps: int, num_kept_styles: int = 0,
     ) -> None:  # fmt: skip
         self.config = config
+        self.num_steps = num_steps
+        self.learned = list(range(num_kept_styles, len(objective.styles)))
+        """The styles that this run learns; those before them were finished by an earlier run."""
         self.model = model
         self.data = data
         self.sampler = sampler
@@ -61,10 +65,10 @@ class StyleStage:
             return
         started = time.monotonic()
         settings, patches = self.config.pool, self.config.patches
-        every = patches.halve_stride_every or self.config.style_steps
-        changes = range(0, max(self.config.style_steps, 1), max(every, 1))
+        every = patches.halve_stride_every or self.num_steps
+        changes = range(0, max(self.num_steps, 1), max(every, 1))
         strides = sorted({stride for step in changes for stride in self.sampler.strides_at(step)})
-        needed = self.config.style_steps * patches.num_patches * patches.size**2
+        needed = self.num_steps * patches.num_patches * patches.size**2
         # A generator of its own: a resumed run keeps the same pixels, and draws as if it had not stopped.
         generator = torch.Generator().manual_seed(self.data.config.seed)
         ask = self._ask_points if self.keeps_points else self._ask_samples
@@ -93,8 +97,8 @@ class StyleStage:
     def begin(self) -> None:
         """Once, before the first step: the colour maps, then what each loss is divided by. Both are saved with the model."""
         self.model.loss_key.fill_(self._loss_key)
-        for style, target in enumerate(self.objective.styles):
-            self.model.colors.match(style, self.model.colors.scene, target.colors)
+        for style in self.learned:
+            self.model.colors.match(style, self.model.colors.scene, self.objective.styles[style].colors)
             if self.config.model.loss_scale == "measured":
                 # Under the style's colours, before any of its strokes.
                 patches, photographs, mask = self._fixed_patches(style, strength=0.0)
@@ -110,7 +114,8 @@ class StyleStage:
         cannot hold the whole palette, so strokes come out paler than the style; yet all of the covariance at once throws
         shades out of [0, 1].
         """
-        for style, target in enumerate(self.objective.styles if self.config.model.colors == "style" else []):
+        for style in self.learned if self.config.model.colors == "style" else []:
+            target = self.objective.styles[style]
             patches, _, mask = self._fixed_patches(style, strength=1.0)
             seen = color_statistics(_pixels(patches), None if mask is None else _pixels(mask))
             maps = [identity_map().to(patches), *(matching_map(seen, target.colors, gain) for gain in GAINS)]
@@ -147,7 +152,7 @@ class StyleStage:
         rays = self._rays(pixel_indices)
         along = self.model.ray_content(rays)
         points = self.model.surface_points(along, along.weights)
-        content_rgb = self.model.composite(self.model.sample_rgb(along, rays), along.weights)
+        content_rgb = composite(self.model.sample_rgb(along, rays), along.weights, self.model.background)
         return {
             "positions": points.positions,
             "features": points.color_features.half(),
@@ -169,17 +174,37 @@ class StyleStage:
     def losses(self, style_step: int) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]:
         """(outputs, weighted losses, metrics) of one step."""
         config, generator = self.config.model, self.data.generator
-        if style_step == self.config.style_steps - 1 > 0:
+        if style_step == self.num_steps - 1 > 0:
             self.match_colors()
         stride = self.sampler.draw_stride(style_step, generator)
-        style = int(torch.randint(len(config.styles), (), generator=generator))
-        code = style_code(style, len(config.styles), self.model.device)
+        style, strength = self._turn(style_step), self._draw_strength(generator)
+        code = strength * style_code(style, len(config.styles), self.model.device)
         patches, photographs, mask, losses = self._patches(stride, style, code, self.config.patches.num_patches, generator)
         terms = self.objective.losses(patches, photographs, style, generator, mask)
-        losses |= {name: self.objective.weights[name] * value for name, value in terms.items()}
+        weights = self._weights_at(strength)
+        losses |= {name: weights[name] * value for name, value in terms.items()}
         gates = self.model.stylized.amalgamation
         metrics = {"rgb_gate": gates.rgb_gate.detach(), "density_gate": gates.density_gate.detach(), "stride": stride}
         return {"patches": patches}, losses, metrics
+
+    def _turn(self, style_step: int) -> int:
+        """Whose turn it is: in every round each style comes once, in an order of the round's own."""
+        count = len(self.learned)
+        generator = torch.Generator().manual_seed(self.data.config.seed + style_step // count)
+        return self.learned[int(torch.randperm(count, generator=generator)[style_step % count])]
+
+    def _draw_strength(self, generator: torch.Generator) -> float:
+        """1, or in some steps (`strength_share`) anything below."""
+        drawn, partial = torch.rand(2, generator=generator).tolist()
+        return max(partial, 1e-3) if drawn < self.config.model.strength_share else 1.0
+
+    def _weights_at(self, strength: float) -> dict[str, float]:
+        """The losses' weights. A content that is not compared with at full strength is not at any other."""
+        style_factor, content_extra = strength_factors(strength)
+        weights = {name: weight * style_factor for name, weight in self.objective.weights.items()}
+        if "content_loss" in weights:
+            weights["content_loss"] = self.objective.weights["content_loss"] + content_extra
+        return weights
 
     def _patches(
         self, stride: int, style: int, code: Tensor, number: int, generator: torch.Generator

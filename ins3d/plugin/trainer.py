@@ -1,6 +1,7 @@
 """The host's trainer with two stages: whole checkpoints, exact resumption, and progress that a person can read."""
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -8,8 +9,10 @@ from typing import Any, cast
 import torch
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
+from torchvision.utils import make_grid
 
 from ins3d.image_files import write_rgb
+from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.content_checkpoint import FILE_NAME, write_atomically
 from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.progress import StageProgress
@@ -33,22 +36,22 @@ class InsStylizeTrainer(Trainer):
         """The host's set-up, then what depends on the stages."""
         # Adam's averages of gradients that stay zero sink into denormal numbers, which are slow to compute with.
         torch.set_flush_denormal(True)
+        self.config.pipeline.run_dir = self.base_dir
         super().setup(test_mode)
-        self.pipeline.run_dir = self.base_dir
         # Content settings can come from a content checkpoint: what was built is what is saved.
         self.config.save_config()
         pipeline = self.pipeline
-        self.total_steps = pipeline.content_steps + pipeline.config.style_steps
+        self.total_steps = pipeline.content_steps + pipeline.style_steps
         # The host counts steps from where it resumes.
         self.config.max_num_iterations = max(self.total_steps - self._start_step, 0)
-        self.progress = StageProgress(pipeline.content_steps, pipeline.config.style_steps)
+        self.progress = StageProgress(pipeline.content_steps, pipeline.style_steps)
 
     def setup_optimizers(self) -> Any:
         """Tells the schedules where the stages begin."""
         for group in self.config.optimizers.values():
             schedule = cast(StageScheduleConfig, group["scheduler"])
             schedule.content_steps = self.pipeline.content_steps
-            schedule.style_steps = self.pipeline.config.style_steps
+            schedule.style_steps = self.pipeline.style_steps
             if schedule.stage == "content":
                 schedule.style_stage_mult = self.pipeline.config.content_style_mult
         return super().setup_optimizers()
@@ -85,15 +88,16 @@ class InsStylizeTrainer(Trainer):
         CONSOLE.print(f"Another style:  --pipeline.content-checkpoint {self.base_dir / FILE_NAME}", soft_wrap=True)
 
     def _write_preview(self) -> None:
-        """Content and style side by side, from a held-out camera."""
+        """The content and every style, from a held-out camera."""
         dataset = self.pipeline.datamanager.eval_dataset
         if not len(dataset):
             return
         self.pipeline.eval()
-        camera = dataset.cameras[len(dataset) // 2 : len(dataset) // 2 + 1].to(self.pipeline.device)
-        outputs = self.pipeline.model.get_outputs_for_camera(camera)
-        both = torch.cat([outputs["content_rgb"], outputs["rgb"]], dim=1)
-        write_rgb(self.base_dir / "preview.png", both.permute(2, 0, 1))
+        camera = dataset.cameras[len(dataset) // 2 : len(dataset) // 2 + 1]
+        renders = render_codes(self.pipeline.model, camera, torch.eye(len(self.pipeline.style.names)))
+        pictures = torch.stack([renders.content_rgb, *renders.rgb])
+        columns = len(pictures) if len(pictures) <= 3 else math.ceil(len(pictures) ** 0.5)
+        write_rgb(self.base_dir / "preview.png", make_grid(pictures, nrow=columns, padding=0))
 
     def _write_record(self) -> None:
         """What the result depends on and what it cost, in `run.json`."""
@@ -131,6 +135,7 @@ class InsStylizeTrainer(Trainer):
             "schedulers": {name: scheduler.state_dict() for name, scheduler in self.optimizers.schedulers.items()},
             "scalers": self.grad_scaler.state_dict(),
             "random": self._random_state(),
+            "styles": list(self.pipeline.style.names),
         }
         write_atomically(path, contents, self.base_dir)
         if self.config.save_only_latest_checkpoint:
@@ -168,7 +173,9 @@ class InsStylizeTrainer(Trainer):
                 self.base_dir / FILE_NAME, torch.load(content, map_location="cpu", weights_only=True), self.base_dir
             )
         self._take_rates_from_config()
-        state = torch.load(path, map_location="cpu", weights_only=True).get("random")
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        self._check_styles(loaded.get("styles"), path)
+        state = loaded.get("random")
         if state is None:
             return
         torch.set_rng_state(state["torch"])
@@ -177,6 +184,14 @@ class InsStylizeTrainer(Trainer):
         self.pipeline.datamanager.generator.set_state(state["pixels"])
         sampler = self.pipeline.model.ray_content.sampler
         sampler._step, sampler._steps_since_update = state["sampler"]
+
+    def _check_styles(self, names: list[str] | None, path: Path) -> None:
+        here = list(self.pipeline.style.names)
+        if names is not None and names != here:
+            raise ValueError(
+                f"pipeline.model.styles: {path} was made with {', '.join(names)}, not {', '.join(here)}; resume it with the "
+                "same pictures in the same order. A style is added with --pipeline.style-checkpoint."
+            )
 
     def _take_rates_from_config(self) -> None:
         """Loaded optimizers bring their old learning rates; what the command line says now is what counts."""

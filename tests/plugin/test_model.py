@@ -7,7 +7,9 @@ import pytest
 import torch
 from tiny_scenes import psnr, rays_of
 
-from ins3d.plugin.model import expected_depth, over_background
+from ins3d.plugin.compositing import composite, expected_depth
+from ins3d.plugin.content_stage import training_outputs
+from ins3d.plugin.model import over_background
 
 Make = Callable[..., Any]
 
@@ -39,8 +41,9 @@ class TestOutputs:
         shapes = {name: tuple(values.shape) for name, values in outputs.items()}
         assert shapes == {
             "rgb": (64, 3), "content_rgb": (64, 3), "depth": (64, 1), "content_depth": (64, 1), "accumulation": (64, 1),
+            "normals": (64, 3),
         }  # fmt: skip
-        for name in ("rgb", "content_rgb", "accumulation"):
+        for name in ("rgb", "content_rgb", "accumulation", "normals"):
             assert -1e-6 <= float(outputs[name].min()) and float(outputs[name].max()) <= 1 + 1e-5
         near, far = pipeline.model.ray_content.placement.near, pipeline.model.ray_content.placement.far
         assert bool((outputs["depth"] >= near).all() & (outputs["depth"] <= far).all())
@@ -109,7 +112,7 @@ class TestStylizeReturnsTheContent:
         with torch.no_grad():
             along = model.ray_content(rays)
             stylized = model.stylize(along, rays, torch.zeros(1))
-            content_rgb = model.composite(model.sample_rgb(along, rays), along.weights)
+            content_rgb = composite(model.sample_rgb(along, rays), along.weights, model.background)
             full_strength = model.stylize(along, rays, torch.ones(1))
         assert float((stylized.rgb - content_rgb).abs().max()) < 1e-6
         assert torch.equal(stylized.weights, along.weights)
@@ -140,7 +143,7 @@ class TestDeferredShading:
             along = model.ray_content(rays)
             stylized = model.stylize(along, rays, torch.ones(1))
             points = model.surface_points(along, along.weights)
-            expected = model.composite(model.styled_rgb(points, rays, torch.ones(1)), along.weights)
+            expected = composite(model.styled_rgb(points, rays, torch.ones(1)), along.weights, model.background)
         assert torch.allclose(stylized.rgb, expected, atol=1e-5)
 
     def test_the_style_does_not_depend_on_the_view_when_the_direction_is_zero(self, trained_pipeline: Make):
@@ -166,7 +169,10 @@ class TestContentStage:
         with torch.no_grad():
             along = model.ray_content(rays)
             turned.directions = -rays.directions
-            before, after = (model._training_outputs(along, bundle)["rgb"] for bundle in (rays, turned))
+            before, after = (
+                training_outputs(model.ray_content, along, bundle, 0.25, model.background)["rgb"]
+                for bundle in (rays, turned)
+            )
         assert torch.equal(before[:10], after[:10])
         assert bool((before[10:] != after[10:]).any(-1).all())
 

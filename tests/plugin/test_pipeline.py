@@ -36,8 +36,8 @@ class TestSettings:
             (
                 {"model__styles": (Path("/nowhere/starry.jpg"),)},
                 FileNotFoundError,
-                "pipeline.model.styles: /nowhere/starry.jpg does not exist; give the path of a picture (png, jpg, webp, "
-                "tiff).",
+                "pipeline.model.styles: /nowhere/starry.jpg does not exist; give paths of pictures (png, jpg, webp, tiff), "
+                "or a folder of them.",
             ),
             (
                 {"patches__size": 64},
@@ -78,10 +78,10 @@ class TestStages:
         pipeline.train()
         for step in range(3):
             assert "rgb_loss" in pipeline.get_train_loss_dict(step)[1]
-            assert not bool(pipeline.model.is_stylized) and not (pipeline.run_dir / "content.ckpt").exists()
+            assert not bool(pipeline.model.is_stylized) and not (pipeline.config.run_dir / "content.ckpt").exists()
         for step in (3, 4):
             assert "gram_loss" in pipeline.get_train_loss_dict(step)[1]
-            assert bool(pipeline.model.is_stylized) and (pipeline.run_dir / "content.ckpt").is_file()
+            assert bool(pipeline.model.is_stylized) and (pipeline.config.run_dir / "content.ckpt").is_file()
 
     def test_the_sampler_counts_the_content_steps(self, open_scene: Scene, tmp_path: Path):
         pipeline = build_pipeline(small_config(open_scene, tmp_path))

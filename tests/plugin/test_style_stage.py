@@ -7,6 +7,7 @@ import torch
 from test_model import stir
 from tiny_scenes import Scene, build_pipeline, build_trainer, psnr, small_config, train
 
+from ins3d.plugin.compositing import composite
 from ins3d.plugin.content_checkpoint import load_content
 
 Make = Callable[..., Any]
@@ -103,6 +104,27 @@ class TestLosses:
         assert float(second["gram_loss"]) == pytest.approx(3 * float(first["gram_loss"]), rel=1e-5)
         assert float(second["content_loss"]) == pytest.approx(0.5 * float(first["content_loss"]), rel=1e-5)
         assert (float(metrics["density_gate"]), float(metrics["rgb_gate"])) == pytest.approx((1.0, 0.9))
+
+    def test_every_style_has_its_turn_in_every_round_and_rounds_differ(self, trained_pipeline: Make, scenes_folder: Path):
+        stage = begin(trained_pipeline())
+        stage.learned = [2, 3, 4]
+        turns = [stage._turn(step) for step in range(30)]
+        rounds = [tuple(turns[start : start + 3]) for start in range(0, 30, 3)]
+        assert all(sorted(one) == [2, 3, 4] for one in rounds) and len(set(rounds)) > 2
+        assert turns == [stage._turn(step) for step in range(30)]  # a resumed run goes on where it was
+
+    def test_the_chosen_share_of_steps_trains_a_strength_below_1(self, trained_pipeline: Make):
+        stage = begin(trained_pipeline(model__strength_share=0.25))
+        generator = torch.Generator().manual_seed(0)
+        drawn = torch.tensor([stage._draw_strength(generator) for _ in range(2000)])
+        below = drawn[drawn < 1]
+        assert len(below) / len(drawn) == pytest.approx(0.25, abs=0.03)
+        assert float(below.mean()) == pytest.approx(0.5, abs=0.05) and float(below.min()) > 0
+
+    def test_weaker_strokes_are_held_to_the_content(self, trained_pipeline: Make):
+        stage = begin(trained_pipeline(model__content_loss_mult=0.1, model__style_loss_mult=2.0))
+        assert stage._weights_at(1.0) == stage.objective.weights
+        assert stage._weights_at(0.25) == {"content_loss": 0.85, "gram_loss": 0.5, "tv_loss": 0.0}
 
     def test_several_patches_at_once(self, trained_pipeline: Make):
         stage = begin(trained_pipeline(patches__num_patches=3))
@@ -326,7 +348,7 @@ class TestColors:
         pipeline.eval()
         rays = pipeline.datamanager.train_ray_generator(pipeline.datamanager.store.draw_pixels(64, torch.Generator()))
         along = pipeline.model.ray_content(rays)
-        content = pipeline.model.composite(pipeline.model.sample_rgb(along, rays), along.weights)
+        content = composite(pipeline.model.sample_rgb(along, rays), along.weights, pipeline.model.background)
         change = pipeline.model.stylize(along, rays, CODE).rgb - content
         assert float(change.abs().max()) > 0.02
         assert torch.allclose(change, change[:, :1].expand(-1, 3), atol=1e-6)

@@ -14,7 +14,9 @@ from nerfstudio.utils.eval_utils import eval_setup
 from nerfstudio.utils.rich_utils import CONSOLE
 from tiny_scenes import HEIGHT, WIDTH, Scene, build_trainer, small_config, train
 
+from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.content_checkpoint import load_content
+from ins3d.style_mix import StyleMix, write_mix
 
 CONTENT_STEPS, STYLE_STEPS = 13, 8
 
@@ -112,13 +114,71 @@ class TestBothStages:
         trainer = train(config)
         assert checkpoints_of(trainer) == ["step-000000003.ckpt"]
 
-    def test_two_styles_share_one_run(self, open_scene: Scene, tmp_path: Path):
+
+class TestSeveralStyles:
+    @pytest.fixture(scope="class")
+    def styles(self, open_scene: Scene, tmp_path_factory: Any) -> Path:
+        """A folder of two pictures."""
+        folder = tmp_path_factory.mktemp("styles")
         picture = imageio.imread(open_scene.folder.parent / "style.png")
-        imageio.imwrite(tmp_path / "second.png", picture[:, ::-1, ::-1])
-        styles = (open_scene.folder.parent / "style.png", tmp_path / "second.png")
-        trainer = train(small_config(open_scene, tmp_path, content_steps=3, style_steps=4, model__styles=styles))
-        assert len(trainer.pipeline.style_stage.objective.styles) == 2
-        assert trainer.pipeline.model.stylized.style_features.layers[0].weight.shape[1] == 2
+        imageio.imwrite(folder / "first.png", picture)
+        imageio.imwrite(folder / "second.png", picture[:, ::-1, ::-1])
+        return folder
+
+    @pytest.fixture(scope="class")
+    def run(self, open_scene: Scene, styles: Path, tmp_path_factory: Any) -> Any:
+        folder = tmp_path_factory.mktemp("two_styles")
+        return train(small_config(open_scene, folder, content_steps=3, style_steps=8, model__styles=(styles,)))
+
+    def test_a_folder_of_two_trains_one_network_by_their_names(self, run: Any):
+        assert run.pipeline.style.names == ("first", "second")
+        assert run.pipeline.style_steps == 12  # 8 * 1.45, rounded
+        assert imageio.imread(run.base_dir / "preview.png").shape == (HEIGHT, 3 * WIDTH, 3)
+        contents = torch.load(run.checkpoint_dir / "step-000000014.ckpt", weights_only=True)
+        assert contents["styles"] == ["first", "second"]
+
+    def test_the_saved_mix_is_what_ns_render_renders(self, run: Any):
+        camera = run.pipeline.datamanager.eval_dataset.cameras[:1]
+        _, plain, _, _ = eval_setup(run.base_dir / "config.yml", test_mode="inference")
+        assert plain.model.controls.code().tolist() == [1, 0]
+        mix = StyleMix((1.0, 3.0), 0.5)
+        write_mix(run.base_dir / "style_mix.json", mix, ("first", "second"))
+        try:
+            _, mixed, _, _ = eval_setup(run.base_dir / "config.yml", test_mode="inference")
+        finally:
+            (run.base_dir / "style_mix.json").unlink()
+        rendered = mixed.model.get_outputs_for_camera(camera)["rgb"].permute(2, 0, 1)
+        torch.testing.assert_close(rendered, render_codes(plain.model, camera, mix.code()[None]).rgb[0])
+
+    def test_the_time_of_a_keyframe_chooses_the_style(self, run: Any):
+        _, pipeline, _, _ = eval_setup(run.base_dir / "config.yml", test_mode="inference")
+        assert pipeline.datamanager.includes_time
+        camera = pipeline.datamanager.eval_dataset.cameras[:1]
+        expected = render_codes(pipeline.model, camera, torch.tensor([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])).rgb
+        for time, picture in zip((0.5, 0.75, 1.0), expected, strict=True):
+            camera.times = torch.tensor([[time]])
+            rendered = pipeline.model.get_outputs_for_camera(camera)["rgb"]
+            torch.testing.assert_close(rendered.permute(2, 0, 1), picture)
+
+    def test_resuming_with_other_styles_is_refused(self, run: Any, styles: Path, open_scene: Scene, tmp_path: Path):
+        turned = (styles / "second.png", styles / "first.png")
+        config = small_config(
+            open_scene, tmp_path, content_steps=3, style_steps=8, model__styles=turned, load_dir=run.checkpoint_dir
+        )
+        with pytest.raises(ValueError, match="was made with first, second, not second, first; resume it with the same"):
+            build_trainer(config)
+
+    def test_rays_for_an_export_need_no_pictures_in_memory(self, run: Any):
+        _, pipeline, _, _ = eval_setup(run.base_dir / "config.yml", test_mode="test")
+        pipeline.datamanager.train_pixel_sampler.num_rays_per_batch = 500
+        rays, batch = pipeline.datamanager.next_train(0)
+        assert rays.shape == (500,) and batch == {}
+        assert len(rays.camera_indices.unique()) == len(pipeline.datamanager.train_dataset)
+        outputs = pipeline.model(rays)
+        rgba = pipeline.model.get_rgba_image(outputs)
+        assert rgba.shape == (500, 4)
+        background = pipeline.model.background
+        torch.testing.assert_close(rgba[:, :3] * rgba[:, 3:] + (1 - rgba[:, 3:]) * background, outputs["rgb"])
 
 
 class TestResume:

@@ -245,10 +245,9 @@ def train(config: Any, seed: int = 0) -> Trainer:
 def build_pipeline(config: Any, seed: int = 0) -> Any:
     """The pipeline alone, as the trainer would build it, with a folder for its files."""
     torch.manual_seed(seed)
-    pipeline = config.pipeline.setup(device="cpu", test_mode="val", world_size=1, local_rank=0, grad_scaler=None)
-    pipeline.run_dir = config.get_base_dir()
-    pipeline.run_dir.mkdir(parents=True, exist_ok=True)
-    return pipeline
+    config.pipeline.run_dir = config.get_base_dir()
+    config.pipeline.run_dir.mkdir(parents=True, exist_ok=True)
+    return config.pipeline.setup(device="cpu", test_mode="val", world_size=1, local_rank=0, grad_scaler=None)
 
 
 def rays_of(pipeline: Any, count: int = 64, seed: int = 1) -> Any:

@@ -1,0 +1,64 @@
+"""Where a camera can fly within what was seen: around an object, on a spiral, or through the places of the pictures."""
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras import camera_utils
+from nerfstudio.cameras.camera_paths import get_interpolated_camera_path, get_spiral_path
+from nerfstudio.cameras.cameras import Cameras
+from torch import Tensor
+
+PathKind = Literal["auto", "orbit", "spiral", "cameras"]
+SPIRAL_RADIUS = 0.25
+"""Share of the cameras' median distance from their middle."""
+
+
+def camera_path(kind: PathKind, cameras: Cameras, center: Float[Tensor, " 3"], bounded: bool, num_frames: int) -> Cameras:
+    """`num_frames` cameras like the given ones. `auto`: an orbit for an object, a spiral for an open scene."""
+    if kind == "orbit" or (kind == "auto" and bounded):
+        return orbit(cameras, center, num_frames)
+    if kind == "cameras":
+        return through_cameras(cameras, num_frames)
+    return spiral(cameras, num_frames)
+
+
+def orbit(cameras: Cameras, center: Float[Tensor, " 3"], num_frames: int) -> Cameras:
+    """Once around `center`, about the z axis (the host's up), as high and as far away as the cameras usually are."""
+    places = cameras.camera_to_worlds[:, :3, 3] - center
+    distance, height = places[:, :2].norm(dim=-1).median(), places[:, 2].median()
+    angles = torch.arange(num_frames) * (2 * math.pi / num_frames)
+    around = torch.stack([distance * angles.cos(), distance * angles.sin(), height.expand(num_frames)], dim=-1)
+    up = torch.tensor([0.0, 0.0, 1.0])
+    poses = torch.stack([camera_utils.viewmatrix(place, up, center + place) for place in around])
+    return _like(cameras, 0, poses[:, :3])
+
+
+def spiral(cameras: Cameras, num_frames: int) -> Cameras:
+    """A closed spiral before the camera that stands in the middle of all."""
+    places = cameras.camera_to_worlds[:, :3, 3]
+    away = (places - places.mean(0)).norm(dim=-1)
+    middle = int(away.argmin())
+    path = get_spiral_path(
+        cameras[middle : middle + 1], steps=num_frames, radius=SPIRAL_RADIUS * float(away.median()), rots=1, zrate=1
+    )
+    return _like(cameras, middle, path.camera_to_worlds)
+
+
+def through_cameras(cameras: Cameras, num_frames: int) -> Cameras:
+    """From place to place, the nearest next."""
+    if len(cameras) == 1:
+        return _like(cameras, 0, cameras.camera_to_worlds.repeat(num_frames, 1, 1))
+    steps = math.ceil(num_frames / (len(cameras) - 1)) + 1
+    poses = get_interpolated_camera_path(cameras, steps=steps, order_poses=True).camera_to_worlds
+    return _like(cameras, 0, poses[torch.linspace(0, len(poses) - 1, num_frames).round().long()])
+
+
+def _like(cameras: Cameras, index: int, poses: Float[Tensor, "frames 3 4"]) -> Cameras:
+    """One of the cameras at other places, without its lens's distortion: straight lines stay straight."""
+    one = cameras[index : index + 1]
+    return Cameras(
+        poses, fx=float(one.fx), fy=float(one.fy), cx=float(one.cx), cy=float(one.cy), width=int(one.width),
+        height=int(one.height), camera_type=one.camera_type[0],
+    )  # fmt: skip

@@ -1,0 +1,56 @@
+"""One view under many style codes: the content is asked once, and painted as often as there are codes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
+from torch import Tensor
+
+from ins3d.plugin.compositing import composite, expected_depth
+from ins3d.plugin.model import InsStylizeModel
+
+
+@dataclass
+class CodeRenders:
+    """Pictures of one view; colours in [0, 1], depths along the ray in scene units."""
+
+    content_rgb: Float[Tensor, "3 height width"]
+    content_depth: Float[Tensor, "1 height width"]
+    accumulation: Float[Tensor, "1 height width"]
+    rgb: list[Float[Tensor, "3 height width"]]
+    """One for each code."""
+    depth: list[Float[Tensor, "1 height width"]]
+    """One for each code."""
+
+
+@torch.no_grad()
+def render_codes(
+    model: InsStylizeModel, camera: Cameras, codes: Sequence[Float[Tensor, " styles"]] | Float[Tensor, "codes styles"]
+) -> CodeRenders:
+    """As `ns-render` renders each code; for every further code only the style is computed."""
+    bundle = camera.to(model.device).generate_rays(camera_indices=0, keep_shape=True)
+    height, width = bundle.shape
+    chunk = model.config.eval_num_rays_per_chunk
+    parts = [
+        _render_rays(model, bundle.get_row_major_sliced_ray_bundle(start, start + chunk), codes)
+        for start in range(0, height * width, chunk)
+    ]
+
+    def picture(index: int) -> Tensor:
+        return torch.cat([part[index] for part in parts]).T.reshape(-1, height, width)
+
+    content_rgb, content_depth, accumulation, *others = (picture(index) for index in range(len(parts[0])))
+    return CodeRenders(content_rgb, content_depth, accumulation, others[::2], others[1::2])
+
+
+def _render_rays(model: InsStylizeModel, rays: RayBundle, codes: Sequence[Tensor] | Tensor) -> list[Tensor]:
+    along = model.ray_content(rays)
+    content_rgb = composite(model.sample_rgb(along, rays), along.weights, model.background)
+    found = [content_rgb.clamp(0, 1), expected_depth(along.samples, along.weights), along.weights.sum(-2)]
+    for code in codes:
+        stylized = model.stylize(along, rays, code.to(model.device), content_rgb)
+        found += [stylized.rgb.clamp(0, 1), expected_depth(along.samples, stylized.weights)]
+    return found

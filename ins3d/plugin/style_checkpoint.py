@@ -1,0 +1,87 @@
+"""A finished run's styles, so that others can be added to them without a change to a single one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+
+from ins3d.plugin.content_checkpoint import FILE_NAME, explain_mismatch
+from ins3d.plugin.settings import ModelSettings
+from ins3d.style_pictures import style_names
+
+SETTING = "pipeline.style-checkpoint"
+RENDERED_WITH = (
+    "geometry", "shading", "num_surface_points", "spread_mult", "zero_view_direction", "style_encoding",
+    "style_plane_resolutions", "style_plane_channels", "style_width", "gate_init", "colors",
+)  # fmt: skip
+"""Settings that decide what a trained style looks like: those of the finished run are taken over."""
+BY_STYLE = ("colors.maps", "loss_units")
+"""Buffers with a row for each style."""
+
+
+@dataclass
+class StyleCheckpoint:
+    """What is needed to go on from finished styles."""
+
+    styles: tuple[Path, ...]
+    settings: ModelSettings
+    state: dict[str, Tensor]
+    """State of `InsStylizeModel`."""
+    content: Path
+    """The run's content.ckpt."""
+    source: str
+
+
+def load_styles(path: Path) -> StyleCheckpoint:
+    """Reads a run's folder or its config.yml."""
+    config_file = path / "config.yml" if path.is_dir() else path
+    if not config_file.is_file():
+        raise FileNotFoundError(
+            f"{SETTING}: {config_file} does not exist; give the folder of a finished run, or its config.yml."
+        )
+    config: Any = yaml.load(config_file.read_text(), Loader=yaml.Loader)
+    model = getattr(getattr(config, "pipeline", None), "model", None)
+    if not isinstance(model, ModelSettings):
+        raise ValueError(f"{SETTING}: {config_file} is no run of ins3d; give one of ns-train ins-stylize.")
+    files = sorted((config_file.parent / config.relative_model_dir).glob("step-*.ckpt"))
+    state: dict[str, Any] = torch.load(files[-1], map_location="cpu", weights_only=True)["pipeline"] if files else {}
+    state = {key.removeprefix("_model."): value for key, value in state.items() if key.startswith("_model.")}
+    if not bool(state.get("is_stylized", False)):
+        raise ValueError(f"{SETTING}: {config_file} has no finished style; let that run end, or resume it with --load-dir.")
+    if model.style_encoding != "planes":
+        raise ValueError(
+            f"{SETTING}: the styles of {config_file} share one encoding, and another would change them all; only runs "
+            "with --pipeline.model.style-encoding planes can be added to."
+        )
+    return StyleCheckpoint(tuple(model.styles), model, state, config_file.parent / FILE_NAME, str(config_file))
+
+
+def take_over_settings(model: ModelSettings, kept: StyleCheckpoint) -> None:
+    """The kept styles first, then those that are new; and what they are rendered with."""
+    new = tuple(path for path in model.styles if path not in kept.styles)
+    if not new:
+        raise ValueError(
+            f"pipeline.model.styles: all of them are in {kept.source} already ({', '.join(style_names(kept.styles))}); "
+            "name a picture that is new."
+        )
+    style_names([*kept.styles, *new])
+    model.styles = (*kept.styles, *new)
+    for name in RENDERED_WITH:
+        setattr(model, name, getattr(kept.settings, name))
+
+
+def load_kept_styles(model: nn.Module, kept: StyleCheckpoint) -> None:
+    """Parameters of the kept styles; the new ones stay as they were drawn."""
+    own = model.state_dict()
+    state = {key: value for key, value in kept.state.items() if key != "is_stylized"}
+    for name in BY_STYLE:
+        rows = own[name].clone()
+        if rows.shape[1:] == state[name].shape[1:]:
+            rows[: len(state[name])] = state[name]
+        state[name] = rows
+    new = {key: value for key, value in own.items() if key not in state}
+    explain_mismatch(own, {**new, **state}, f"{SETTING}: {kept.source}")
+    model.load_state_dict({**new, **state})

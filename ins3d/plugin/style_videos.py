@@ -1,0 +1,96 @@
+"""A finished run becomes three videos: a walk through all styles, a sweep of strength, and all styles side by side."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import imageio.v2 as imageio
+import numpy as np
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from ins3d.plugin.code_renders import render_codes
+from ins3d.plugin.model import InsStylizeModel
+from ins3d.style_mix import StyleMix, round_trip_codes
+
+Picture = Float[Tensor, "3 _ _"]
+
+
+@dataclass
+class StyleFrame:
+    """What one place of the camera path adds to each video."""
+
+    morph: Picture
+    strength: Picture
+    grid: Picture
+
+
+def style_frames(model: InsStylizeModel, path: Cameras, mix: StyleMix) -> Iterator[StyleFrame]:
+    """The camera goes along `path` once while the styles come round once, and the strength of `mix` rises and falls once."""
+    names = model.controls.names
+    trip = round_trip_codes(len(names), len(path))
+    full = StyleMix(mix.weights).code()
+    for index in range(len(path)):
+        strength = 1 - abs(2 * index / len(path) - 1)
+        codes = [trip[index], strength * full, *torch.eye(len(names))]
+        renders = render_codes(model, path[index : index + 1], codes)
+        morph, swept, *styles = renders.rgb
+        labelled = [
+            labelled_picture(*pair) for pair in zip([renders.content_rgb, *styles], ["content", *names], strict=True)
+        ]
+        yield StyleFrame(
+            labelled_picture(morph, StyleMix(tuple(trip[index].tolist())).describe(names).rsplit(", ", 1)[0]),
+            labelled_picture(swept, f"strength {strength:.2f}"),
+            make_grid(torch.stack(labelled), nrow=columns_of(len(labelled)), padding=0),
+        )
+
+
+def columns_of(number: int) -> int:
+    """Of a grid that is about as wide as high.
+
+    >>> [columns_of(number) for number in (2, 3, 4, 5, 9)]
+    [2, 3, 2, 3, 3]
+    """
+    return number if number <= 3 else int(np.ceil(number**0.5))
+
+
+def labelled_picture(picture: Picture, text: str) -> Picture:
+    """Words at the lower left, small against the picture."""
+    image = Image.fromarray(_bytes(picture))
+    size = max(10, picture.shape[1] // 22)
+    font = ImageFont.load_default(size)
+    place = (size // 2, picture.shape[1] - size * 7 // 4)
+    ImageDraw.Draw(image).text(place, text, fill="white", font=font, stroke_width=max(1, size // 12), stroke_fill="black")
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).to(picture) / 255
+
+
+class VideoFiles:
+    """Several mp4 files that grow frame by frame, so that none need fit into memory."""
+
+    def __init__(self, paths: Sequence[Path], fps: int) -> None:
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        # imageio would scale pictures to multiples of 16.
+        self.writers = [imageio.get_writer(path, fps=fps, macro_block_size=1, quality=8) for path in paths]
+
+    def add(self, pictures: Iterable[Picture]) -> None:
+        """One frame for each file."""
+        for writer, picture in zip(self.writers, pictures, strict=True):
+            height, width = picture.shape[1:]
+            writer.append_data(_bytes(picture[:, : height // 2 * 2, : width // 2 * 2]))  # H.264 wants even sides
+
+    def __enter__(self) -> "VideoFiles":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for writer in self.writers:
+            writer.close()
+
+
+def _bytes(picture: Picture) -> np.ndarray:
+    return (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()

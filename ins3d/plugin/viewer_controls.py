@@ -1,0 +1,122 @@
+"""Sliders in the viewer become the style code that pictures are rendered with; without a viewer, their defaults do."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from nerfstudio.utils.rich_utils import CONSOLE
+from nerfstudio.viewer.viewer_elements import (
+    ViewerButton,
+    ViewerCheckbox,
+    ViewerDropdown,
+    ViewerElement,
+    ViewerSlider,
+    ViewerText,
+)
+from torch import Tensor, nn
+
+from ins3d.style_mix import StyleMix, code_at_time, make_mix, read_mix, write_mix
+
+MIXED = "(a mix)"
+SETTING = "pipeline.model.style-mix"
+
+
+class StyleControls(nn.Module):
+    """A slider for every style, one for strength, a switch, a drop-down, a button; the host shows whatever it finds here.
+
+    A module without parameters, because the host looks for elements in modules only. It lists them by their names'
+    alphabet, hence the letters.
+    """
+
+    def __init__(self, names: Sequence[str], mix: StyleMix) -> None:
+        super().__init__()
+        self.names = tuple(names)
+        self.mix_file: Path | None = None
+        """Where the button writes to; set by the pipeline."""
+        self.a_stylized = ViewerCheckbox("Stylised", True, hint="Off: the scene as it is.")
+        self.b_strength = ViewerSlider("Strength", mix.strength, 0.0, 1.0, 0.01, hint="0: the content, 1: full style.")
+        self.c_single = ViewerDropdown(
+            "Style", _single(self.names, mix), [*self.names, MIXED], cb_hook=self._choose, hint="One style alone."
+        )
+        for index, (name, weight) in enumerate(zip(self.names, mix.weights, strict=True)):
+            slider = ViewerSlider(name, weight / max(mix.weights), 0.0, 1.0, 0.01, cb_hook=self._weighed)
+            setattr(self, f"d_weight_{index:02d}", slider)
+        self.e_save = ViewerButton("Save this mix", self._save)
+        self.f_told = ViewerText("Saved", "", disabled=True, hint="What ns-render and ns-export will take.")
+        stops = "0: the mix above; " + "; ".join(
+            f"{(index + 1) / len(self.names):.2g}: {name}" for index, name in enumerate(self.names)
+        )
+        self.g_time = ViewerText(
+            "Time", stops, disabled=True, visible=len(self.names) > 1,
+            hint="Render Time of a keyframe (render tab) walks through these styles.",
+        )  # fmt: skip
+
+    # ---- read by the model
+
+    def code(self, time: float = 0.0) -> Float[Tensor, " styles"]:
+        """The style code now: all zero when switched off, or when every slider is at 0."""
+        mix = self.mix
+        if mix is None or not self.a_stylized.value:
+            return torch.zeros(len(self.names))
+        return code_at_time(time, mix)
+
+    @property
+    def mix(self) -> StyleMix | None:
+        """What the sliders say; None when all weights are 0."""
+        weights = tuple(float(slider.value) for slider in self._sliders)
+        return StyleMix(weights, float(self.b_strength.value)) if sum(weights) > 0 else None
+
+    # ---- set from outside
+
+    def show(self, mix: StyleMix) -> None:
+        """Moves the sliders."""
+        self.b_strength.value = mix.strength
+        for slider, weight in zip(self._sliders, mix.weights, strict=True):
+            slider.value = weight / max(mix.weights)
+        self.c_single.value = _single(self.names, mix)
+
+    def take_saved(self, mix_file: Path) -> None:
+        """From now on the button writes there; what has been saved there is shown."""
+        self.mix_file = mix_file
+        if mix_file.is_file():
+            self.show(read_mix(mix_file, self.names))
+            CONSOLE.print(f"Style mix from {mix_file}: {self.mix.describe(self.names) if self.mix else ''}.", soft_wrap=True)
+
+    # ---- answers to clicks
+
+    @property
+    def _sliders(self) -> list[ViewerSlider]:
+        return [getattr(self, f"d_weight_{index:02d}") for index in range(len(self.names))]
+
+    def _choose(self, element: ViewerElement) -> None:
+        """A single style was chosen in the drop-down."""
+        if self.c_single.value != MIXED:
+            for name, slider in zip(self.names, self._sliders, strict=True):
+                slider.value = float(name == self.c_single.value)
+
+    def _weighed(self, element: ViewerElement) -> None:
+        """A slider was moved; the drop-down says whether one style is left."""
+        mix = self.mix
+        chosen = MIXED if mix is None else _single(self.names, mix)
+        if self.c_single.value != chosen:
+            self.c_single.value = chosen
+
+    def _save(self, element: ViewerElement) -> None:
+        strength = float(self.b_strength.value) if self.a_stylized.value else 0.0
+        try:
+            if self.mix_file is None:
+                raise ValueError("this run has no folder yet; start training first.")
+            mix = make_mix([slider.value for slider in self._sliders], strength, self.names, "the sliders")
+        except ValueError as error:
+            self.f_told.value = f"not saved: {error}"
+            return
+        write_mix(self.mix_file, mix, self.names)
+        self.f_told.value = f"{mix.describe(self.names)} → {self.mix_file}"
+        CONSOLE.print(f"Saved {self.f_told.value}", soft_wrap=True)
+
+
+def _single(names: Sequence[str], mix: StyleMix) -> str:
+    """The name of the only style that weighs anything."""
+    weighing = [name for name, weight in zip(names, mix.weights, strict=True) if weight > 0]
+    return weighing[0] if len(weighing) == 1 else MIXED

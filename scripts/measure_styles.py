@@ -1,0 +1,171 @@
+"""Measures what a network of several styles is worth: each style against its own network, mixes, strength, depth.
+
+    python scripts/measure_styles.py --load-config outputs/.../config.yml --singles outputs/.../a outputs/.../b ...
+
+On held-out views. Distances in features are |a - b| / |b| at relu1_2, 2_2, 3_3, 4_1; Gram distances are those
+of `ns-eval`.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from nerfstudio.utils.eval_utils import eval_setup
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from ins3d.image_files import write_rgb
+from ins3d.plugin.code_renders import CodeRenders, render_codes
+from ins3d.run_record import run_record
+from ins3d.style_losses import GRAM_LAYERS
+from ins3d.style_mix import StyleMix
+
+CONSOLE = Console()
+MIXES = [step / 20 for step in range(21)]
+STRENGTHS = [step / 10 for step in range(11)]
+
+
+@dataclass
+class Settings:
+    """Which runs."""
+
+    load_config: Path
+    """config.yml of a run of several styles."""
+    singles: tuple[Path, ...] = ()
+    """Folders of runs of one style each, in the same order, on the same content."""
+    views: int = 5
+    """Held-out views, evenly spread."""
+    output: Path | None = None
+    """Folder of the numbers and strips; by default `measured` beside the config."""
+
+
+class Run:
+    """A finished run's held-out views under any codes, and what its judge says of them."""
+
+    def __init__(self, config: Path, views: int) -> None:
+        _, pipeline, _, _ = eval_setup(config, test_mode="test")
+        self.model: Any = pipeline.model
+        self.names = self.model.controls.names
+        self.judge = self.model._style_objective()
+        cameras = pipeline.datamanager.eval_dataset.cameras
+        chosen = torch.linspace(0, len(cameras) - 1, min(views, len(cameras))).round().long().unique()
+        self.cameras = [cameras[index : index + 1] for index in chosen.tolist()]
+        self.bounded = bool(self.model.ray_content.placement.bounded)
+
+    def renders(self, codes: Tensor, what: str) -> list[CodeRenders]:
+        """By view."""
+        return [render_codes(self.model, camera, codes) for camera in track(self.cameras, what, console=CONSOLE)]
+
+    def gram(self, renders: list[CodeRenders], code: int, style: int) -> float:
+        """Mean over views of the distance to a style."""
+        masks = [view.accumulation[None] if self.bounded else None for view in renders]
+        found = [
+            float(self.judge.gram_distance(view.rgb[code][None], style, mask))
+            for view, mask in zip(renders, masks, strict=True)
+        ]
+        return sum(found) / len(found)
+
+    @torch.no_grad()
+    def apart(self, first: Tensor, second: Tensor) -> float:
+        """Distance in features."""
+        ours, theirs = (self.judge.features(picture[None], GRAM_LAYERS) for picture in (first, second))
+        found = [(ours[layer] - theirs[layer]).norm() / theirs[layer].norm() for layer in GRAM_LAYERS]
+        return float(torch.stack(found).mean())
+
+
+def main(settings: Settings) -> None:
+    """Measures, prints, writes."""
+    output = settings.output or settings.load_config.parent / "measured"
+    run = Run(settings.load_config, settings.views)
+    report: dict[str, Any] = {"styles": run.names, "judge": run.judge.features.source}
+    report["each"] = _each(run, settings)
+    report["mixes"], mixed = _mixes(run)
+    report["strength"], swept = _strengths(run)
+    report["depth"] = _depth(run)
+    for name, strip in (("mixes", mixed), ("strengths", swept)):
+        write_rgb(output / f"{name}.png", strip)
+    (output / "styles.json").write_text(json.dumps(report | {"record": run_record(seed=None)}, indent=1))
+    CONSOLE.print_json(json.dumps(report))
+    CONSOLE.print(f"Numbers and strips: {output}", soft_wrap=True)
+
+
+def _each(run: Run, settings: Settings) -> dict[str, dict[str, float]]:
+    """Gram distance of every style here, in its own network, and unstylised."""
+    renders = run.renders(torch.cat([torch.eye(len(run.names)), torch.zeros(1, len(run.names))]), "every style")
+    found = {
+        name: {"here": run.gram(renders, style, style), "content": run.gram(renders, len(run.names), style)}
+        for style, name in enumerate(run.names)
+    }
+    for style, folder in enumerate(settings.singles):
+        single = Run(folder / "config.yml", settings.views)
+        if single.names != run.names[style : style + 1]:
+            raise ValueError(f"singles: {folder} is a run of {', '.join(single.names)}, not of {run.names[style]} alone.")
+        alone = single.gram(single.renders(torch.ones(1, 1), single.names[0]), 0, 0)
+        found[run.names[style]] |= {"alone": alone, "ratio": found[run.names[style]]["here"] / alone}
+    return found
+
+
+def _mixes(run: Run) -> tuple[dict[str, Any], Tensor]:
+    """From each style to the next: how even the steps are, and whether distances only rise and only fall."""
+    found, rows = {}, []
+    number = len(run.names)
+    for first, second in [(style, (style + 1) % number) for style in range(number)]:
+        eye = torch.eye(number)
+        codes = torch.stack([torch.lerp(eye[first], eye[second], share) for share in MIXES])
+        renders = run.renders(codes, f"{run.names[first]} to {run.names[second]}")
+        steps = torch.tensor(
+            [[run.apart(view.rgb[i + 1], view.rgb[i]) for i in range(len(MIXES) - 1)] for view in renders]
+        ).mean(0)
+        away = [run.gram(renders, index, first) for index in range(len(MIXES))]
+        near = [run.gram(renders, index, second) for index in range(len(MIXES))]
+        found[f"{run.names[first]} to {run.names[second]}"] = {
+            "largest_by_median_step": float(steps.max() / steps.median()),
+            "first_rises": is_monotone(away), "second_falls": is_monotone([-value for value in near]),
+            "to_first": away, "to_second": near,
+        }  # fmt: skip
+        rows += [renders[len(renders) // 2].rgb[index] for index in range(0, 21, 4)]
+    return found, make_grid(torch.stack(rows), nrow=6, padding=0)
+
+
+def _strengths(run: Run) -> tuple[dict[str, Any], Tensor]:
+    """Every style at eleven strengths: distance from the content, and to the style."""
+    found, rows = {}, []
+    for style, name in enumerate(run.names):
+        weights = tuple(float(index == style) for index in range(len(run.names)))
+        codes = torch.stack([StyleMix(weights, strength).code() for strength in STRENGTHS])
+        renders = run.renders(codes, f"{name}, strengths")
+        away = [sum(run.apart(view.rgb[i], view.content_rgb) for view in renders) / len(renders) for i in range(11)]
+        near = [run.gram(renders, index, style) for index in range(11)]
+        mistake = max(float(((view.rgb[0] - view.content_rgb) ** 2).mean()) for view in renders)
+        found[name] = {
+            "content_rises": is_monotone(away), "style_falls": is_monotone([-value for value in near]),
+            "psnr_at_0": float("inf") if mistake == 0 else float(-10 * torch.log10(torch.tensor(mistake))),
+            "from_content": away, "to_style": near,
+        }  # fmt: skip
+        rows += [renders[len(renders) // 2].rgb[index] for index in range(0, 11, 2)]
+    return found, make_grid(torch.stack(rows), nrow=6, padding=0)
+
+
+def _depth(run: Run) -> dict[str, float]:
+    """How far depth moves under any style or mix: the largest change, and the median relative one where something is."""
+    number = len(run.names)
+    codes = torch.cat([torch.eye(number), torch.full((1, number), 1 / number)])
+    views = run.renders(codes, "depth")
+    moved = [((depth - view.content_depth).abs(), view) for view in views for depth in view.depth]
+    largest = max(float(change.max()) for change, _ in moved)
+    relative = [float((change / view.content_depth)[view.accumulation > 0.5].median()) for change, view in moved]
+    return {"largest_change": largest, "median_drift": max(relative)}
+
+
+def is_monotone(values: list[float]) -> bool:
+    """Never falls."""
+    return all(after >= before for before, after in zip(values, values[1:], strict=False))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings, description=__doc__))

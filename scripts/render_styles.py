@@ -1,0 +1,89 @@
+"""Makes three videos of a finished run in one go: a walk through all styles, a sweep of strength, all styles side by side.
+
+    python scripts/render_styles.py --load-config outputs/.../config.yml
+
+`--mix 0.3 0.7 --strength 0.8 --save-mix` writes a mix next to the run instead, as the viewer's button does: ns-render,
+ns-export and ns-viewer take it from there.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from nerfstudio.utils.eval_utils import eval_setup
+from rich.console import Console
+from rich.progress import track
+
+from ins3d.plugin.camera_paths import PathKind, camera_path
+from ins3d.plugin.style_videos import VideoFiles, style_frames
+from ins3d.style_mix import FILE_NAME, make_mix, write_mix
+
+CONSOLE = Console()
+
+
+@dataclass
+class Settings:
+    """Which run, where the camera flies, how long."""
+
+    load_config: Path
+    """config.yml of a finished run."""
+    output: Path | None = None
+    """Folder of the videos; by default `styles` beside the config."""
+    path: PathKind = "auto"
+    """`orbit` around the scene's middle, `spiral` before it, or through the places of the training `cameras`; `auto`: an
+    orbit for an object before an empty background, a spiral otherwise."""
+    frames: int = 60
+    fps: int = 12
+    scale: float = 1.0
+    """Of the pictures' sides, against the training pictures'."""
+    mix: tuple[float, ...] = ()
+    """Weights of the styles in the sweep of strength; by default the saved mix, or else the config's."""
+    strength: float = 1.0
+    """Of the mix that is saved."""
+    save_mix: bool = False
+    """Save `--mix` and `--strength` next to the run, and render nothing."""
+
+
+def main(settings: Settings) -> None:
+    """Renders, with progress."""
+    if not settings.load_config.is_file():
+        raise FileNotFoundError(
+            f"load-config: {settings.load_config} does not exist; give the config.yml of a finished run."
+        )
+    if settings.frames < 2 or settings.fps < 1 or settings.scale <= 0:
+        raise ValueError(
+            f"frames, fps, scale: {settings.frames}, {settings.fps}, {settings.scale:g} make no video; use 2 or more "
+            "frames, 1 or more a second, and a scale above 0."
+        )
+    _, pipeline, _, _ = eval_setup(settings.load_config, test_mode="inference")
+    controls = pipeline.model.controls
+    given = make_mix(settings.mix, settings.strength, controls.names, "mix")
+    if settings.save_mix:
+        path = settings.load_config.parent / FILE_NAME
+        write_mix(path, given, controls.names)
+        CONSOLE.print(f"Saved {given.describe(controls.names)} to {path}", soft_wrap=True)
+        return
+    mix = given if settings.mix else controls.mix or given
+    output = settings.output or settings.load_config.parent / "styles"
+    paths = [output / f"{name}.mp4" for name in ("morph", "strength", "grid")]
+    cameras = _path(pipeline, settings)
+    with VideoFiles(paths, settings.fps) as files:
+        frames = style_frames(pipeline.model, cameras, mix)
+        for frame in track(frames, "rendering three videos", total=len(cameras), console=CONSOLE):
+            files.add((frame.morph, frame.strength, frame.grid))
+    for path, what in zip(paths, ("all styles in turn", "strength up and down", "all styles side by side"), strict=True):
+        CONSOLE.print(f"{what}: {path}", soft_wrap=True)
+
+
+def _path(pipeline: Any, settings: Settings) -> Any:
+    placement = pipeline.model.ray_content.placement
+    cameras = pipeline.datamanager.train_dataset.cameras.to(torch.device("cpu"))
+    path = camera_path(settings.path, cameras, placement.center.cpu(), bool(placement.bounded), settings.frames)
+    path.rescale_output_resolution(settings.scale)
+    return path
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings, description=__doc__))

@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import pytest
+import torch
+from nerfstudio.viewer.utils import parse_object
+from nerfstudio.viewer.viewer_elements import ViewerElement
+
+from ins3d.plugin.viewer_controls import MIXED, StyleControls
+from ins3d.style_mix import StyleMix, read_mix
+
+NAMES = ("wave", "candy", "mosaic")
+
+
+@pytest.fixture
+def controls() -> StyleControls:
+    return StyleControls(NAMES, StyleMix((1.0, 0.0, 0.0)))
+
+
+def sliders(controls: StyleControls) -> list[float]:
+    return [slider.value for slider in controls._sliders]
+
+
+class TestCode:
+    def test_is_the_settings_mix_until_something_is_moved(self):
+        mix = StyleMix((0.2, 0.0, 0.6), 0.5)
+        torch.testing.assert_close(StyleControls(NAMES, mix).code(), mix.code())
+
+    def test_follows_sliders_strength_and_switch(self, controls: StyleControls):
+        controls.d_weight_01.value = 1.0
+        controls.b_strength.value = 0.5
+        torch.testing.assert_close(controls.code(), torch.tensor([0.25, 0.25, 0.0]))
+        controls.a_stylized.value = False
+        assert controls.code().tolist() == [0, 0, 0]
+
+    def test_with_all_sliders_at_0_it_is_the_content(self, controls: StyleControls):
+        controls.d_weight_00.value = 0.0
+        assert controls.code().tolist() == [0, 0, 0]
+
+    def test_time_walks_along_the_styles(self, controls: StyleControls):
+        assert torch.equal(controls.code(2 / 3), torch.eye(3)[1])
+        controls.a_stylized.value = False
+        assert controls.code(2 / 3).tolist() == [0, 0, 0]
+
+
+class TestDropDown:
+    def test_choosing_a_style_moves_the_sliders(self, controls: StyleControls):
+        controls.d_weight_00.value = 0.4
+        controls.c_single.value = "mosaic"
+        controls.c_single.cb_hook(controls.c_single)
+        assert sliders(controls) == [0, 0, 1]
+
+    def test_moving_a_slider_says_when_it_is_a_mix(self, controls: StyleControls):
+        controls.d_weight_02.value = 0.5
+        controls.d_weight_02.cb_hook(controls.d_weight_02)
+        assert controls.c_single.value == MIXED
+        controls.c_single.cb_hook(controls.c_single)  # which must not move the sliders back
+        assert sliders(controls) == [1, 0, 0.5]
+        controls.d_weight_00.value = 0.0
+        controls.d_weight_00.cb_hook(controls.d_weight_00)
+        assert controls.c_single.value == "mosaic"
+
+
+class TestSaving:
+    def test_what_is_saved_is_what_the_next_one_shows(self, controls: StyleControls, tmp_path: Path):
+        controls.take_saved(tmp_path / "mix.json")
+        controls.d_weight_01.value, controls.b_strength.value = 0.5, 0.8
+        controls.e_save.cb_hook(controls.e_save)
+        assert read_mix(tmp_path / "mix.json", NAMES) == StyleMix((1.0, 0.5, 0.0), 0.8)
+        later = StyleControls(NAMES, StyleMix((0.0, 0.0, 1.0)))
+        later.take_saved(tmp_path / "mix.json")
+        torch.testing.assert_close(later.code(), controls.code())
+        assert later.c_single.value == MIXED
+
+    def test_switched_off_the_content_is_saved(self, controls: StyleControls, tmp_path: Path):
+        controls.take_saved(tmp_path / "mix.json")
+        controls.a_stylized.value = False
+        controls.e_save.cb_hook(controls.e_save)
+        assert read_mix(tmp_path / "mix.json", NAMES).strength == 0
+
+    def test_all_sliders_at_0_are_not_saved_and_the_button_says_why(self, controls: StyleControls, tmp_path: Path):
+        controls.take_saved(tmp_path / "mix.json")
+        controls.d_weight_00.value = 0.0
+        controls.e_save.cb_hook(controls.e_save)
+        assert not (tmp_path / "mix.json").exists()
+        assert controls.f_told.value.startswith("not saved: the sliders: all weights are 0")
+
+
+class TestTheHost:
+    def test_finds_every_control_once_in_order_in_one_folder(self, trained_pipeline):
+        found = [
+            (path, element.name) for path, element in parse_object(trained_pipeline(), ViewerElement, "Custom Elements")
+        ]
+        ours = [name for path, name in found if path.startswith("Custom Elements/style/")]
+        assert ours == ["Stylised", "Strength", "Style", "style", "Save this mix", "Saved", "Time"]
+        assert len(found) == len(ours)
+
+    def test_nothing_of_the_controls_is_saved_with_the_model(self, controls: StyleControls):
+        assert controls.state_dict() == {} and list(controls.parameters()) == []
