@@ -1,0 +1,106 @@
+"""The real viewer in a real browser: a slider is moved, and the picture changes."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_scenes import Scene, small_config, train
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on PATH")
+PATIENCE = 90.0
+"""Seconds: the browser paints without a GPU."""
+PICTURE = {"x": 100, "y": 100, "width": 800, "height": 560}
+"""Of the page: well inside the rendered scene."""
+
+
+@pytest.fixture(scope="module")
+def run(open_scene: Scene, tmp_path_factory: Any) -> Path:
+    """A finished run whose two styles are plainly different."""
+    folder = tmp_path_factory.mktemp("browser")
+    for name, color in (("red", (230, 20, 20)), ("blue", (20, 20, 230))):
+        stripes = np.tile(np.array(color, np.uint8), (64, 64, 1))
+        stripes[::4] = 250
+        Image.fromarray(stripes).save(folder / f"{name}.png")
+    styles = (folder / "red.png", folder / "blue.png")
+    config = small_config(
+        open_scene, folder, content_steps=100, style_steps=40, model__styles=styles, model__colors="style"
+    )
+    return train(config).base_dir
+
+
+@pytest.fixture(scope="module")
+def page(run: Path) -> Iterator[Any]:
+    """The viewer's page, connected and painted."""
+    from playwright.sync_api import sync_playwright
+
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = [Path(sys.executable).parent / "ns-viewer", "--load-config", run / "config.yml"]
+    viewer = subprocess.Popen(
+        [str(part) for part in [*command, "--viewer.websocket-port", port]], stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_for(lambda: socket.socket().connect_ex(("localhost", port)) == 0, "the viewer to listen")
+        with sync_playwright() as browsers:
+            arguments = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+            browser = browsers.chromium.launch(executable_path=BROWSER, args=arguments)
+            page = browser.new_page(viewport={"width": 1280, "height": 720})
+            page.set_default_timeout(1000 * PATIENCE)
+            page.goto(f"http://localhost:{port}")
+            page.get_by_text("Hide Train Cams").click()
+            wait_for(lambda: picture(page).std() > 5, "a picture")
+            yield page
+            browser.close()
+    finally:
+        viewer.kill()
+
+
+def picture(page: Any) -> np.ndarray:
+    """What is painted now, height x width x 3."""
+    import io
+
+    return np.asarray(Image.open(io.BytesIO(page.screenshot(clip=PICTURE))).convert("RGB")).astype(float)
+
+
+def redness(page: Any) -> float:
+    """Mean of red less blue, in 1/255."""
+    seen = picture(page)
+    return float(seen[..., 0].mean() - seen[..., 2].mean())
+
+
+def wait_for(condition: Any, what: str) -> None:
+    """Until it holds; the page follows the server after a while."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {PATIENCE:.0f} s for {what}"
+        time.sleep(0.5)
+
+
+def type_into(page: Any, label: str, value: float) -> None:
+    """Sliders have a field beside them; the last is ours, because the host has a Time too."""
+    field = page.get_by_label(label, exact=True).last
+    field.fill(str(value))
+    field.press("Enter")
+
+
+def test_a_slider_a_drop_down_and_the_switch_change_the_picture_and_the_button_saves_it(page: Any, run: Path):
+    wait_for(lambda: redness(page) > 20, "the first style, red")
+    type_into(page, "blue", 1)
+    type_into(page, "red", 0)
+    wait_for(lambda: redness(page) < -20, "the second style, blue")
+    page.get_by_text("Save this mix").click()
+    wait_for((run / "style_mix.json").is_file, "the saved mix")
+    assert '"blue": 1' in (run / "style_mix.json").read_text()
+    type_into(page, "Strength", 0)
+    wait_for(lambda: abs(redness(page)) < 20, "the content")
