@@ -2,8 +2,8 @@
 
     python scripts/measure_styles.py --load-config outputs/.../config.yml --singles outputs/.../a outputs/.../b ...
 
-On held-out views. Distances in features are |a - b| / |b| at relu1_2, 2_2, 3_3, 4_1; Gram distances are those
-of `ns-eval`.
+On held-out views. Distances in features are |a - b| / |b|, mean over the layers of the Gram distances, which are
+those of `ns-eval`.
 """
 
 import json
@@ -22,7 +22,6 @@ from torchvision.utils import make_grid
 from ins3d.image_files import write_rgb
 from ins3d.plugin.code_renders import CodeRenders, render_codes
 from ins3d.run_record import run_record
-from ins3d.style_losses import GRAM_LAYERS
 from ins3d.style_mix import StyleMix
 
 CONSOLE = Console()
@@ -73,8 +72,9 @@ class Run:
     @torch.no_grad()
     def apart(self, first: Tensor, second: Tensor) -> float:
         """Distance in features."""
-        ours, theirs = (self.judge.features(picture[None], GRAM_LAYERS) for picture in (first, second))
-        found = [(ours[layer] - theirs[layer]).norm() / theirs[layer].norm() for layer in GRAM_LAYERS]
+        layers = self.judge.view.gram_layers
+        ours, theirs = (self.judge.features(picture[None], layers) for picture in (first, second))
+        found = [(ours[layer] - theirs[layer]).norm() / theirs[layer].norm() for layer in layers]
         return float(torch.stack(found).mean())
 
 

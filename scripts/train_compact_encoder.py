@@ -37,7 +37,7 @@ class Settings:
     """Folder with vgg/, images/, styles/, content/; images/kodak and three of the styles are held out."""
     output: Path = Path("outputs/compact_encoder")
     """Checkpoint, log and the finished encoder."""
-    steps: int = 6000
+    steps: int = 3200
     batch: int = 8
     """Crops per step, half of them on policy."""
     size: int = 128
@@ -75,7 +75,9 @@ def main(settings: Settings) -> None:
                 _save(settings, step + 1, distillation, policy, generator)
                 _log(settings, step + 1, mistakes, measure(distillation, judged))
     path = settings.output / "compact_encoder.safetensors"
-    record = run_record(settings={key: str(value) for key, value in asdict(settings).items() if key != "assets"})
+    record = run_record(
+        settings={key: str(value) for key, value in asdict(settings).items() if key not in ("assets", "output")}
+    )
     save_file(distillation.encoder_state(), path, metadata={"record": json.dumps(record)})
     CONSOLE.print(f"Wrote {path}: {path.stat().st_size / 1e6:.2f} MB.")
 

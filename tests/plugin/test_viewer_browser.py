@@ -31,9 +31,7 @@ def run(open_scene: Scene, tmp_path_factory: Any) -> Path:
         stripes[::4] = 250
         Image.fromarray(stripes).save(folder / f"{name}.png")
     styles = (folder / "red.png", folder / "blue.png")
-    config = small_config(
-        open_scene, folder, content_steps=100, style_steps=40, model__styles=styles, model__colors="style"
-    )
+    config = small_config(open_scene, folder, content_steps=100, style_steps=40, model__styles=styles, model__colors="style")
     return train(config).base_dir
 
 
