@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 FILE_NAME = "style_mix.json"
+CONTENT_PULL = 0.3
+"""Added to the content's weight towards strength 0; with 1, a strength of .1 is hardly to be seen (docs/design.md)."""
 
 
 @dataclass(frozen=True)
@@ -123,13 +125,13 @@ def round_trip_codes(num_styles: int, num_frames: int) -> Float[Tensor, "num_fra
 def strength_factors(strength: float) -> tuple[float, float]:
     """(what the style losses are multiplied by, what is added to the content loss's weight) at a strength in (0, 1].
 
-    At full strength losses are as they are set; towards 0 the pull of the style becomes that of the content.
+    At full strength losses are as they are set; towards 0 the pull of the style gives way to that of the content.
     Differs from INR-st (Kim et al. 2022, spec B), whose factors -a ln(1 - a) have no finite value at full strength.
 
-    >>> strength_factors(1.0), strength_factors(0.25)
-    ((1.0, 0.0), (0.25, 0.75))
+    >>> strength_factors(1.0), strength_factors(0.5)
+    ((1.0, 0.0), (0.5, 0.15))
     """
-    return strength, 1.0 - strength
+    return strength, CONTENT_PULL * (1.0 - strength)
 
 
 def _between(stops: Float[Tensor, "stops styles"], place: float) -> Float[Tensor, " styles"]:
