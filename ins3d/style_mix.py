@@ -46,8 +46,10 @@ class StyleMix:
         return [weight / sum(self.weights) for weight in self.weights]
 
 
-def make_mix(weights: Sequence[float], strength: float, names: Sequence[str], setting: str) -> StyleMix:
-    """A mix that is one, or a ValueError that names `setting`. No weights: the first style alone."""
+def make_mix(
+    weights: Sequence[float], strength: float, names: Sequence[str], setting: str, strength_setting: str | None = None
+) -> StyleMix:
+    """A mix that is one, or a ValueError that names the setting. No weights: the first style alone."""
     known = ", ".join(names)
     weights = tuple(float(weight) for weight in weights) or (1.0, *[0.0] * (len(names) - 1))
     if len(weights) != len(names):
@@ -59,7 +61,7 @@ def make_mix(weights: Sequence[float], strength: float, names: Sequence[str], se
             f"{setting}: all weights are 0; give one of {known} a weight, and use a style strength of 0 for the content."
         )
     if not 0 <= strength <= 1:
-        raise ValueError(f"{setting}: a style strength of {strength:g} is outside 0 (the content) to 1 (full style).")
+        raise ValueError(f"{strength_setting or setting}: {strength:g} is outside 0 (the content) to 1 (full style).")
     return StyleMix(weights, float(strength))
 
 

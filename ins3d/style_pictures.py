@@ -22,13 +22,18 @@ def find_style_pictures(given: Sequence[Path]) -> tuple[Path, ...]:
         count = f"{len(missing)} of {len(paths)} pictures are missing, the first is" if len(paths) > 1 else ""
         what = f"{count} {missing[0]}" if count else f"{missing[0]} does not exist"
         raise FileNotFoundError(f"{SETTING}: {what}; give paths of pictures (png, jpg, webp, tiff), or a folder of them.")
+    check_styles(paths)
+    return tuple(paths)
+
+
+def check_styles(paths: Sequence[Path]) -> None:
+    """Refuses more pictures than one network holds, and two of one name."""
     if len(paths) > MOST_STYLES:
         raise ValueError(
             f"{SETTING}: {len(paths)} pictures are more than the {MOST_STYLES} that one network holds; give fewer, and "
             "train the others from the same content with --pipeline.content-checkpoint."
         )
     style_names(paths)
-    return tuple(paths)
 
 
 def style_names(paths: Sequence[Path]) -> tuple[str, ...]:

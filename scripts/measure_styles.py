@@ -49,6 +49,8 @@ class Run:
     def __init__(self, config: Path, views: int) -> None:
         _, pipeline, _, _ = eval_setup(config, test_mode="test")
         self.model: Any = pipeline.model
+        if not bool(self.model.is_stylized):
+            raise ValueError(f"load-config: {config} has no style yet; let that run go on (--load-dir).")
         self.names = self.model.controls.names
         self.judge = self.model._style_objective()
         cameras = pipeline.datamanager.eval_dataset.cameras
@@ -144,7 +146,7 @@ def _strengths(run: Run) -> tuple[dict[str, Any], Tensor]:
         mistake = max(float(((view.rgb[0] - view.content_rgb) ** 2).mean()) for view in renders)
         found[name] = {
             "content_rises": is_monotone(away), "style_falls": is_monotone([-value for value in near]),
-            "psnr_at_0": float("inf") if mistake == 0 else float(-10 * torch.log10(torch.tensor(mistake))),
+            "psnr_at_0": None if mistake == 0 else float(-10 * torch.log10(torch.tensor(mistake))),  # None: the same bits
             "from_content": away, "to_style": near,
         }  # fmt: skip
         rows += [renders[len(renders) // 2].rgb[index] for index in range(0, 11, 2)]

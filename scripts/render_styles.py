@@ -39,7 +39,8 @@ class Settings:
     scale: float = 1.0
     """Of the pictures' sides, against the training pictures'."""
     mix: tuple[float, ...] = ()
-    """Weights of the styles in the sweep of strength; by default the saved mix, or else the config's."""
+    """Weights of the styles in the sweep of strength, and of the mix that is saved; by default those saved before, or else
+    the config's."""
     strength: float = 1.0
     """Of the mix that is saved."""
     save_mix: bool = False
@@ -59,13 +60,15 @@ def main(settings: Settings) -> None:
         )
     _, pipeline, _, _ = eval_setup(settings.load_config, test_mode="inference")
     controls = pipeline.model.controls
-    given = make_mix(settings.mix, settings.strength, controls.names, "mix")
+    weights = settings.mix or controls.mix.weights
+    mix = make_mix(weights, settings.strength, controls.names, "mix", "strength")
     if settings.save_mix:
-        path = settings.load_config.parent / FILE_NAME
-        write_mix(path, given, controls.names)
-        CONSOLE.print(f"Saved {given.describe(controls.names)} to {path}", soft_wrap=True)
+        path = (pipeline.config.run_dir or settings.load_config.parent) / FILE_NAME
+        write_mix(path, mix, controls.names)
+        CONSOLE.print(f"Saved {mix.describe(controls.names)} to {path}", soft_wrap=True)
         return
-    mix = given if settings.mix else controls.mix or given
+    if not bool(pipeline.model.is_stylized):
+        raise ValueError(f"load-config: {settings.load_config} has no style yet; let that run go on (--load-dir).")
     output = settings.output or settings.load_config.parent / "styles"
     paths = [output / f"{name}.mp4" for name in ("morph", "strength", "grid")]
     cameras = _path(pipeline, settings)

@@ -39,8 +39,8 @@ class TestMakeMix:
              "candy, mosaic."),
             ((0.0, 0.0, 0.0), 1.0, "here: all weights are 0; give one of wave, candy, mosaic a weight, and use a style "
              "strength of 0 for the content."),
-            ((1.0, 1.0, 1.0), 1.5, "here: a style strength of 1.5 is outside 0 (the content) to 1 (full style)."),
-            ((1.0, 1.0, 1.0), -0.1, "here: a style strength of -0.1 is outside 0 (the content) to 1 (full style)."),
+            ((1.0, 1.0, 1.0), 1.5, "here: 1.5 is outside 0 (the content) to 1 (full style)."),
+            ((1.0, 1.0, 1.0), -0.1, "here: -0.1 is outside 0 (the content) to 1 (full style)."),
         ],
     )  # fmt: skip
     def test_what_is_no_mix_is_refused(self, weights, strength: float, message: str):

@@ -9,7 +9,7 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
-from ins3d.plugin.compositing import composite, expected_depth
+from ins3d.plugin.compositing import composite
 from ins3d.plugin.model import InsStylizeModel
 
 
@@ -30,7 +30,10 @@ class CodeRenders:
 def render_codes(
     model: InsStylizeModel, camera: Cameras, codes: Sequence[Float[Tensor, " styles"]] | Float[Tensor, "codes styles"]
 ) -> CodeRenders:
-    """As `ns-render` renders each code; for every further code only the style is computed."""
+    """As `ns-render` renders each code; for every further code only the style is computed. Before the style stage has
+    begun every picture is the content.
+    """
+    codes = torch.stack([code.to(model.device) for code in codes]) * model.is_stylized
     bundle = camera.to(model.device).generate_rays(camera_indices=0, keep_shape=True)
     height, width = bundle.shape
     chunk = model.config.eval_num_rays_per_chunk
@@ -46,11 +49,11 @@ def render_codes(
     return CodeRenders(content_rgb, content_depth, accumulation, others[::2], others[1::2])
 
 
-def _render_rays(model: InsStylizeModel, rays: RayBundle, codes: Sequence[Tensor] | Tensor) -> list[Tensor]:
+def _render_rays(model: InsStylizeModel, rays: RayBundle, codes: Tensor) -> list[Tensor]:
     along = model.ray_content(rays)
     content_rgb = composite(model.sample_rgb(along, rays), along.weights, model.background)
-    found = [content_rgb.clamp(0, 1), expected_depth(along.samples, along.weights), along.weights.sum(-2)]
+    found = [content_rgb.clamp(0, 1), model.ray_content.depth(along.samples, along.weights), along.weights.sum(-2)]
     for code in codes:
-        stylized = model.stylize(along, rays, code.to(model.device), content_rgb)
-        found += [stylized.rgb.clamp(0, 1), expected_depth(along.samples, stylized.weights)]
+        stylized = model.stylize(along, rays, code, content_rgb)
+        found += [stylized.rgb.clamp(0, 1), model.ray_content.depth(along.samples, stylized.weights)]
     return found

@@ -5,6 +5,9 @@ from jaxtyping import Float
 from nerfstudio.cameras.rays import RaySamples
 from torch import Tensor
 
+LEAST_SEEN = 0.05
+"""Accumulation below which a ray's depth means nothing."""
+
 
 def composite(
     rgb: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples 1"], background: Float[Tensor, "*rays 3"]
@@ -24,9 +27,11 @@ def uncomposited(
     return ((rgb - (1 - alpha) * background) / alpha.clamp(min=1e-6)).clamp(0, 1)
 
 
-def expected_depth(samples: RaySamples, weights: Float[Tensor, "rays samples 1"]) -> Float[Tensor, "rays 1"]:
-    """The mean distance along the ray, in scene units; the far end where the ray hits nothing."""
+def expected_depth(
+    samples: RaySamples, weights: Float[Tensor, "rays samples 1"], nowhere: Float[Tensor, ""]
+) -> Float[Tensor, "rays 1"]:
+    """The mean distance along the ray, in scene units; `nowhere` for a ray that hits next to nothing."""
     middles = (samples.frustums.starts + samples.frustums.ends) / 2
     accumulation = weights.sum(-2)
     depth = (weights * middles).sum(-2) / accumulation.clamp(min=1e-6)
-    return torch.where(accumulation > 1e-3, depth, middles[..., -1, :])
+    return torch.where(accumulation > LEAST_SEEN, depth, nowhere)

@@ -3,6 +3,7 @@
 import json
 from copy import copy
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +72,16 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
 
     def setup_train(self) -> None:
         """Reads all training pictures once; evaluation and viewer need none of them."""
-        self.train_ray_generator = PixelRays(self.train_dataset.cameras.to(self.device))
         if self.test_mode == "val":
             self.store = PictureStore(self.train_dataset, torch.device(self.device))
         else:
             # `ns-export` draws rays, and sets here how many.
             self.train_pixel_sampler = PixelSamplerConfig().setup(num_rays_per_batch=self.get_train_rays_per_batch())
+
+    @cached_property
+    def train_ray_generator(self) -> PixelRays:
+        """Made when it is first asked for: viewer and flythroughs need none, and it looks at every pixel of a lens."""
+        return PixelRays(self.train_dataset.cameras.to(self.device))
 
     def next_train(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
         """Random rays of the content stage: `image` is RGB or RGB and alpha, `indices` camera, row, column.

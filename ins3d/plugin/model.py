@@ -12,14 +12,13 @@ from torch import Tensor, nn
 
 from ins3d.frozen_teacher import FrozenTeacher
 from ins3d.geometry_losses import density_distillation_loss
-from ins3d.plugin.compositing import composite, expected_depth, uncomposited
+from ins3d.plugin.compositing import composite, uncomposited
 from ins3d.plugin.content_stage import content_losses, training_outputs
 from ins3d.plugin.evaluation import image_metrics_and_images
 from ins3d.plugin.objective import build_objective, num_loss_terms
 from ins3d.plugin.picture_store import over_background
 from ins3d.plugin.ray_content import RayContent, RayContentField
 from ins3d.plugin.settings import ModelSettings
-from ins3d.plugin.viewer_controls import SETTING as MIX_SETTING
 from ins3d.plugin.viewer_controls import StyleControls
 from ins3d.point_encoding import FrequencyEncoding
 from ins3d.scene_placement import Placement
@@ -67,7 +66,8 @@ class InsStylizeModel(Model):
         self.stylized = StylizedField(
             self.ray_content.content, encoding, len(names), config.style_width, 4, config.gate_init
         )
-        self.controls = StyleControls(names, make_mix(config.style_mix, config.style_strength, names, MIX_SETTING))
+        settings = ("pipeline.model.style-mix", "pipeline.model.style-strength")
+        self.controls = StyleControls(names, make_mix(config.style_mix, config.style_strength, names, *settings))
         self._held_code: Tensor | None = None
         self.colors = StyleColors(config.colors, len(names))
         self.register_buffer("loss_units", torch.ones(len(names), num_loss_terms(config)))
@@ -124,7 +124,8 @@ class InsStylizeModel(Model):
         if self.training:
             return training_outputs(self.ray_content, along, ray_bundle, self.config.view_dropout, self.background)
         content_rgb = composite(self.sample_rgb(along, ray_bundle), along.weights, self.background)
-        content_depth = expected_depth(along.samples, along.weights)
+        content_depth = self.ray_content.depth(along.samples, along.weights)
+        normals = self.ray_content.normals(ray_bundle.origins + ray_bundle.directions * content_depth)
         rgb, weights = content_rgb, along.weights
         if bool(self.is_stylized):
             code = self.controls.code() if self._held_code is None else self._held_code
@@ -133,10 +134,10 @@ class InsStylizeModel(Model):
         return {
             "rgb": rgb,
             "content_rgb": content_rgb,
-            "depth": expected_depth(along.samples, weights),
+            "depth": self.ray_content.depth(along.samples, weights),
             "content_depth": content_depth,
             "accumulation": weights.sum(-2),
-            "normals": (self.ray_content.normals(ray_bundle.origins + ray_bundle.directions * content_depth) + 1) / 2,
+            "normals": (normals / 2 + 0.5).clamp(0, 1),
         }
 
     @torch.no_grad()

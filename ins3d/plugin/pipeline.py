@@ -79,6 +79,7 @@ class InsStylizePipeline(VanillaPipeline):
                 self._kept = load_styles(config.style_checkpoint)
                 take_over_settings(config.model, self._kept)
                 config.content_checkpoint = self._kept.content
+                _check_settings(config)
         if config.model.perceptual_weights is not None:
             config.model.perceptual_weights = Path(config.model.perceptual_weights).absolute()
         self._checkpoint: ContentCheckpoint | None = None
@@ -233,6 +234,11 @@ def _check_settings(config: InsStylizePipelineConfig) -> None:
         raise ValueError(
             "pipeline.model.geometry: free geometry has no samples that can be merged beforehand; add "
             "--pipeline.model.shading full."
+        )
+    if config.content_style_mult > 0 and config.style_checkpoint is not None:
+        raise ValueError(
+            "pipeline.content-style-mult: a content that moves would change the kept styles of pipeline.style-checkpoint; "
+            "use 0."
         )
     near, far = config.model.near, config.model.far
     if (near is not None and near <= 0) or (near is not None and far is not None and far <= near):

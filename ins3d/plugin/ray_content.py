@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from nerfstudio.cameras.rays import RayBundle, RaySamples
 from nerfstudio.model_components.ray_samplers import LogSampler, PDFSampler, ProposalNetworkSampler, UniformSampler
@@ -12,13 +13,16 @@ from torch import Tensor, nn
 
 from ins3d.content_features import ContentFeatures, ContentPoint, FrequencyContent, PlanesContent
 from ins3d.mlp import Mlp
+from ins3d.plugin.compositing import expected_depth
 from ins3d.plugin.hash_content import HashContent, HashDensity, HashSettings
 from ins3d.point_encoding import FeaturePlanes
 from ins3d.scene_placement import ScenePlacement
 
 ContentKind = Literal["planes", "hash", "frequency"]
 SHORT_RAY = 0.3
-"""In radii of the scene: no crop box is smaller, and no ray that textures a mesh longer."""
+"""In radii of the scene: rays that texture a mesh are shorter."""
+BEHIND = 2.0
+"""Scene units: as far beyond all that cameras see as the box is wide in which the host looks for a mesh."""
 
 
 @dataclass
@@ -146,6 +150,10 @@ class RayContentField(nn.Module):
         weights = self.weights(samples, point.raw_density)
         return RayContent(samples, positions, point, weights, proposal_weights, proposal_samples)
 
+    def depth(self, samples: RaySamples, weights: Float[Tensor, "rays samples 1"]) -> Float[Tensor, "rays 1"]:
+        """Mean distance along the ray; behind everything where nothing is, so that `ns-export tsdf` finds no surface."""
+        return expected_depth(samples, weights, self.placement.far + BEHIND)
+
     def normals(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, "points 3"]:
         """Unit vectors against the slope of the density, from its values at the corners of a small tetrahedron.
 
@@ -156,7 +164,7 @@ class RayContentField(nn.Module):
         size = 0.01 * torch.maximum(away, self.placement.radius)
         asked = points[:, None] + size[:, None] * corners
         slope = (self.content(self.placement(asked)).raw_density * corners).sum(1)
-        return -torch.nn.functional.normalize(slope, dim=-1)
+        return -F.normalize(slope, dim=-1)
 
     def coarse_samples(self, along: RayContent) -> tuple[Tensor, Tensor] | None:
         """Colours and weights of the paper's coarse network at its own samples; None for the other kinds."""

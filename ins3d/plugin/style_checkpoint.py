@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ins3d.plugin.content_checkpoint import FILE_NAME, explain_mismatch
 from ins3d.plugin.settings import ModelSettings
-from ins3d.style_pictures import style_names
+from ins3d.style_pictures import check_styles, style_names
 
 SETTING = "pipeline.style-checkpoint"
 RENDERED_WITH = (
@@ -20,6 +20,8 @@ RENDERED_WITH = (
 """Settings that decide what a trained style looks like: those of the finished run are taken over."""
 BY_STYLE = ("colors.maps", "loss_units")
 """Buffers with a row for each style."""
+OWNED_BY_A_STYLE = ("stylized.style_features.columns.", "stylized.style_features.encoding.styles.")
+"""Parameters of one style."""
 
 
 @dataclass
@@ -42,14 +44,14 @@ def load_styles(path: Path) -> StyleCheckpoint:
         raise FileNotFoundError(
             f"{SETTING}: {config_file} does not exist; give the folder of a finished run, or its config.yml."
         )
-    config: Any = yaml.load(config_file.read_text(), Loader=yaml.Loader)
+    config = _read_config(config_file)
     model = getattr(getattr(config, "pipeline", None), "model", None)
     if not isinstance(model, ModelSettings):
         raise ValueError(f"{SETTING}: {config_file} is no run of ins3d; give one of ns-train ins-stylize.")
     files = sorted((config_file.parent / config.relative_model_dir).glob("step-*.ckpt"))
-    state: dict[str, Any] = torch.load(files[-1], map_location="cpu", weights_only=True)["pipeline"] if files else {}
-    state = {key.removeprefix("_model."): value for key, value in state.items() if key.startswith("_model.")}
-    if not bool(state.get("is_stylized", False)):
+    saved = _read_checkpoint(files[-1]) if files else {"step": -1, "total_steps": 1, "pipeline": {}}
+    state = {key.removeprefix("_model."): value for key, value in saved["pipeline"].items() if key.startswith("_model.")}
+    if saved["step"] + 1 < saved["total_steps"] or not bool(state.get("is_stylized", False)):
         raise ValueError(f"{SETTING}: {config_file} has no finished style; let that run end, or resume it with --load-dir.")
     if model.style_encoding != "planes":
         raise ValueError(
@@ -57,6 +59,23 @@ def load_styles(path: Path) -> StyleCheckpoint:
             "with --pipeline.model.style-encoding planes can be added to."
         )
     return StyleCheckpoint(tuple(model.styles), model, state, config_file.parent / FILE_NAME, str(config_file))
+
+
+def _read_config(path: Path) -> Any:
+    if path.suffix not in (".yml", ".yaml"):
+        raise ValueError(f"{SETTING}: {path} is no config.yml; give the folder of a finished run, or its config.yml.")
+    try:
+        return yaml.load(path.read_text(), Loader=yaml.Loader)
+    except Exception as error:  # foreign files raise many kinds
+        raise ValueError(f"{SETTING}: {path} is not the config.yml of a run ({error!r}).") from error
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        return {name: saved[name] for name in ("step", "total_steps", "pipeline")}
+    except Exception as error:  # truncated and foreign files raise many kinds
+        raise ValueError(f"{SETTING}: {path} is not a whole checkpoint of ins3d ({error!r}).") from error
 
 
 def take_over_settings(model: ModelSettings, kept: StyleCheckpoint) -> None:
@@ -67,7 +86,7 @@ def take_over_settings(model: ModelSettings, kept: StyleCheckpoint) -> None:
             f"pipeline.model.styles: all of them are in {kept.source} already ({', '.join(style_names(kept.styles))}); "
             "name a picture that is new."
         )
-    style_names([*kept.styles, *new])
+    check_styles([*kept.styles, *new])
     model.styles = (*kept.styles, *new)
     for name in RENDERED_WITH:
         setattr(model, name, getattr(kept.settings, name))
@@ -82,6 +101,7 @@ def load_kept_styles(model: nn.Module, kept: StyleCheckpoint) -> None:
         if rows.shape[1:] == state[name].shape[1:]:
             rows[: len(state[name])] = state[name]
         state[name] = rows
-    new = {key: value for key, value in own.items() if key not in state}
+    new = {key: value for key, value in own.items() if key not in state and key.startswith(OWNED_BY_A_STYLE)}
+    new["is_stylized"] = own["is_stylized"]
     explain_mismatch(own, {**new, **state}, f"{SETTING}: {kept.source}")
     model.load_state_dict({**new, **state})

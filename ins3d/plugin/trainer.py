@@ -1,7 +1,7 @@
 """The host's trainer with two stages: whole checkpoints, exact resumption, and progress that a person can read."""
 
 import json
-import math
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +17,9 @@ from ins3d.plugin.content_checkpoint import FILE_NAME, write_atomically
 from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.progress import StageProgress
 from ins3d.plugin.schedule import StageScheduleConfig
+from ins3d.plugin.style_videos import columns_of
 from ins3d.run_record import run_record
+from ins3d.style_mix import FILE_NAME as MIX_FILE_NAME
 
 
 @dataclass
@@ -96,8 +98,7 @@ class InsStylizeTrainer(Trainer):
         camera = dataset.cameras[len(dataset) // 2 : len(dataset) // 2 + 1]
         renders = render_codes(self.pipeline.model, camera, torch.eye(len(self.pipeline.style.names)))
         pictures = torch.stack([renders.content_rgb, *renders.rgb])
-        columns = len(pictures) if len(pictures) <= 3 else math.ceil(len(pictures) ** 0.5)
-        write_rgb(self.base_dir / "preview.png", make_grid(pictures, nrow=columns, padding=0))
+        write_rgb(self.base_dir / "preview.png", make_grid(pictures, nrow=columns_of(len(pictures)), padding=0))
 
     def _write_record(self) -> None:
         """What the result depends on and what it cost, in `run.json`."""
@@ -136,6 +137,7 @@ class InsStylizeTrainer(Trainer):
             "scalers": self.grad_scaler.state_dict(),
             "random": self._random_state(),
             "styles": list(self.pipeline.style.names),
+            "total_steps": self.total_steps,
         }
         write_atomically(path, contents, self.base_dir)
         if self.config.save_only_latest_checkpoint:
@@ -163,19 +165,24 @@ class InsStylizeTrainer(Trainer):
         }
 
     def _load_checkpoint(self) -> None:
+        given = self._named_checkpoint()
+        if given is not None:
+            self._check_styles(given)
         super()._load_checkpoint()
         path = self._resumed_from()
         if path is None:
             return
+        mix, here = path.parent.parent / MIX_FILE_NAME, self.base_dir / MIX_FILE_NAME
+        if mix.is_file() and not here.exists():
+            shutil.copy(mix, here)
+            self.pipeline.style.take_saved(here)
         content = path.parent.parent / FILE_NAME
         if content.is_file() and content.parent != self.base_dir:
             write_atomically(
                 self.base_dir / FILE_NAME, torch.load(content, map_location="cpu", weights_only=True), self.base_dir
             )
         self._take_rates_from_config()
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-        self._check_styles(loaded.get("styles"), path)
-        state = loaded.get("random")
+        state = torch.load(path, map_location="cpu", weights_only=True).get("random")
         if state is None:
             return
         torch.set_rng_state(state["torch"])
@@ -185,7 +192,15 @@ class InsStylizeTrainer(Trainer):
         sampler = self.pipeline.model.ray_content.sampler
         sampler._step, sampler._steps_since_update = state["sampler"]
 
-    def _check_styles(self, names: list[str] | None, path: Path) -> None:
+    def _named_checkpoint(self) -> Path | None:
+        """The file that the host is about to load, where there is one."""
+        if self.config.load_dir is None:
+            return self.config.load_checkpoint
+        name = f"step-{self.config.load_step:09d}.ckpt" if self.config.load_step is not None else "step-*.ckpt"
+        return max(self.config.load_dir.glob(name), default=None)
+
+    def _check_styles(self, path: Path) -> None:
+        names = torch.load(path, map_location="cpu", weights_only=True).get("styles") if path.is_file() else None
         here = list(self.pipeline.style.names)
         if names is not None and names != here:
             raise ValueError(

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from ins3d.style_mix import StyleMix, code_at_time, make_mix, read_mix, write_mix
 
 MIXED = "(a mix)"
-SETTING = "pipeline.model.style-mix"
 
 
 class StyleControls(nn.Module):
@@ -39,6 +38,8 @@ class StyleControls(nn.Module):
         self.c_single = ViewerDropdown(
             "Style", _single(self.names, mix), [*self.names, MIXED], cb_hook=self._choose, hint="One style alone."
         )
+        self._shown = self.c_single.value
+        """What the drop-down was last set to by the sliders: to set it calls its hook, as a click does."""
         for index, (name, weight) in enumerate(zip(self.names, mix.weights, strict=True)):
             slider = ViewerSlider(name, weight / max(mix.weights), 0.0, 1.0, 0.01, cb_hook=self._weighed)
             setattr(self, f"d_weight_{index:02d}", slider)
@@ -49,7 +50,7 @@ class StyleControls(nn.Module):
         )
         self.g_time = ViewerText(
             "Time", stops, disabled=True, visible=len(self.names) > 1,
-            hint="Render Time of a keyframe (render tab) walks through these styles.",
+            hint="Render tab: Default Time, and Override Time of a keyframe, walk through these.",
         )  # fmt: skip
 
     # ---- read by the model
@@ -74,7 +75,7 @@ class StyleControls(nn.Module):
         self.b_strength.value = mix.strength
         for slider, weight in zip(self._sliders, mix.weights, strict=True):
             slider.value = weight / max(mix.weights)
-        self.c_single.value = _single(self.names, mix)
+        self._weighed(self.b_strength)
 
     def take_saved(self, mix_file: Path) -> None:
         """From now on the button writes there; what has been saved there is shown."""
@@ -91,16 +92,19 @@ class StyleControls(nn.Module):
 
     def _choose(self, element: ViewerElement) -> None:
         """A single style was chosen in the drop-down."""
-        if self.c_single.value != MIXED:
-            for name, slider in zip(self.names, self._sliders, strict=True):
-                slider.value = float(name == self.c_single.value)
+        chosen = self.c_single.value
+        if chosen in (MIXED, self._shown):
+            return
+        self._shown = chosen
+        for name, slider in zip(self.names, self._sliders, strict=True):
+            slider.value = float(name == chosen)
 
     def _weighed(self, element: ViewerElement) -> None:
         """A slider was moved; the drop-down says whether one style is left."""
         mix = self.mix
-        chosen = MIXED if mix is None else _single(self.names, mix)
-        if self.c_single.value != chosen:
-            self.c_single.value = chosen
+        self._shown = MIXED if mix is None else _single(self.names, mix)
+        if self.c_single.value != self._shown:
+            self.c_single.value = self._shown
 
     def _save(self, element: ViewerElement) -> None:
         strength = float(self.b_strength.value) if self.a_stylized.value else 0.0
@@ -108,10 +112,10 @@ class StyleControls(nn.Module):
             if self.mix_file is None:
                 raise ValueError("this run has no folder yet; start training first.")
             mix = make_mix([slider.value for slider in self._sliders], strength, self.names, "the sliders")
-        except ValueError as error:
+            write_mix(self.mix_file, mix, self.names)
+        except (ValueError, OSError) as error:
             self.f_told.value = f"not saved: {error}"
             return
-        write_mix(self.mix_file, mix, self.names)
         self.f_told.value = f"{mix.describe(self.names)} → {self.mix_file}"
         CONSOLE.print(f"Saved {self.f_told.value}", soft_wrap=True)
 

@@ -225,13 +225,13 @@ class TestBeginStyle:
 
 
 class TestPieces:
-    def test_depth_is_the_weighted_middle_of_the_samples_and_the_far_end_of_an_empty_ray(self, trained_pipeline: Make):
+    def test_depth_is_the_weighted_middle_of_the_samples_and_beyond_for_an_empty_ray(self, trained_pipeline: Make):
         rays = rays_of(trained_pipeline(), 2)
         edges = torch.tensor([1.0, 2.0, 4.0]).reshape(1, 3, 1).expand(2, -1, -1)
         samples = rays.get_ray_samples(bin_starts=edges[:, :-1], bin_ends=edges[:, 1:])
         weights = torch.tensor([[[0.25], [0.25]], [[0.0], [0.0]]])
         # Middles 1.5 and 3: (0.25 * 1.5 + 0.25 * 3) / 0.5 = 2.25.
-        assert expected_depth(samples, weights).tolist() == [[2.25], [3.0]]
+        assert expected_depth(samples, weights, torch.tensor(9.0)).tolist() == [[2.25], [9.0]]
 
     def test_alpha_lays_a_picture_over_its_background(self):
         rgba = torch.tensor([[0.5, 1.0, 0.0, 0.25]])

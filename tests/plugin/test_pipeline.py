@@ -46,12 +46,27 @@ class TestSettings:
                 "picture has; use a patch size of 40 or less.",
             ),
             (
+                {"model__strength_share": 1.0},
+                ValueError,
+                "pipeline.model.strength-share: 1.0 is no share of the steps; use 0 or more, below 1.",
+            ),
+            (
+                {"model__style_mix": (1.0, 2.0)},
+                ValueError,
+                "pipeline.model.style-mix: 2 weights for 1 styles; give one for each of style.",
+            ),
+            (
+                {"model__style_strength": 1.5},
+                ValueError,
+                "pipeline.model.style-strength: 1.5 is outside 0 (the content) to 1 (full style).",
+            ),
+            (
                 {"model__perceptual_weights": Path("/nowhere/vgg.pth")},
                 FileNotFoundError,
                 "perceptual-weights: /nowhere/vgg.pth is not a file; give VGG weights as .pth or .safetensors.",
             ),
         ],
-        ids=["style", "patch", "weights"],
+        ids=["style", "patch", "share", "mix", "strength", "weights"],
     )
     def test_what_the_style_stage_cannot_use_is_refused_before_the_content_is_trained(
         self, open_scene: Scene, tmp_path: Path, edits: dict[str, Any], error: type[Exception], text: str

@@ -137,6 +137,31 @@ class TestSample:
         near_slab = (along.positions[0, :, 0].abs() < 0.15).float().mean()
         assert float(near_slab) > 0.5
 
+    def test_short_rays_are_looked_at_where_they_are_however_near(self):
+        """`ns-export` textures a mesh by rays that start just above it, nearer than any camera was (near is 0.5)."""
+        field = field_of(False)
+        rays = RayBundle(
+            torch.zeros(1, 3), torch.tensor([[0.0, 0.0, 1.0]]), torch.ones(1, 1),
+            nears=torch.zeros(1, 1), fars=torch.full((1, 1), 0.2),
+        )  # fmt: skip
+        samples, _, _ = field.sample(rays)
+        middles = (samples.frustums.starts + samples.frustums.ends) / 2
+        assert 0.019 < float(samples.frustums.starts.min()) < 0.05 and 0.15 < float(middles.max()) < 0.2
+
+    @pytest.mark.parametrize("side", [-1.0, 1.0])
+    def test_normals_point_out_of_what_is_dense(self, side: float):
+        field = field_of(True)
+        half = 0.5
+        field.content = Box((half, 2.0, 2.0), SIGMA * RADIUS)  # a slab across x
+        face = torch.tensor([CENTER]) + torch.tensor([[side * half * RADIUS, 0.2, -0.1]])
+        torch.testing.assert_close(field.normals(face), torch.tensor([[side, 0.0, 0.0]]))
+
+    def test_where_nothing_is_depth_lies_behind_everything(self, rays: RayBundle):
+        field = field_of(True)
+        samples, _, _ = field.sample(rays)
+        empty = torch.zeros(*samples.shape, 1)
+        assert float(field.depth(samples, empty).min()) == 22.0  # far is 20
+
     def test_evaluation_is_without_jitter(self, rays: RayBundle):
         field = field_of(bounded=False)
         first, second = field(rays), field(rays)

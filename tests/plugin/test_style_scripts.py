@@ -59,7 +59,7 @@ class TestMeasureStyles:
         assert report["styles"] == ["first", "second"]
         assert report["depth"] == {"largest_change": 0, "median_drift": 0}  # locked
         for name in report["styles"]:
-            assert report["strength"][name]["psnr_at_0"] == float("inf")
+            assert report["strength"][name]["psnr_at_0"] is None
             assert report["strength"][name]["from_content"][0] == 0
             # Full strength is the style itself.
             assert report["strength"][name]["to_style"][-1] == pytest.approx(report["each"][name]["here"])

@@ -10,6 +10,7 @@ import imageio.v3 as imageio
 import pytest
 import torch
 import yaml
+from nerfstudio.cameras.camera_paths import get_path_from_json
 from nerfstudio.utils.eval_utils import eval_setup
 from nerfstudio.utils.rich_utils import CONSOLE
 from tiny_scenes import HEIGHT, WIDTH, Scene, build_trainer, small_config, train
@@ -168,6 +169,47 @@ class TestSeveralStyles:
         with pytest.raises(ValueError, match="was made with first, second, not second, first; resume it with the same"):
             build_trainer(config)
 
+    def test_resuming_with_one_style_fewer_is_refused_by_name(
+        self, run: Any, styles: Path, open_scene: Scene, tmp_path: Path
+    ):
+        one = (styles / "first.png",)
+        config = small_config(open_scene, tmp_path, model__styles=one, load_dir=run.checkpoint_dir)
+        with pytest.raises(ValueError, match="was made with first, second, not first; resume it with the same"):
+            build_trainer(config)
+
+    def test_a_resumed_run_takes_the_saved_mix_along(self, run: Any, styles: Path, open_scene: Scene, tmp_path: Path):
+        write_mix(run.base_dir / "style_mix.json", StyleMix((1.0, 3.0), 0.5), ("first", "second"))
+        config = small_config(
+            open_scene, tmp_path, content_steps=3, style_steps=8, model__styles=(styles,), load_dir=run.checkpoint_dir
+        )
+        try:
+            resumed = build_trainer(config)
+        finally:
+            (run.base_dir / "style_mix.json").unlink()
+        assert resumed.pipeline.style.code().tolist() == [0.125, 0.375]
+        assert (resumed.base_dir / "style_mix.json").is_file()
+
+    def test_a_camera_path_of_the_viewer_walks_along_the_styles(self, run: Any):
+        _, pipeline, _, _ = eval_setup(run.base_dir / "config.yml", test_mode="inference")
+        pose = torch.eye(4)
+        pose[:3] = pipeline.datamanager.eval_dataset.cameras.camera_to_worlds[0]
+        keyframes = [
+            {"camera_to_world": pose.flatten().tolist(), "fov": 50, "aspect": 1.2, "render_time": time}
+            for time in (0.5, 0.75, 1.0)
+        ]
+        cameras = get_path_from_json(
+            {"camera_type": "perspective", "render_height": 20, "render_width": 24, "camera_path": keyframes}
+        )
+        codes = torch.tensor([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
+        for index, code in enumerate(codes):
+            rendered = pipeline.model.get_outputs_for_camera(cameras[index : index + 1])["rgb"].permute(2, 0, 1)
+            torch.testing.assert_close(rendered, render_codes(pipeline.model, cameras[index : index + 1], code[None]).rgb[0])
+
+    def test_without_a_style_stage_the_preview_shows_the_content(self, open_scene: Scene, tmp_path: Path):
+        trainer = train(small_config(open_scene, tmp_path, content_steps=3, style_steps=0))
+        preview = imageio.imread(trainer.base_dir / "preview.png")
+        assert (preview[:, :WIDTH] == preview[:, WIDTH:]).all()
+
     def test_rays_for_an_export_need_no_pictures_in_memory(self, run: Any):
         _, pipeline, _, _ = eval_setup(run.base_dir / "config.yml", test_mode="test")
         pipeline.datamanager.train_pixel_sampler.num_rays_per_batch = 500
@@ -188,10 +230,18 @@ class TestResume:
         "locked": {},
         "moving": {"model__geometry": "distilled", "content_style_mult": 0.1},
         "full": {"model__shading": "full", "patches__strides": (1, 2)},
+        "two styles": {"model__styles": "both", "more_styles_mult": 0.0, "model__strength_share": 0.5},
     }
 
     def config(self, scene: Scene, folder: Path, kind: str, **more: Any) -> Any:
-        return small_config(scene, folder, content_steps=CONTENT_STEPS, style_steps=STYLE_STEPS, **self.EDITS[kind], **more)
+        config = small_config(
+            scene, folder, content_steps=CONTENT_STEPS, style_steps=STYLE_STEPS, **self.EDITS[kind], **more
+        )
+        if config.pipeline.model.styles == "both":
+            second = scene.folder.parent / "turned.png"
+            imageio.imwrite(second, imageio.imread(scene.folder.parent / "style.png")[::-1])
+            config.pipeline.model.styles = (scene.folder.parent / "style.png", second)
+        return config
 
     @pytest.fixture(scope="class")
     def undisturbed(self, open_scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Any]]:
@@ -213,7 +263,7 @@ class TestResume:
             shutil.copy(trainer.base_dir / "content.ckpt", models.parent)
         return models
 
-    @pytest.mark.parametrize("kind", ["locked", "moving", "full"])
+    @pytest.mark.parametrize("kind", ["locked", "moving", "full", "two styles"])
     @pytest.mark.parametrize("num_steps", [5, 12, 13, 14, 18, 20])
     def test_it_ends_where_the_undisturbed_run_does(
         self, undisturbed: dict[str, Any], open_scene: Scene, tmp_path: Path, num_steps: int, kind: str

@@ -1,7 +1,11 @@
+import socket
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+import viser
 from nerfstudio.viewer.utils import parse_object
 from nerfstudio.viewer.viewer_elements import ViewerElement
 
@@ -60,6 +64,49 @@ class TestDropDown:
         assert controls.c_single.value == "mosaic"
 
 
+class TestInAServer:
+    """A real server calls hooks whenever a value changes, also when it is the controls themselves that change it."""
+
+    @pytest.fixture
+    def served(self, controls: StyleControls) -> Iterator[StyleControls]:
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = free.getsockname()[1]
+        server = viser.ViserServer(port=port, verbose=False)
+        for _, element in parse_object(controls, ViewerElement, "here"):
+            element.install(server)
+        yield controls
+        server.stop()
+
+    @staticmethod
+    def settle(controls: StyleControls, *expected: float) -> None:
+        """Hooks run in threads of the server's."""
+        deadline = time.monotonic() + 10
+        while sliders(controls) != list(expected) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.3)
+        assert sliders(controls) == list(expected)
+
+    def test_taking_one_of_two_styles_away_leaves_the_other_slider_alone(self, served: StyleControls):
+        served.d_weight_00.value = 0.3
+        served.d_weight_01.value = 0.3
+        served.d_weight_00.value = 0.0
+        self.settle(served, 0.0, 0.3, 0.0)
+        assert served.c_single.value == "candy"
+
+    def test_a_slider_raised_from_nothing_stays_where_it_is(self, served: StyleControls):
+        served.d_weight_00.value = 0.0
+        served.d_weight_02.value = 0.25
+        self.settle(served, 0.0, 0.0, 0.25)
+
+    def test_choosing_a_style_shows_it_alone(self, served: StyleControls):
+        served.d_weight_01.value = 0.5
+        self.settle(served, 1.0, 0.5, 0.0)
+        served.c_single.value = "mosaic"
+        self.settle(served, 0.0, 0.0, 1.0)
+        assert served.c_single.value == "mosaic"
+
+
 class TestSaving:
     def test_what_is_saved_is_what_the_next_one_shows(self, controls: StyleControls, tmp_path: Path):
         controls.take_saved(tmp_path / "mix.json")
@@ -83,6 +130,12 @@ class TestSaving:
         controls.e_save.cb_hook(controls.e_save)
         assert not (tmp_path / "mix.json").exists()
         assert controls.f_told.value.startswith("not saved: the sliders: all weights are 0")
+
+    def test_a_folder_that_cannot_be_written_to_is_said_too(self, controls: StyleControls, tmp_path: Path):
+        (tmp_path / "file").touch()
+        controls.take_saved(tmp_path / "file" / "mix.json")
+        controls.e_save.cb_hook(controls.e_save)
+        assert controls.f_told.value.startswith("not saved: ")
 
 
 class TestTheHost:
