@@ -41,7 +41,9 @@ class StyleControls(nn.Module):
         self._shown = self.c_single.value
         """What the drop-down was last set to by the sliders: to set it calls its hook, as a click does."""
         for index, (name, weight) in enumerate(zip(self.names, mix.weights, strict=True)):
-            slider = ViewerSlider(name, weight / max(mix.weights), 0.0, 1.0, 0.01, cb_hook=self._weighed)
+            # With spaces the panel can break a long name into lines.
+            label = name.replace("_", " ")
+            slider = ViewerSlider(label, weight / max(mix.weights), 0.0, 1.0, 0.01, cb_hook=self._weighed)
             setattr(self, f"d_weight_{index:02d}", slider)
         self.e_save = ViewerButton("Save this mix", self._save)
         self.f_told = ViewerText("Saved", "", disabled=True, hint="What ns-render and ns-export will take.")

@@ -64,6 +64,11 @@ class TestDropDown:
         assert controls.c_single.value == "mosaic"
 
 
+def test_long_names_can_be_broken_into_lines():
+    controls = StyleControls(("the_starry_night",), StyleMix((1.0,)))
+    assert controls.d_weight_00.name == "the starry night" and controls.c_single.value == "the_starry_night"
+
+
 class TestInAServer:
     """A real server calls hooks whenever a value changes, also when it is the controls themselves that change it."""
 
