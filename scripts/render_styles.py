@@ -58,7 +58,7 @@ def main(settings: Settings) -> None:
             f"frames, fps, scale: {settings.frames}, {settings.fps}, {settings.scale:g} make no video; use 2 or more "
             "frames, 1 or more a second, and a scale above 0."
         )
-    _, pipeline, _, _ = eval_setup(settings.load_config, test_mode="inference")
+    _, pipeline, _, _ = eval_setup(settings.load_config, test_mode="test")
     controls = pipeline.model.controls
     weights = settings.mix or controls.mix.weights
     mix = make_mix(weights, settings.strength, controls.names, "mix", "strength")
