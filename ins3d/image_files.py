@@ -71,4 +71,13 @@ def resize_long_side(rgb: Float[Tensor, "3 height width"], long_side: int) -> Fl
 def write_rgb(path: Path, rgb: Float[Tensor, "3 height width"]) -> None:
     """Writes an 8-bit picture; the folder is made when it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    imageio.imwrite(path, (rgb.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy())
+    imageio.imwrite(path, rgb_bytes(rgb))
+
+
+def rgb_bytes(rgb: Float[Tensor, "3 height width"]) -> np.ndarray:
+    """Height x width x 3 in 0 to 255, as picture and video libraries take it.
+
+    >>> rgb_bytes(torch.tensor([[[0.0]], [[0.5]], [[1.5]]])).tolist()
+    [[[0, 128, 255]]]
+    """
+    return (rgb.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()

@@ -20,6 +20,7 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from ins3d.image_files import write_rgb
+from ins3d.perceptual_features import FeatureMaps
 from ins3d.plugin.code_renders import CodeRenders, render_codes
 from ins3d.run_record import run_record
 from ins3d.style_mix import StyleMix
@@ -72,12 +73,23 @@ class Run:
         return sum(found) / len(found)
 
     @torch.no_grad()
-    def apart(self, first: Tensor, second: Tensor) -> float:
-        """Distance in features."""
-        layers = self.judge.view.gram_layers
-        ours, theirs = (self.judge.features(picture[None], layers) for picture in (first, second))
-        found = [(ours[layer] - theirs[layer]).norm() / theirs[layer].norm() for layer in layers]
-        return float(torch.stack(found).mean())
+    def features(self, picture: Tensor) -> FeatureMaps:
+        """What the judge sees in a picture."""
+        return self.judge.features(picture[None], self.judge.view.gram_layers)
+
+    def steps(self, pictures: list[Tensor]) -> list[float]:
+        """From each picture to the next; each is looked at once, and two at a time are in memory."""
+        found, before = [], self.features(pictures[0])
+        for picture in pictures[1:]:
+            maps = self.features(picture)
+            found.append(apart(maps, before))
+            before = maps
+        return found
+
+    def away(self, pictures: list[Tensor], reference: Tensor) -> list[float]:
+        """How far each picture is from one."""
+        maps = self.features(reference)
+        return [apart(self.features(picture), maps) for picture in pictures]
 
 
 def main(settings: Settings) -> None:
@@ -120,9 +132,7 @@ def _mixes(run: Run) -> tuple[dict[str, Any], Tensor]:
         eye = torch.eye(number)
         codes = torch.stack([torch.lerp(eye[first], eye[second], share) for share in MIXES])
         renders = run.renders(codes, f"{run.names[first]} to {run.names[second]}")
-        steps = torch.tensor(
-            [[run.apart(view.rgb[i + 1], view.rgb[i]) for i in range(len(MIXES) - 1)] for view in renders]
-        ).mean(0)
+        steps = torch.tensor([run.steps(view.rgb) for view in renders]).mean(0)
         away = [run.gram(renders, index, first) for index in range(len(MIXES))]
         near = [run.gram(renders, index, second) for index in range(len(MIXES))]
         found[f"{run.names[first]} to {run.names[second]}"] = {
@@ -141,7 +151,7 @@ def _strengths(run: Run) -> tuple[dict[str, Any], Tensor]:
         weights = tuple(float(index == style) for index in range(len(run.names)))
         codes = torch.stack([StyleMix(weights, strength).code() for strength in STRENGTHS])
         renders = run.renders(codes, f"{name}, strengths")
-        away = [sum(run.apart(view.rgb[i], view.content_rgb) for view in renders) / len(renders) for i in range(11)]
+        away = torch.tensor([run.away(view.rgb, view.content_rgb) for view in renders]).mean(0).tolist()
         near = [run.gram(renders, index, style) for index in range(11)]
         mistake = max(float(((view.rgb[0] - view.content_rgb) ** 2).mean()) for view in renders)
         found[name] = {
@@ -162,6 +172,11 @@ def _depth(run: Run) -> dict[str, float]:
     largest = max(float(change.max()) for change, _ in moved)
     relative = [float((change / view.content_depth)[view.accumulation > 0.5].median()) for change, view in moved]
     return {"largest_change": largest, "median_drift": max(relative)}
+
+
+def apart(ours: FeatureMaps, theirs: FeatureMaps) -> float:
+    """Distance in features."""
+    return float(torch.stack([(ours[layer] - theirs[layer]).norm() / theirs[layer].norm() for layer in theirs]).mean())
 
 
 def is_monotone(values: list[float]) -> bool:

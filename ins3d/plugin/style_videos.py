@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from ins3d.image_files import rgb_bytes
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.model import InsStylizeModel
 from ins3d.style_mix import StyleMix, round_trip_codes
@@ -61,7 +62,7 @@ def columns_of(number: int) -> int:
 
 def labelled_picture(picture: Picture, text: str) -> Picture:
     """Words at the lower left, small against the picture."""
-    image = Image.fromarray(_bytes(picture))
+    image = Image.fromarray(rgb_bytes(picture))
     size = max(10, picture.shape[1] // 22)
     font = ImageFont.load_default(size)
     place = (size // 2, picture.shape[1] - size * 7 // 4)
@@ -82,7 +83,7 @@ class VideoFiles:
         """One frame for each file."""
         for writer, picture in zip(self.writers, pictures, strict=True):
             height, width = picture.shape[1:]
-            writer.append_data(_bytes(picture[:, : height // 2 * 2, : width // 2 * 2]))  # H.264 wants even sides
+            writer.append_data(rgb_bytes(picture[:, : height // 2 * 2, : width // 2 * 2]))  # H.264 wants even sides
 
     def __enter__(self) -> "VideoFiles":
         return self
@@ -90,7 +91,3 @@ class VideoFiles:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for writer in self.writers:
             writer.close()
-
-
-def _bytes(picture: Picture) -> np.ndarray:
-    return (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
