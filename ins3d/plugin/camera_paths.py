@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras import camera_utils
-from nerfstudio.cameras.camera_paths import get_interpolated_camera_path, get_spiral_path
+from nerfstudio.cameras.camera_paths import get_interpolated_camera_path
 from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
@@ -36,14 +36,18 @@ def orbit(cameras: Cameras, center: Float[Tensor, " 3"], num_frames: int) -> Cam
 
 
 def spiral(cameras: Cameras, num_frames: int) -> Cameras:
-    """A closed spiral before the camera that stands in the middle of all."""
+    """A closed spiral of the camera that stands in the middle of all; it goes on looking where it looks.
+
+    The host's `get_spiral_path` takes the camera's own viewing axis for up, and lays pictures on their side.
+    """
     places = cameras.camera_to_worlds[:, :3, 3]
     away = (places - places.mean(0)).norm(dim=-1)
     middle = int(away.argmin())
-    path = get_spiral_path(
-        cameras[middle : middle + 1], steps=num_frames, radius=SPIRAL_RADIUS * float(away.median()), rots=1, zrate=1
-    )
-    return _like(cameras, middle, path.camera_to_worlds)
+    angles = torch.arange(num_frames) * (2 * math.pi / num_frames)
+    around = torch.stack([angles.cos(), angles.sin(), angles.sin()], dim=-1) * SPIRAL_RADIUS * away.median()
+    poses = cameras.camera_to_worlds[middle].repeat(num_frames, 1, 1)
+    poses[:, :, 3] += around @ poses[0, :, :3].T
+    return _like(cameras, middle, poses)
 
 
 def through_cameras(cameras: Cameras, num_frames: int) -> Cameras:

@@ -61,9 +61,11 @@ def columns_of(number: int) -> int:
 
 
 def labelled_picture(picture: Picture, text: str) -> Picture:
-    """Words at the lower left, small against the picture."""
-    image = Image.fromarray(rgb_bytes(picture))
+    """Words at the lower left, small against the picture, smaller where they would not fit."""
+    image, text = Image.fromarray(rgb_bytes(picture)), text.replace("_", " ")
     size = max(10, picture.shape[1] // 22)
+    room = (picture.shape[2] - size) / ImageFont.load_default(size).getlength(text)
+    size = max(6, int(size * min(room, 1)))
     font = ImageFont.load_default(size)
     place = (size // 2, picture.shape[1] - size * 7 // 4)
     ImageDraw.Draw(image).text(place, text, fill="white", font=font, stroke_width=max(1, size // 12), stroke_fill="black")

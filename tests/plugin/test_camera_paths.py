@@ -47,6 +47,8 @@ class TestCameraPath:
         spread = (cameras.camera_to_worlds[:, :, 3] - cameras.camera_to_worlds[:, :, 3].mean(0)).norm(dim=-1).median()
         nearest = (places[:, None] - cameras.camera_to_worlds[:, :, 3]).norm(dim=-1).amin(-1)
         assert float(nearest.max()) < 0.6 * float(spread)
+        middle = cameras.camera_to_worlds[int((places.mean(0) - cameras.camera_to_worlds[:, :, 3]).norm(dim=-1).argmin())]
+        assert bool((path.camera_to_worlds[:, :, :3] == middle[:, :3]).all())  # as the picture was held
         steps = (places.roll(-1, 0) - places).norm(dim=-1)
         assert float(steps.max()) < 2 * float(steps.median())
 
