@@ -1,5 +1,6 @@
 """Sliders in the viewer become the style code that pictures are rendered with; without a viewer, their defaults do."""
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,7 +40,9 @@ class StyleControls(nn.Module):
             "Style", _single(self.names, mix), [*self.names, MIXED], cb_hook=self._choose, hint="One style alone."
         )
         self._shown = self.c_single.value
-        """What the drop-down was last set to by the sliders: to set it calls its hook, as a click does."""
+        """What the hooks know the drop-down to show: to set it calls its hook, as a click does."""
+        self._one_at_a_time = threading.Lock()
+        """The server runs every hook in a thread of its own; one that has looked must write before the next looks."""
         for index, (name, weight) in enumerate(zip(self.names, mix.weights, strict=True)):
             # With spaces the panel can break a long name into lines.
             label = name.replace("_", " ")
@@ -93,20 +96,26 @@ class StyleControls(nn.Module):
         return [getattr(self, f"d_weight_{index:02d}") for index in range(len(self.names))]
 
     def _choose(self, element: ViewerElement) -> None:
-        """A single style was chosen in the drop-down."""
-        chosen = self.c_single.value
-        if chosen in (MIXED, self._shown):
-            return
-        self._shown = chosen
-        for name, slider in zip(self.names, self._sliders, strict=True):
-            slider.value = float(name == chosen)
+        """The drop-down was set: by a click, which moves the sliders, or by `_weighed`, which has moved nothing."""
+        with self._one_at_a_time:
+            chosen = self.c_single.value
+            if chosen == self._shown:
+                return
+            self._shown = chosen
+            if chosen == MIXED:
+                return
+            for name, slider in zip(self.names, self._sliders, strict=True):
+                slider.value = float(name == chosen)
 
     def _weighed(self, element: ViewerElement) -> None:
         """A slider was moved; the drop-down says whether one style is left."""
-        mix = self.mix
-        self._shown = MIXED if mix is None else _single(self.names, mix)
-        if self.c_single.value != self._shown:
-            self.c_single.value = self._shown
+        with self._one_at_a_time:
+            if self.c_single.value != self._shown:
+                return  # a click, whose own hook is about to move the sliders
+            mix = self.mix
+            self._shown = MIXED if mix is None else _single(self.names, mix)
+            if self.c_single.value != self._shown:
+                self.c_single.value = self._shown
 
     def _save(self, element: ViewerElement) -> None:
         strength = float(self.b_strength.value) if self.a_stylized.value else 0.0

@@ -1,3 +1,4 @@
+import itertools
 import socket
 import time
 from collections.abc import Iterator
@@ -110,6 +111,30 @@ class TestInAServer:
         served.c_single.value = "mosaic"
         self.settle(served, 0.0, 0.0, 1.0)
         assert served.c_single.value == "mosaic"
+
+    def test_drop_down_and_sliders_agree_however_the_hooks_threads_interleave(
+        self, served: StyleControls, monkeypatch: pytest.MonkeyPatch
+    ):
+        """It failed: one thread found a mix while the next slider was moved, and wrote it after another's "mosaic"."""
+        looked, delays = StyleControls.mix.fget, itertools.cycle([0.08, 0.04, 0.0])  # the first to look writes last
+
+        def slowly(controls: StyleControls) -> StyleMix | None:
+            mix = looked(controls)
+            time.sleep(next(delays))
+            return mix
+
+        monkeypatch.setattr(StyleControls, "mix", property(slowly))
+        for chosen, expected in [("mosaic", (0.0, 0.0, 1.0)), ("candy", (0.0, 1.0, 0.0))] * 3:
+            served.c_single.value = chosen
+            self.settle(served, *expected)
+            assert served.c_single.value == chosen
+
+    def test_a_click_is_not_lost_to_a_slider_that_still_moves(self, served: StyleControls):
+        served.c_single.gui_handle._impl.value = "mosaic"  # the click has come, its hook has not run
+        served._weighed(served.d_weight_00)
+        assert served.c_single.value == "mosaic"
+        served._choose(served.c_single)
+        self.settle(served, 0.0, 0.0, 1.0)
 
 
 class TestSaving:
