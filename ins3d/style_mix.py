@@ -38,12 +38,32 @@ class StyleMix:
         >>> StyleMix((1.0, 0.0, 3.0)).describe(("wave", "candy", "mosaic"))
         'wave 25 %, mosaic 75 %, strength 1'
         """
-        shares = [f"{name} {100 * share:.0f} %" for name, share in zip(names, self._shares, strict=True) if share > 0]
+        shares = [f"{names[style]} {100 * share:.0f} %" for style, share in self.parts]
         return ", ".join([*shares, f"strength {self.strength:g}"])
 
     @property
-    def _shares(self) -> list[float]:
-        return [weight / sum(self.weights) for weight in self.weights]
+    def parts(self) -> list[tuple[int, float]]:
+        """(style, share) of every style that weighs anything; the shares' sum is 1."""
+        return [(style, weight / sum(self.weights)) for style, weight in enumerate(self.weights) if weight > 0]
+
+    def blend(self, style: int, share: float) -> "StyleMix":
+        """This mix with so much of one style.
+
+        >>> StyleMix((1.0, 0.0)).blend(1, 0.25).weights
+        (0.75, 0.25)
+        """
+        kept = [(1.0 - share) * weight / sum(self.weights) for weight in self.weights]
+        kept[style] += share
+        return StyleMix(tuple(kept), self.strength)
+
+
+def single_style(style: int, num_styles: int, strength: float = 1.0) -> StyleMix:
+    """One style alone.
+
+    >>> single_style(1, 3).weights
+    (0.0, 1.0, 0.0)
+    """
+    return StyleMix(tuple(float(index == style) for index in range(num_styles)), strength)
 
 
 def make_mix(

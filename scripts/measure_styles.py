@@ -23,7 +23,7 @@ from ins3d.image_files import write_rgb
 from ins3d.perceptual_features import FeatureMaps
 from ins3d.plugin.code_renders import CodeRenders, render_codes
 from ins3d.run_record import run_record
-from ins3d.style_mix import StyleMix
+from ins3d.style_mix import single_style
 
 CONSOLE = Console()
 MIXES = [step / 20 for step in range(21)]
@@ -148,8 +148,7 @@ def _strengths(run: Run) -> tuple[dict[str, Any], Tensor]:
     """Every style at eleven strengths: distance from the content, and to the style."""
     found, rows = {}, []
     for style, name in enumerate(run.names):
-        weights = tuple(float(index == style) for index in range(len(run.names)))
-        codes = torch.stack([StyleMix(weights, strength).code() for strength in STRENGTHS])
+        codes = torch.stack([single_style(style, len(run.names), strength).code() for strength in STRENGTHS])
         renders = run.renders(codes, f"{name}, strengths")
         away = torch.tensor([run.away(view.rgb, view.content_rgb) for view in renders]).mean(0).tolist()
         near = [run.gram(renders, index, style) for index in range(11)]

@@ -88,6 +88,7 @@ def _paper() -> InsStylizeTrainerConfig:
         distortion_loss_mult=0.0,
         view_dropout=0.0,
         strength_share=0.0,
+        mix_share=0.0,
     )
     pipeline = _pipeline(
         model=model,

@@ -255,10 +255,12 @@ def _check_settings(config: InsStylizePipelineConfig) -> None:
             )
     if not any(weight > 0 for weight in weights_of(config.model).values()):
         raise ValueError("pipeline.model.style-loss-mult: every loss has weight 0; give one of them a weight above 0.")
-    if not 0 <= config.model.strength_share < 1:
-        raise ValueError(
-            f"pipeline.model.strength-share: {config.model.strength_share} is no share of the steps; use 0 or more, below 1."
-        )
+    for name in ("strength_share", "mix_share"):
+        if not 0 <= getattr(config.model, name) < 1:
+            raise ValueError(
+                f"pipeline.model.{name.replace('_', '-')}: {getattr(config.model, name)} is no share of the steps; use 0 or "
+                "more, below 1."
+            )
 
 
 def _check_finite(losses: dict[str, Tensor], step: int) -> None:

@@ -19,7 +19,7 @@ from ins3d.plugin.model import InsStylizeModel
 from ins3d.plugin.pixel_sampler import StridedPatchSampler
 from ins3d.plugin.ray_content import RayContent
 from ins3d.plugin.sample_pool import SamplePool, build_pool
-from ins3d.style_mix import strength_factors, style_code
+from ins3d.style_mix import StyleMix, single_style, strength_factors, style_code
 from ins3d.style_objective import StyleObjective
 from ins3d.surface_points import SurfacePoints
 
@@ -128,12 +128,9 @@ class StyleStage:
     def _fixed_patches(self, style: int, strength: float) -> tuple[Tensor, Tensor, Tensor | None]:
         """(stylised patches, photographs, mask) that are the same for every style and every resumed run."""
         generator = torch.Generator().manual_seed(self.data.config.seed)
-        code = strength * style_code(style, len(self.objective.styles), self.model.device)
+        mix = single_style(style, len(self.objective.styles), strength)
         # One at a time: with every sample shaded, patches are large.
-        drawn = [
-            self._patches(self.sampler.draw_stride(0, generator), style, code, 1, generator)
-            for _ in range(NUM_FIXED_PATCHES)
-        ]
+        drawn = [self._patches(self.sampler.draw_stride(0, generator), mix, 1, generator) for _ in range(NUM_FIXED_PATCHES)]
         masks = [torch.ones_like(patch[:, :1]) if mask is None else mask for patch, _, mask, _ in drawn]
         everything = all(mask is None for _, _, mask, _ in drawn)
         patches, photographs = (torch.cat([part[index] for part in drawn]) for index in (0, 1))
@@ -173,16 +170,17 @@ class StyleStage:
 
     def losses(self, style_step: int) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]:
         """(outputs, weighted losses, metrics) of one step."""
-        config, generator = self.config.model, self.data.generator
+        generator = self.data.generator
         if style_step == self.num_steps - 1 > 0:
             self.match_colors()
         stride = self.sampler.draw_stride(style_step, generator)
-        style, strength = self._turn(style_step), self._draw_strength(generator)
-        code = strength * style_code(style, len(config.styles), self.model.device)
-        patches, photographs, mask, losses = self._patches(stride, style, code, self.config.patches.num_patches, generator)
-        terms = self.objective.losses(patches, photographs, style, generator, mask)
-        weights = self._weights_at(strength)
-        losses |= {name: weights[name] * value for name, value in terms.items()}
+        mix = self._draw_mix(self._turn(style_step), generator)
+        patches, photographs, mask, losses = self._patches(stride, mix, self.config.patches.num_patches, generator)
+        weights = self._weights_at(mix.strength)
+        for style, share in mix.parts:
+            terms = self.objective.losses(patches, photographs, style, generator, mask)
+            for name, value in terms.items():
+                losses[name] = losses.get(name, 0.0) + share * weights[name] * value
         gates = self.model.stylized.amalgamation
         metrics = {"rgb_gate": gates.rgb_gate.detach(), "density_gate": gates.density_gate.detach(), "stride": stride}
         return {"patches": patches}, losses, metrics
@@ -192,6 +190,17 @@ class StyleStage:
         count = len(self.learned)
         generator = torch.Generator().manual_seed(self.data.config.seed + style_step // count)
         return self.learned[int(torch.randperm(count, generator=generator)[style_step % count])]
+
+    def _draw_mix(self, style: int, generator: torch.Generator) -> StyleMix:
+        """The style alone, or in some steps (`mix_share`) blended with another at random."""
+        alone = single_style(style, len(self.objective.styles), self._draw_strength(generator))
+        others = [other for other in range(len(alone.weights)) if other != style]
+        if not others:
+            return alone
+        drawn, share, which = torch.rand(3, generator=generator).tolist()
+        if drawn >= self.config.model.mix_share:
+            return alone
+        return alone.blend(others[int(which * len(others))], share)
 
     def _draw_strength(self, generator: torch.Generator) -> float:
         """1, or in some steps (`strength_share`) anything below."""
@@ -207,21 +216,24 @@ class StyleStage:
         return weights
 
     def _patches(
-        self, stride: int, style: int, code: Tensor, number: int, generator: torch.Generator
+        self, stride: int, mix: StyleMix, number: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor | None, dict[str, Tensor]]:
         """(stylised patches, their photographs under the style's colours, mask, geometry loss where there is one)."""
-        config, size = self.config.model, self.config.patches.size
+        size, code = self.config.patches.size, mix.code().to(self.model.device)
         drawn = [self._draw(size, stride, generator) for _ in range(number)]
         pixel_indices = torch.cat([indices for indices, _ in drawn])
         rgb, empty, losses = self._render(pixel_indices, torch.cat([numbers for _, numbers in drawn]), code)
         # An empty background is white or black as it happens: an edge against it is nothing that the style can paint, so
         # patches are judged before the style's mean colour. In an open scene nothing is empty.
-        behind = self.model.background if config.loss_scale == "release" else self.objective.styles[style].colors.mean
+        behind = self.model.background if self.config.model.loss_scale == "release" else self._mean_color(mix)
         rgb = rgb + empty * (behind - self.model.background)
         photographs = self._photographs(pixel_indices, behind, code)
         mask = self.data.store.counts(pixel_indices)
         patches, photographs, mask = (rays_to_patches(values, size) for values in (rgb, photographs, mask))
         return patches, photographs, mask if bool((mask < 1).any()) else None, losses
+
+    def _mean_color(self, mix: StyleMix) -> Tensor:
+        return torch.stack([share * self.objective.styles[style].colors.mean for style, share in mix.parts]).sum(0)
 
     def _photographs(self, pixel_indices: Tensor, behind: Tensor, code: Tensor) -> Tensor:
         """What the content is compared with: the photographs, recoloured as the scene is."""

@@ -51,6 +51,11 @@ class TestSettings:
                 "pipeline.model.strength-share: 1.0 is no share of the steps; use 0 or more, below 1.",
             ),
             (
+                {"model__mix_share": -0.1},
+                ValueError,
+                "pipeline.model.mix-share: -0.1 is no share of the steps; use 0 or more, below 1.",
+            ),
+            (
                 {"model__style_mix": (1.0, 2.0)},
                 ValueError,
                 "pipeline.model.style-mix: 2 weights for 1 styles; give one for each of style.",
@@ -66,7 +71,7 @@ class TestSettings:
                 "perceptual-weights: /nowhere/vgg.pth is not a file; give VGG weights as .pth or .safetensors.",
             ),
         ],
-        ids=["style", "patch", "share", "mix", "strength", "weights"],
+        ids=["style", "patch", "share", "mix share", "mix", "strength", "weights"],
     )
     def test_what_the_style_stage_cannot_use_is_refused_before_the_content_is_trained(
         self, open_scene: Scene, tmp_path: Path, edits: dict[str, Any], error: type[Exception], text: str

@@ -2,16 +2,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import imageio.v3 as imageio
+import numpy as np
 import pytest
 import torch
 from test_model import stir
-from tiny_scenes import Scene, build_pipeline, build_trainer, psnr, small_config, train
+from tiny_scenes import Scene, build_pipeline, build_trainer, make_style_picture, psnr, small_config, train
 
 from ins3d.plugin.compositing import composite
 from ins3d.plugin.content_checkpoint import load_content
+from ins3d.style_mix import single_style
 
 Make = Callable[..., Any]
 CODE = torch.ones(1)
+
+
+@pytest.fixture
+def style_folder(tmp_path: Path) -> Path:
+    """Three pictures, as different as turns make them."""
+    folder = tmp_path / "styles"
+    folder.mkdir()
+    for turns, name in enumerate(("first", "second", "third")):
+        make_style_picture(folder / f"{name}.png")
+        picture = imageio.imread(folder / f"{name}.png")
+        imageio.imwrite(folder / f"{name}.png", np.roll(np.rot90(picture, turns), turns, -1))
+    return folder
 
 
 def begin(pipeline: Any) -> Any:
@@ -120,6 +135,39 @@ class TestLosses:
         below = drawn[drawn < 1]
         assert len(below) / len(drawn) == pytest.approx(0.25, abs=0.03)
         assert float(below.mean()) == pytest.approx(0.5, abs=0.05) and float(below.min()) > 0
+
+    def test_the_chosen_share_of_steps_trains_a_blend_with_any_other_style(self, trained_pipeline: Make, style_folder: Path):
+        stage = begin(trained_pipeline(model__styles=(style_folder,), model__mix_share=0.25))
+        generator = torch.Generator().manual_seed(0)
+        drawn = torch.tensor([stage._draw_mix(1, generator).weights for _ in range(2000)])
+        torch.testing.assert_close(drawn.sum(1), torch.ones(2000))
+        blended = drawn[drawn[:, 1] < 1]
+        assert len(blended) / len(drawn) == pytest.approx(0.25, abs=0.03)
+        assert bool(((blended > 0).sum(1) == 2).all()) and float(blended[:, 1].mean()) == pytest.approx(0.5, abs=0.05)
+        others = (blended[:, torch.arange(drawn.shape[1]) != 1] > 0).float().mean(0)
+        torch.testing.assert_close(others, torch.full_like(others, 1 / len(others)), atol=0.06, rtol=0)
+
+    def test_a_single_style_is_never_blended(self, trained_pipeline: Make):
+        stage = begin(trained_pipeline(model__mix_share=0.9))
+        assert {stage._draw_mix(0, torch.Generator()).weights for _ in range(20)} == {(1.0,)}
+
+    def test_a_blend_is_judged_by_both_styles_by_their_shares(self, trained_pipeline: Make, style_folder: Path):
+        stage = begin(trained_pipeline(model__styles=(style_folder,), model__strength_share=0.0))
+        number, judged = len(stage.objective.styles), []
+        each = stage.objective.losses
+
+        def judging(patches: torch.Tensor, photographs: torch.Tensor, style: int, *rest: Any) -> dict[str, torch.Tensor]:
+            judged.append((style, each(patches, photographs, style, *rest)))
+            return judged[-1][1]
+
+        stage.objective.losses = judging
+        stage._draw_mix = lambda *_: single_style(0, number).blend(1, 0.75)
+        _, losses, _ = stage.losses(0)
+        (first, of_first), (second, of_second) = judged
+        assert (first, second) == (0, 1)
+        for name, loss in losses.items():
+            expected = stage.objective.weights[name] * (0.25 * of_first[name] + 0.75 * of_second[name])
+            assert float(loss) == pytest.approx(float(expected), rel=1e-5)
 
     def test_weaker_strokes_are_held_to_the_content(self, trained_pipeline: Make):
         stage = begin(trained_pipeline(model__content_loss_mult=0.1, model__style_loss_mult=2.0))

@@ -230,7 +230,12 @@ class TestResume:
         "locked": {},
         "moving": {"model__geometry": "distilled", "content_style_mult": 0.1},
         "full": {"model__shading": "full", "patches__strides": (1, 2)},
-        "two styles": {"model__styles": "both", "more_styles_mult": 0.0, "model__strength_share": 0.5},
+        "two styles": {
+            "model__styles": "both",
+            "more_styles_mult": 0.0,
+            "model__strength_share": 0.5,
+            "model__mix_share": 0.5,
+        },
     }
 
     def config(self, scene: Scene, folder: Path, kind: str, **more: Any) -> Any:
