@@ -18,13 +18,14 @@ class Amalgamation(nn.Module):
     """
 
     def __init__(
-        self, num_density_features: int, num_color_features: int, num_style_features: int, width: int = 256,
+        self, num_density_features: int | None, num_color_features: int, num_style_features: int, width: int = 256,
         num_color_layers: int = 4, gate_init: tuple[float, float] = (1.0, 0.9),
     ) -> None:  # fmt: skip
         super().__init__()
-        self.density_mlp = Mlp(num_density_features + num_style_features, 1, width, num_layers=2)
+        if num_density_features is not None:  # a picture has no density
+            self.density_mlp = Mlp(num_density_features + num_style_features, 1, width, num_layers=2)
+            self.density_gate = nn.Parameter(torch.tensor(gate_init[0]))
         self.color_mlp = Mlp(num_color_features + num_style_features, num_color_features, width, num_color_layers)
-        self.density_gate = nn.Parameter(torch.tensor(gate_init[0]))
         self.rgb_gate = nn.Parameter(torch.tensor(gate_init[1]))
 
     def raw_density(

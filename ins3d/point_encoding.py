@@ -1,6 +1,7 @@
 """Positions become numbers a small network can work with: sines and cosines, or features read from planes."""
 
-from typing import cast
+from itertools import combinations
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -44,29 +45,36 @@ def fade(spread: Float[Tensor, "*batch 1"], frequency: float) -> Float[Tensor, "
 
 
 class FeaturePlanes(nn.Module):
-    """Features read from three axis planes at several resolutions: summed over planes, concatenated over resolutions.
+    """Features read from axis planes at several resolutions: summed over planes, concatenated over resolutions.
 
-    Positions lie in [-1, 1]. With `rotated`, every resolution looks along axes of its own, so that what is painted on
-    a surface does not show the planes' axes; positions must then lie in the unit ball.
+    Three planes hold a scene, one a picture (`num_inputs` 2). Positions lie in [-1, 1]. With `rotated`, every resolution
+    looks along axes of its own, so that what is painted does not show the planes' axes; positions must then lie in the
+    unit ball.
     """
 
-    def __init__(self, resolutions: tuple[int, ...], channels: int, rotated: bool = False) -> None:
+    def __init__(
+        self, resolutions: tuple[int, ...], channels: int, rotated: bool = False, num_inputs: Literal[2, 3] = 3
+    ) -> None:
         super().__init__()
         self.resolutions = resolutions
         self.num_outputs = channels * len(resolutions)
-        self.planes = nn.ParameterList(nn.Parameter(torch.randn(3, channels, res, res) * 0.1) for res in resolutions)
-        turns = torch.stack([_rotation(level) if rotated else torch.eye(3) for level in range(len(resolutions))])
-        self.register_buffer("turns", turns)
+        self.axes = list(combinations(range(num_inputs), 2))
+        self.planes = nn.ParameterList(
+            nn.Parameter(torch.randn(len(self.axes), channels, res, res) * 0.1) for res in resolutions
+        )
+        levels = range(len(resolutions))
+        turns = [_rotation(level, num_inputs) if rotated else torch.eye(num_inputs) for level in levels]
+        self.register_buffer("turns", torch.stack(turns))
 
     def forward(
-        self, positions: Float[Tensor, "*batch 3"], spread: Float[Tensor, "*batch 1"] | None = None
+        self, positions: Float[Tensor, "*batch inputs"], spread: Float[Tensor, "*batch 1"] | None = None
     ) -> Float[Tensor, "*batch outputs"]:
         """Bilinear look-up; a resolution whose cells are smaller than `spread` (same units as positions) fades out."""
-        flat = positions.reshape(-1, 3)
+        flat = positions.reshape(-1, positions.shape[-1])
         turns = cast(Tensor, self.turns)
         levels = []
         for level, plane in enumerate(self.planes):
-            features = _read_planes(plane, flat @ turns[level])
+            features = _read_planes(plane, flat @ turns[level], self.axes)
             if spread is not None:
                 # The shortest wave a plane can hold is two cells long; a cell is 2 / (resolution - 1) wide.
                 features = features * fade(spread.reshape(-1, 1), torch.pi * (self.resolutions[level] - 1) / 2)
@@ -74,19 +82,19 @@ class FeaturePlanes(nn.Module):
         return torch.cat(levels, dim=-1).reshape(*positions.shape[:-1], -1)
 
 
-def _read_planes(planes: Tensor, positions: Tensor) -> Tensor:
-    pairs = torch.stack([positions[:, [0, 1]], positions[:, [0, 2]], positions[:, [1, 2]]])[:, None]
+def _read_planes(planes: Tensor, positions: Tensor, axes: list[tuple[int, int]]) -> Tensor:
+    pairs = torch.stack([positions[:, pair] for pair in axes])[:, None]
     # torch's CPU kernel shares out pictures, not points, among threads: six half planes keep two threads busy, three
     # planes leave one of them waiting.
     parts = 2 if planes.shape[1] % 2 == 0 else 1
-    pieces = planes.reshape(3 * parts, -1, *planes.shape[2:])
+    pieces = planes.reshape(len(axes) * parts, -1, *planes.shape[2:])
     pairs = pairs.repeat_interleave(parts, 0)
     read = F.grid_sample(pieces, pairs, mode="bilinear", padding_mode="border", align_corners=True)
-    return read.reshape(3, -1, len(positions)).sum(0).T
+    return read.reshape(len(axes), -1, len(positions)).sum(0).T
 
 
-def _rotation(level: int) -> Tensor:
+def _rotation(level: int, num_inputs: int) -> Tensor:
     """A fixed rotation for each level; the seed is part of the file format, not a random draw."""
     random = torch.Generator().manual_seed(level)
-    rotation, _ = torch.linalg.qr(torch.randn(3, 3, generator=random, dtype=torch.float64))
+    rotation, _ = torch.linalg.qr(torch.randn(num_inputs, num_inputs, generator=random, dtype=torch.float64))
     return rotation.float()

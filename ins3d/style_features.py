@@ -1,5 +1,7 @@
 """SIM, the style implicit module: a style code and a position become style features."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -15,14 +17,16 @@ class StylePlanes(nn.Module):
     to make room for, a step reads and moves the planes of its own style only, and a style can be added later.
     """
 
-    def __init__(self, num_styles: int, resolutions: tuple[int, ...], channels: int) -> None:
+    def __init__(self, num_styles: int, resolutions: tuple[int, ...], channels: int, num_inputs: Literal[2, 3] = 3) -> None:
         super().__init__()
-        self.styles = nn.ModuleList(FeaturePlanes(resolutions, channels, rotated=True) for _ in range(num_styles))
+        self.styles = nn.ModuleList(
+            FeaturePlanes(resolutions, channels, rotated=True, num_inputs=num_inputs) for _ in range(num_styles)
+        )
         self.num_outputs = channels * len(resolutions)
 
     def forward(
         self,
-        positions: Float[Tensor, "*batch 3"],
+        positions: Float[Tensor, "*batch inputs"],
         style_code: Float[Tensor, " styles"],
         spread: Float[Tensor, "*batch 1"] | None = None,
     ) -> Float[Tensor, "*batch outputs"]:
@@ -54,7 +58,7 @@ class StyleFeatures(nn.Module):
 
     def forward(
         self,
-        positions: Float[Tensor, "*batch 3"],
+        positions: Float[Tensor, "*batch inputs"],
         style_code: Float[Tensor, " styles"],
         spread: Float[Tensor, "*batch 1"] | None = None,
     ) -> Float[Tensor, "*batch width"]:

@@ -8,12 +8,16 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from ins3d.color_transfer import color_statistics, identity_map, matching_map, recolor_pictures
 from ins3d.perceptual_features import IMAGENET_MEAN, PerceptualFeatures
 from ins3d.perceptual_losses import Mask, grams_of, relative_gram_loss
 from ins3d.style_losses import layers_of, named_losses, pyramid_features, scaled_names
+from ins3d.style_mix import StyleMix, strength_factors
 from ins3d.style_targets import StyleTarget, StyleView
 
 LossScale = Literal["measured", "release"]
+GAINS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.6, 2.0)
+"""How far colours may be stretched at the end; the one that comes nearest to the style is taken."""
 
 
 @dataclass
@@ -42,8 +46,8 @@ class StyleObjective:
 
     def losses(
         self,
-        patches: Float[Tensor, "patches 3 size size"],
-        photographs: Float[Tensor, "patches 3 size size"],
+        patches: Float[Tensor, "patches 3 height width"],
+        photographs: Float[Tensor, "patches 3 height width"],
         style: int,
         generator: torch.Generator,
         mask: Mask | None = None,
@@ -54,11 +58,39 @@ class StyleObjective:
             return found
         return {name: value / unit for (name, value), unit in zip(found.items(), self.units[style], strict=True)}
 
+    def weighted_losses(
+        self,
+        patches: Float[Tensor, "patches 3 height width"],
+        photographs: Float[Tensor, "patches 3 height width"],
+        mix: StyleMix,
+        generator: torch.Generator,
+        mask: Mask | None = None,
+    ) -> dict[str, Float[Tensor, ""]]:
+        """What a step minimises: the styles by their shares, and the weaker the style, the more of the content.
+
+        Of several styles the root of the mean square counts: it is least between them, a plain mean at one or the other.
+        """
+        weights = self.weights_at(mix.strength)
+        parts = [(share, self.losses(patches, photographs, style, generator, mask)) for style, share in mix.parts]
+        if len(parts) == 1:
+            return {name: weights[name] * value for name, value in parts[0][1].items()}
+        squares = {name: torch.stack([share * found[name] ** 2 for share, found in parts]).sum() for name in parts[0][1]}
+        # Where nothing is painted yet the content's is 0, and a root has no gradient.
+        return {name: weights[name] * square.clamp(min=1e-12).sqrt() for name, square in squares.items()}
+
+    def weights_at(self, strength: float) -> dict[str, float]:
+        """The losses' weights. A content that is not compared with at full strength is not at any other."""
+        style_factor, content_extra = strength_factors(strength)
+        weights = {name: weight * style_factor for name, weight in self.weights.items()}
+        if "content_loss" in weights:
+            weights["content_loss"] = self.weights["content_loss"] + content_extra
+        return weights
+
     @torch.no_grad()
     def measure_units(
         self,
-        patches: Float[Tensor, "patches 3 size size"],
-        photographs: Float[Tensor, "patches 3 size size"],
+        patches: Float[Tensor, "patches 3 height width"],
+        photographs: Float[Tensor, "patches 3 height width"],
         style: int,
         generator: torch.Generator,
         mask: Mask | None = None,
@@ -109,6 +141,28 @@ class StyleObjective:
         if together:
             grams = {layer: gram.mean(0, keepdim=True) for layer, gram in grams.items()}
         return relative_gram_loss(grams, self.styles[style].grams)
+
+    @torch.no_grad()
+    def matching_map(
+        self, pictures: Float[Tensor, "pictures 3 height width"], style: int, mask: Mask | None = None
+    ) -> Float[Tensor, "3 4"]:
+        """The colour map that gives the pictures, together, the style's mean and covariance.
+
+        Differs from ARF (section 4.3): colours are stretched as far as brings the pictures nearest to the style. A small
+        patch cannot hold the whole palette, so strokes come out paler than the style; yet all of the covariance at once
+        throws shades out of [0, 1].
+        """
+        seen = color_statistics(_pixels(pictures), None if mask is None else _pixels(mask))
+        wanted = self.styles[style].colors
+        maps = [identity_map().to(pictures), *(matching_map(seen, wanted, gain) for gain in GAINS)]
+        found = [
+            self.gram_distance(recolor_pictures(each, pictures).clamp(0, 1), style, mask, together=True) for each in maps
+        ]
+        return maps[int(torch.stack(found).argmin())]
+
+
+def _pixels(pictures: Tensor) -> Tensor:
+    return pictures.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 def _squashed(pictures: Tensor, mask: Tensor | None) -> Tensor:

@@ -16,8 +16,8 @@ LAYERS = (
         "point_encoding", "posed_pictures", "run_record", "scene_placement", "style_mix", "style_pictures", "surface_points",
     },
     {
-        "amalgamation", "content_features", "perceptual_losses", "perceptual_weights", "plane_sweep", "style_colors",
-        "style_features", "visual_hull",
+        "amalgamation", "content_features", "perceptual_losses", "perceptual_weights", "plane_sweep",
+        "style_colors", "style_draws", "style_features", "visual_hull",
     },
     {"style_losses", "stylized_field"},
     {"style_targets"},

@@ -3,7 +3,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from jaxtyping import TypeCheckError
 from torch import nn
 
 from ins3d.mlp import Mlp
@@ -165,6 +164,20 @@ class TestFeaturePlanes:
         assert torch.equal(encoding(positions, torch.zeros(2, 5, 1)), encoding(positions))
         assert encoding(positions, torch.full((2, 5, 1), 10.0)).abs().max() == 0
 
-    def test_refuses_positions_of_two_numbers(self):
-        with pytest.raises(TypeCheckError):
-            FeaturePlanes((4,), 2)(torch.zeros(5, 2))
+    def test_refuses_positions_of_two_numbers_in_a_scene_and_of_three_in_a_picture(self):
+        for num_inputs, wrong in ((3, 2), (2, 3)):
+            with pytest.raises(RuntimeError):
+                FeaturePlanes((4,), 2, num_inputs=num_inputs)(torch.zeros(5, wrong))
+
+    @pytest.mark.parametrize("rotated", [False, True])
+    def test_one_plane_holds_a_picture(self, rotated: bool, random: torch.Generator):
+        encoding = FeaturePlanes((3, 6), 4, rotated, num_inputs=2)
+        positions = torch.rand(40, 2, generator=random) * 2.4 - 1.2
+        expected = [
+            np.concatenate([
+                slow_bilinear(planes[0].detach().double().numpy(), *(position @ turn).double().tolist())
+                for planes, turn in zip(encoding.planes, encoding.turns, strict=True)
+            ])
+            for position in positions
+        ]  # fmt: skip
+        np.testing.assert_allclose(encoding(positions).detach().numpy(), np.stack(expected), atol=1e-5)

@@ -11,6 +11,7 @@ from ins3d.image_files import write_rgb
 from ins3d.perceptual_features import PerceptualFeatures
 from ins3d.perceptual_losses import statistics_loss, statistics_of
 from ins3d.style_losses import STYLE_LOSSES
+from ins3d.style_mix import StyleMix, single_style
 from ins3d.style_objective import StyleObjective
 from ins3d.style_targets import StyleView, style_target
 
@@ -162,10 +163,41 @@ class TestRawValues:
         sum(objective.losses(patches, photographs, 0, seeded()).values()).backward()
         assert patches.grad is not None and patches.grad.abs().max() > 0 and photographs.grad is None
 
-    def test_refuses_patches_that_are_not_square_or_as_many_as_photographs(self, objective, patches, photographs):
+    def test_refuses_patches_that_are_not_as_large_or_as_many_as_photographs(self, objective, patches, photographs):
         for wrong in (patches[..., :16], patches[:1]):
             with pytest.raises(TypeCheckError):
                 objective.losses(wrong, photographs, 0, seeded())
+
+
+class TestWeightedLosses:
+    @pytest.fixture
+    def objective(self, tiny_vgg: TinyVgg, make: MakeObjective) -> StyleObjective:
+        return make(tiny_vgg("vgg16"), {"content_loss": 0.3, "gram_loss": 2.0, "statistics_loss": 0.5})
+
+    def test_a_style_alone_counts_as_it_is_weighted(self, objective: StyleObjective, patches, photographs):
+        alone = objective.losses(patches, photographs, 1, seeded())
+        weighted = objective.weighted_losses(patches, photographs, single_style(1, 2), seeded())
+        assert weighted.keys() == alone.keys()
+        for name, value in weighted.items():
+            torch.testing.assert_close(value, objective.weights[name] * alone[name])
+
+    def test_a_blend_is_judged_by_both_styles_by_their_shares(self, objective: StyleObjective, patches, photographs):
+        each = [objective.weighted_losses(patches, photographs, single_style(style, 2), seeded()) for style in (0, 1)]
+        blend = objective.weighted_losses(patches, photographs, StyleMix((1.0, 3.0)), seeded())
+        for name, value in blend.items():
+            torch.testing.assert_close(value, (0.25 * each[0][name] ** 2 + 0.75 * each[1][name] ** 2).sqrt())
+
+    def test_a_blends_gradients_are_finite_where_the_content_is_as_it_was(self, objective: StyleObjective, photographs):
+        patches = photographs.clone().requires_grad_()
+        sum(objective.weighted_losses(patches, photographs, StyleMix((1.0, 1.0)), seeded()).values()).backward()
+        assert patches.grad is not None and patches.grad.isfinite().all() and patches.grad.abs().max() > 0
+
+    def test_weaker_strokes_are_held_to_the_content(self, tiny_vgg: TinyVgg, make):
+        objective = make(tiny_vgg("vgg16"), {"content_loss": 0.1, "gram_loss": 2.0, "tv_loss": 0.0})
+        assert objective.weights_at(1.0) == objective.weights
+        expected = {"content_loss": pytest.approx(0.1 + 0.3 * 0.75), "gram_loss": 0.5, "tv_loss": 0.0}
+        assert objective.weights_at(0.25) == expected
+        assert "content_loss" not in make(tiny_vgg("vgg16"), {"gram_loss": 2.0}).weights_at(0.25)
 
 
 class TestUnits:

@@ -11,7 +11,6 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from ins3d.color_transfer import color_statistics, identity_map, matching_map, recolor_pictures
 from ins3d.pixel_patches import rays_to_patches
 from ins3d.plugin.compositing import composite
 from ins3d.plugin.datamanager import InsStylizeDataManager
@@ -19,14 +18,13 @@ from ins3d.plugin.model import InsStylizeModel
 from ins3d.plugin.pixel_sampler import StridedPatchSampler
 from ins3d.plugin.ray_content import RayContent
 from ins3d.plugin.sample_pool import SamplePool, build_pool
-from ins3d.style_mix import StyleMix, single_style, strength_factors, style_code
+from ins3d.style_draws import StyleDraws
+from ins3d.style_mix import StyleMix, single_style, style_code
 from ins3d.style_objective import StyleObjective
 from ins3d.surface_points import SurfacePoints
 
 NUM_FIXED_PATCHES = 16
 """Losses and colours are measured on this many."""
-GAINS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.6, 2.0)
-"""How far colours may be stretched at the end; the one that comes nearest to the style is taken."""
 
 
 class StyleStage:
@@ -40,6 +38,9 @@ class StyleStage:
         self.num_steps = num_steps
         self.learned = list(range(num_kept_styles, len(objective.styles)))
         """The styles that this run learns; those before them were finished by an earlier run."""
+        self.draws = StyleDraws(
+            len(objective.styles), self.learned, data.config.seed, config.model.strength_share, config.model.mix_share
+        )
         self.model = model
         self.data = data
         self.sampler = sampler
@@ -108,22 +109,10 @@ class StyleStage:
 
     @torch.no_grad()
     def match_colors(self) -> None:
-        """Before the last step: the colours of what has been painted are matched once more (ARF, section 4.3).
-
-        Differs from ARF: colours are stretched as far as brings the scene as a whole nearest to the style. A small patch
-        cannot hold the whole palette, so strokes come out paler than the style; yet all of the covariance at once throws
-        shades out of [0, 1].
-        """
+        """Before the last step: the colours of what has been painted are matched once more (ARF, section 4.3)."""
         for style in self.learned if self.config.model.colors == "style" else []:
-            target = self.objective.styles[style]
             patches, _, mask = self._fixed_patches(style, strength=1.0)
-            seen = color_statistics(_pixels(patches), None if mask is None else _pixels(mask))
-            maps = [identity_map().to(patches), *(matching_map(seen, target.colors, gain) for gain in GAINS)]
-            found = [
-                self.objective.gram_distance(recolor_pictures(each, patches).clamp(0, 1), style, mask, together=True)
-                for each in maps
-            ]
-            self.model.colors.add(style, maps[int(torch.stack(found).argmin())])
+            self.model.colors.add(style, self.objective.matching_map(patches, style, mask))
 
     def _fixed_patches(self, style: int, strength: float) -> tuple[Tensor, Tensor, Tensor | None]:
         """(stylised patches, photographs, mask) that are the same for every style and every resumed run."""
@@ -174,46 +163,12 @@ class StyleStage:
         if style_step == self.num_steps - 1 > 0:
             self.match_colors()
         stride = self.sampler.draw_stride(style_step, generator)
-        mix = self._draw_mix(self._turn(style_step), generator)
+        mix = self.draws.mix(style_step, generator)
         patches, photographs, mask, losses = self._patches(stride, mix, self.config.patches.num_patches, generator)
-        weights = self._weights_at(mix.strength)
-        for style, share in mix.parts:
-            terms = self.objective.losses(patches, photographs, style, generator, mask)
-            for name, value in terms.items():
-                losses[name] = losses.get(name, 0.0) + share * weights[name] * value
+        losses |= self.objective.weighted_losses(patches, photographs, mix, generator, mask)
         gates = self.model.stylized.amalgamation
         metrics = {"rgb_gate": gates.rgb_gate.detach(), "density_gate": gates.density_gate.detach(), "stride": stride}
         return {"patches": patches}, losses, metrics
-
-    def _turn(self, style_step: int) -> int:
-        """Whose turn it is: in every round each style comes once, in an order of the round's own."""
-        count = len(self.learned)
-        generator = torch.Generator().manual_seed(self.data.config.seed + style_step // count)
-        return self.learned[int(torch.randperm(count, generator=generator)[style_step % count])]
-
-    def _draw_mix(self, style: int, generator: torch.Generator) -> StyleMix:
-        """The style alone, or in some steps (`mix_share`) blended with another at random."""
-        alone = single_style(style, len(self.objective.styles), self._draw_strength(generator))
-        others = [other for other in range(len(alone.weights)) if other != style]
-        if not others:
-            return alone
-        drawn, share, which = torch.rand(3, generator=generator).tolist()
-        if drawn >= self.config.model.mix_share:
-            return alone
-        return alone.blend(others[int(which * len(others))], share)
-
-    def _draw_strength(self, generator: torch.Generator) -> float:
-        """1, or in some steps (`strength_share`) anything below."""
-        drawn, partial = torch.rand(2, generator=generator).tolist()
-        return max(partial, 1e-3) if drawn < self.config.model.strength_share else 1.0
-
-    def _weights_at(self, strength: float) -> dict[str, float]:
-        """The losses' weights. A content that is not compared with at full strength is not at any other."""
-        style_factor, content_extra = strength_factors(strength)
-        weights = {name: weight * style_factor for name, weight in self.objective.weights.items()}
-        if "content_loss" in weights:
-            weights["content_loss"] = self.objective.weights["content_loss"] + content_extra
-        return weights
 
     def _patches(
         self, stride: int, mix: StyleMix, number: int, generator: torch.Generator
@@ -277,7 +232,3 @@ class StyleStage:
             edges = self.pool.kept["edges"][numbers][..., None]
             samples = rays.get_ray_samples(bin_starts=edges[:, :-1], bin_ends=edges[:, 1:])
             return self.model.ray_content.at(samples, [], [])
-
-
-def _pixels(pictures: Tensor) -> Tensor:
-    return pictures.permute(0, 2, 3, 1).flatten(0, 2)

@@ -11,7 +11,6 @@ from tiny_scenes import Scene, build_pipeline, build_trainer, make_style_picture
 
 from ins3d.plugin.compositing import composite
 from ins3d.plugin.content_checkpoint import load_content
-from ins3d.style_mix import single_style
 
 Make = Callable[..., Any]
 CODE = torch.ones(1)
@@ -120,60 +119,20 @@ class TestLosses:
         assert float(second["content_loss"]) == pytest.approx(0.5 * float(first["content_loss"]), rel=1e-5)
         assert (float(metrics["density_gate"]), float(metrics["rgb_gate"])) == pytest.approx((1.0, 0.9))
 
-    def test_every_style_has_its_turn_in_every_round_and_rounds_differ(self, trained_pipeline: Make, scenes_folder: Path):
-        stage = begin(trained_pipeline())
-        stage.learned = [2, 3, 4]
-        turns = [stage._turn(step) for step in range(30)]
-        rounds = [tuple(turns[start : start + 3]) for start in range(0, 30, 3)]
-        assert all(sorted(one) == [2, 3, 4] for one in rounds) and len(set(rounds)) > 2
-        assert turns == [stage._turn(step) for step in range(30)]  # a resumed run goes on where it was
-
-    def test_the_chosen_share_of_steps_trains_a_strength_below_1(self, trained_pipeline: Make):
-        stage = begin(trained_pipeline(model__strength_share=0.25))
-        generator = torch.Generator().manual_seed(0)
-        drawn = torch.tensor([stage._draw_strength(generator) for _ in range(2000)])
-        below = drawn[drawn < 1]
-        assert len(below) / len(drawn) == pytest.approx(0.25, abs=0.03)
-        assert float(below.mean()) == pytest.approx(0.5, abs=0.05) and float(below.min()) > 0
-
-    def test_the_chosen_share_of_steps_trains_a_blend_with_any_other_style(self, trained_pipeline: Make, style_folder: Path):
-        stage = begin(trained_pipeline(model__styles=(style_folder,), model__mix_share=0.25))
-        generator = torch.Generator().manual_seed(0)
-        drawn = torch.tensor([stage._draw_mix(1, generator).weights for _ in range(2000)])
-        torch.testing.assert_close(drawn.sum(1), torch.ones(2000))
-        blended = drawn[drawn[:, 1] < 1]
-        assert len(blended) / len(drawn) == pytest.approx(0.25, abs=0.03)
-        assert bool(((blended > 0).sum(1) == 2).all()) and float(blended[:, 1].mean()) == pytest.approx(0.5, abs=0.05)
-        others = (blended[:, torch.arange(drawn.shape[1]) != 1] > 0).float().mean(0)
-        torch.testing.assert_close(others, torch.full_like(others, 1 / len(others)), atol=0.06, rtol=0)
-
-    def test_a_single_style_is_never_blended(self, trained_pipeline: Make):
-        stage = begin(trained_pipeline(model__mix_share=0.9))
-        assert {stage._draw_mix(0, torch.Generator()).weights for _ in range(20)} == {(1.0,)}
-
-    def test_a_blend_is_judged_by_both_styles_by_their_shares(self, trained_pipeline: Make, style_folder: Path):
-        stage = begin(trained_pipeline(model__styles=(style_folder,), model__strength_share=0.0))
-        number, judged = len(stage.objective.styles), []
-        each = stage.objective.losses
-
-        def judging(patches: torch.Tensor, photographs: torch.Tensor, style: int, *rest: Any) -> dict[str, torch.Tensor]:
-            judged.append((style, each(patches, photographs, style, *rest)))
-            return judged[-1][1]
-
-        stage.objective.losses = judging
-        stage._draw_mix = lambda *_: single_style(0, number).blend(1, 0.75)
-        _, losses, _ = stage.losses(0)
-        (first, of_first), (second, of_second) = judged
-        assert (first, second) == (0, 1)
-        for name, loss in losses.items():
-            expected = stage.objective.weights[name] * (0.25 * of_first[name] + 0.75 * of_second[name])
-            assert float(loss) == pytest.approx(float(expected), rel=1e-5)
-
-    def test_weaker_strokes_are_held_to_the_content(self, trained_pipeline: Make):
-        stage = begin(trained_pipeline(model__content_loss_mult=0.1, model__style_loss_mult=2.0))
-        assert stage._weights_at(1.0) == stage.objective.weights
-        weights = stage._weights_at(0.25)
-        assert weights == {"content_loss": pytest.approx(0.1 + 0.3 * 0.75), "gram_loss": 0.5, "tv_loss": 0.0}
+    def test_a_step_trains_what_is_drawn(self, trained_pipeline: Make, style_folder: Path):
+        stage = begin(trained_pipeline(model__styles=(style_folder,), model__strength_share=0.0, model__mix_share=0.9))
+        asked = []
+        weighted = stage.objective.weighted_losses
+        stage.objective.weighted_losses = lambda patches, photographs, mix, *rest: (
+            asked.append(mix) or weighted(patches, photographs, mix, *rest)
+        )
+        styled = stage.model.styled_rgb
+        codes = []
+        stage.model.styled_rgb = lambda points, rays, code: codes.append(code) or styled(points, rays, code)
+        for step in range(4):
+            stage.losses(step)
+        assert len({mix.weights for mix in asked}) == 4 and any(len(mix.parts) == 2 for mix in asked)
+        assert [mix.code().tolist() for mix in asked] == [code.tolist() for code in codes]
 
     def test_several_patches_at_once(self, trained_pipeline: Make):
         stage = begin(trained_pipeline(patches__num_patches=3))
