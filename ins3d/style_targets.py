@@ -65,18 +65,21 @@ def style_target(
     view: StyleView,
     device: torch.device,
     recolored_to: ColorStatistics | None = None,
+    setting: str = "pipeline.model.styles",
+    size_setting: str = "pipeline.model.style-picture-size",
 ) -> StyleTarget:
     """Reads a style picture and keeps what never changes: it is looked at once.
 
     With `recolored_to` the picture is first given these colours (CORAL), so that its strokes come without its palette.
+    Errors name the options that the picture and the size come from.
     """
-    rgb = read_rgb(path, "pipeline.model.styles")
+    rgb = read_rgb(path, setting)
     seen = (
         F.interpolate(rgb[None], size=(224, 224), mode="nearest")[0]
         if view.square
         else resize_long_side(rgb, view.long_side)
     )
-    _refuse_thin(path, seen, features, view)
+    _refuse_thin(path, seen, features, view, setting, size_setting)
     colors = color_statistics(seen.flatten(1).T)
     if recolored_to is not None:
         wanted = ColorStatistics(recolored_to.mean.cpu(), recolored_to.covariance.cpu())
@@ -91,11 +94,13 @@ def style_target(
     return StyleTarget(path.stem, ColorStatistics(colors.mean.to(device), colors.covariance.to(device)), kept, grams)
 
 
-def _refuse_thin(path: Path, seen: Tensor, features: PerceptualFeatures, view: StyleView) -> None:
+def _refuse_thin(
+    path: Path, seen: Tensor, features: PerceptualFeatures, view: StyleView, setting: str, size_setting: str
+) -> None:
     height, width = seen.shape[1:]
     least = features.smallest_side * max(view.scales)
     if min(height, width) < least:
         raise ValueError(
-            f"pipeline.model.styles: {path} is looked at in {width}x{height} pixels, and {features.walk[-1]} needs {least} "
-            "a side; crop it to a less narrow picture, or raise pipeline.model.style-picture-size."
+            f"{setting}: {path} is looked at in {width}x{height} pixels, and {features.walk[-1]} needs {least} "
+            f"a side; crop it to a less narrow picture, or raise {size_setting}."
         )

@@ -6,6 +6,7 @@
 ns-export and ns-viewer take it from there.
 """
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from rich.console import Console
 from rich.progress import track
 
 from ins3d.plugin.camera_paths import PathKind, camera_path
-from ins3d.plugin.style_videos import VideoFiles, style_frames
+from ins3d.plugin.style_videos import style_frames
 from ins3d.style_mix import FILE_NAME, make_mix, write_mix
+from ins3d.video_files import VideoFile
 
 CONSOLE = Console()
 
@@ -72,10 +74,12 @@ def main(settings: Settings) -> None:
     output = settings.output or settings.load_config.parent / "styles"
     paths = [output / f"{name}.mp4" for name in ("morph", "strength", "grid")]
     cameras = _path(pipeline, settings)
-    with VideoFiles(paths, settings.fps) as files:
+    with ExitStack() as stack:
+        files = [stack.enter_context(VideoFile(path, settings.fps)) for path in paths]
         frames = style_frames(pipeline.model, cameras, mix)
         for frame in track(frames, "rendering three videos", total=len(cameras), console=CONSOLE):
-            files.add((frame.morph, frame.strength, frame.grid))
+            for file, picture in zip(files, (frame.morph, frame.strength, frame.grid), strict=True):
+                file.add(picture)
     for path, what in zip(paths, ("all styles in turn", "strength up and down", "all styles side by side"), strict=True):
         CONSOLE.print(f"{what}: {path}", soft_wrap=True)
 

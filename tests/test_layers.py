@@ -12,17 +12,20 @@ LONGEST_FUNCTION = 50
 # A module imports only from layers above its own line.
 LAYERS = (
     {
-        "color_transfer", "frozen_teacher", "geometry_losses", "image_files", "mlp", "perceptual_features", "pixel_patches",
-        "point_encoding", "posed_pictures", "run_record", "scene_placement", "style_mix", "style_pictures", "surface_points",
+        "color_transfer", "frozen_teacher", "geometry_losses", "image_files", "mlp", "perceptual_features",
+        "picture_windows", "pixel_patches", "png_rows", "point_encoding", "posed_pictures", "run_record", "scene_placement",
+        "style_mix", "style_pictures", "surface_points",
     },
     {
-        "amalgamation", "content_features", "perceptual_losses", "perceptual_weights", "plane_sweep",
-        "style_colors", "style_draws", "style_features", "visual_hull",
+        "amalgamation", "content_features", "perceptual_losses", "perceptual_weights", "picture_content",
+        "picture_record", "plane_sweep", "style_colors", "style_draws", "style_features", "video_files", "visual_hull",
     },
-    {"style_losses", "stylized_field"},
-    {"style_targets"},
-    {"pixel_objective", "style_objective"},
-    {"pixel_optimization"},
+    {"style_losses", "stylized_field", "stylized_picture"},
+    {"picture_checkpoint", "style_targets"},
+    {"picture_rendering", "pixel_objective", "style_objective"},
+    {"image_fitting", "picture_settings", "pixel_optimization"},
+    {"picture_objective"},
+    {"picture_commands", "pixel_commands"},
 )  # fmt: skip
 LAYER_OF = {module: number for number, modules in enumerate(LAYERS) for module in modules}
 

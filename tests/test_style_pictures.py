@@ -65,7 +65,7 @@ class TestFindStylePictures:
             shutil.copy(folder / "wave.jpg", path)
         assert message(paths) == (
             f"pipeline.model.styles: 50 pictures are more than the {MOST_STYLES} that one network holds; give fewer, and "
-            "train the others from the same content with --pipeline.content-checkpoint."
+            "train the others in another run, from the same content."
         )
 
 

@@ -1,11 +1,8 @@
 """A finished run becomes three videos: a walk through all styles, a sweep of strength, and all styles side by side."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
 
-import imageio.v2 as imageio
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -70,26 +67,3 @@ def labelled_picture(picture: Picture, text: str) -> Picture:
     place = (size // 2, picture.shape[1] - size * 7 // 4)
     ImageDraw.Draw(image).text(place, text, fill="white", font=font, stroke_width=max(1, size // 12), stroke_fill="black")
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).to(picture) / 255
-
-
-class VideoFiles:
-    """Several mp4 files that grow frame by frame, so that none need fit into memory."""
-
-    def __init__(self, paths: Sequence[Path], fps: int) -> None:
-        for path in paths:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        # imageio would scale pictures to multiples of 16.
-        self.writers = [imageio.get_writer(path, fps=fps, macro_block_size=1, quality=8) for path in paths]
-
-    def add(self, pictures: Iterable[Picture]) -> None:
-        """One frame for each file."""
-        for writer, picture in zip(self.writers, pictures, strict=True):
-            height, width = picture.shape[1:]
-            writer.append_data(rgb_bytes(picture[:, : height // 2 * 2, : width // 2 * 2]))  # H.264 wants even sides
-
-    def __enter__(self) -> "VideoFiles":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for writer in self.writers:
-            writer.close()

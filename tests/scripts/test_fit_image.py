@@ -1,8 +1,12 @@
-"""The script that optimises pixels, from flags to files."""
+"""The script that makes pictures from pictures, from flags to files."""
 
+import contextlib
 import csv
 import importlib.util
+import io
 import json
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +17,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from ins3d import picture_commands, picture_record, pixel_commands
+from ins3d.picture_checkpoint import load_field
+
 ROOT = Path(__file__).resolve().parents[2]
+SHALLOW = ["--style-layers", "relu1_1", "relu2_1", "--content-layers", "relu2_1"]
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +39,23 @@ def flags(tmp_path: Path, tiny_vgg: Callable[..., dict[str, Tensor]]) -> list[st
     torch.save(tiny_vgg(last=19), tmp_path / "tiny.pth")
     random = np.random.default_rng(0)
     imageio.imwrite(tmp_path / "style.png", random.integers(0, 256, (40, 40, 3), dtype=np.uint8))
-    imageio.imwrite(tmp_path / "content.png", np.full((60, 80, 3), 90, dtype=np.uint8))
     output = ["--output", str(tmp_path / "out"), "--device", "cpu", "--perceptual-weights", str(tmp_path / "tiny.pth")]
     return [*output, "--styles", str(tmp_path / "style.png"), "--size", "48"]
 
 
 @pytest.fixture
+def second_style(tmp_path: Path) -> Path:
+    random = np.random.default_rng(1)
+    picture = np.kron(random.integers(0, 256, (8, 8, 3), dtype=np.uint8), np.ones((5, 5, 1), dtype=np.uint8))
+    imageio.imwrite(tmp_path / "second.png", picture)
+    return tmp_path / "second.png"
+
+
+@pytest.fixture
 def content(tmp_path: Path) -> list[str]:
+    rows, columns = np.meshgrid(np.arange(60), np.arange(80), indexing="ij")
+    waves = [90 + 60 * np.sin(rows / 9 + columns / share) for share in (7, 11, 13)]
+    imageio.imwrite(tmp_path / "content.png", np.stack(waves, axis=-1).astype(np.uint8))
     return ["--content", str(tmp_path / "content.png")]
 
 
@@ -65,8 +83,10 @@ class TestGatys:
 
     def test_writes_the_picture_as_it_goes(self, script, flags, content, tmp_path, monkeypatch):
         times = []
-        monkeypatch.setattr(script, "WRITE_EVERY", 2)
-        monkeypatch.setattr(script, "write_rgb", lambda path, picture: times.append((path.name, tuple(picture.shape))))
+        monkeypatch.setattr(pixel_commands, "WRITE_EVERY", 2)
+        monkeypatch.setattr(
+            picture_record, "write_rgb", lambda path, picture: times.append((path.name, tuple(picture.shape)))
+        )
         script.main(["gatys", *flags, *content, "--steps", "5", "--colors", "content"])
         assert times == [("picture.png", (3, 36, 48))] * 3
 
@@ -75,7 +95,7 @@ class TestGatys:
             report(1, {"total": 1.0}, lambda: content)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(script, "gatys", stopped)
+        monkeypatch.setattr(pixel_commands, "gatys", stopped)
         assert refusal(script, "gatys", *flags, *content) == "130"
         assert {path.name for path in (tmp_path / "out").iterdir()} == {"picture.png", "loss.csv", "loss.png", "run.json"}
 
@@ -87,7 +107,8 @@ class TestGatys:
         assert script.Gatys(size=96, steps=1).pixel_settings().long_sides == (96,)
 
     def test_default_pictures_are_there(self, script):
-        assert script.Gatys().content.is_file() and script.Gatys().styles.is_file()
+        for kind in (script.Gatys, script.Stylize, script.Blend):
+            assert kind().content.is_file() and all(style.is_file() for style in kind().styles)
 
     def test_same_seed_same_picture(self, script, flags, content, tmp_path):
         pictures = []
@@ -103,6 +124,149 @@ class TestTexture:
         assert imageio.imread(tmp_path / "out" / "picture.png").shape == (32, 56, 3)
         record = json.loads((tmp_path / "out" / "run.json").read_text())
         assert "average pooling" in record["encoder"] and "content_loss" not in record["last"]
+
+
+class TestFields:
+    """Fields from the command line: each of the four subcommands, with a tiny encoder and tiny pictures."""
+
+    @pytest.fixture
+    def fitted(self, script, content, tmp_path, capsys) -> Path:  # capsys: what is said now is for the test to read
+        script.main(["fit", *content, "--output", str(tmp_path / "fit"), "--size", "48", "--steps", "60", "--device", "cpu"])
+        return tmp_path / "fit"
+
+    @pytest.fixture
+    def stylized(self, script, flags, content, fitted, second_style, tmp_path, capsys) -> Path:
+        more = ["--fit", str(fitted), "--steps", "5", *SHALLOW, "--styles", str(tmp_path / "style.png"), str(second_style)]
+        script.main(["stylize", *flags, *content, *more])
+        return tmp_path / "out"
+
+    def test_fit_writes_a_field_and_says_how_near_it_is(self, fitted, capsys):
+        assert {path.name for path in fitted.iterdir()} == {
+            "field.json", "field.safetensors", "training.pt", "picture.png", "loss.csv", "loss.png", "run.json"
+        }  # fmt: skip
+        said = " ".join(capsys.readouterr().out.split())
+        assert float(re.search(r"PSNR ([\d.]+) dB", said)[1]) > 25
+        assert imageio.imread(fitted / "picture.png").shape == (36, 48, 3)
+        record = json.loads((fitted / "run.json").read_text())
+        assert record["last"]["step"] == 60 and record["last"]["psnr"] > 25 and record["settings"]["network"] == "planes"
+
+    def test_stylize_paints_all_styles_and_says_how_near_the_first_is(self, stylized, capsys):
+        assert "Gram distance to style: " in " ".join(capsys.readouterr().out.split())
+        field, spec = load_field(stylized, "load", torch.device("cpu"))
+        assert spec.styles == ("style", "second") and len(field.style_features.columns) == 2
+        assert json.loads((stylized / "run.json").read_text())["last"]["step"] == 7  # 5, and half of them for the second
+
+    def test_stylize_fits_first_when_there_is_no_fit(self, script, flags, content, tmp_path, monkeypatch):
+        monkeypatch.setitem(picture_commands.FIT_STEPS, "planes", 3)
+        script.main(["stylize", *flags, *content, "--steps", "2", *SHALLOW])
+        assert load_field(tmp_path / "out" / "fit", "load", torch.device("cpu"))[1].kind == "fit"
+
+    def test_stylize_with_patches(self, script, flags, content, fitted, tmp_path):
+        script.main(["stylize", *flags, *content, "--fit", str(fitted), "--steps", "3", "--patch", "18", *SHALLOW])
+        assert imageio.imread(tmp_path / "out" / "picture.png").shape == (36, 48, 3)
+
+    def test_blend_writes_a_field(self, script, flags, content, tmp_path):
+        script.main(["blend", *flags, *content, "--fit-steps", "4", "--steps", "3", *SHALLOW])
+        assert load_field(tmp_path / "out", "load", torch.device("cpu"))[1].kind == "blend"
+        with (tmp_path / "out" / "loss.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert [bool(row["gram_loss"]) for row in rows] == [False] * 4 + [True] * 3
+
+    def render(self, script, folder: Path, name: str, *arguments: str) -> np.ndarray:
+        script.main(["render", "--load", str(folder), "--output", str(folder / name), "--device", "cpu", *arguments])
+        return imageio.imread(folder / name) if name.endswith("png") else imageio.imread(folder / name, index=None)
+
+    def test_render_any_size_part_mix_and_strength(self, script, stylized, fitted):
+        assert self.render(script, stylized, "large.png", "--size", "96").shape == (72, 96, 3)
+        whole = self.render(script, stylized, "whole.png")
+        part = self.render(script, stylized, "part.png", "--window", ".5", "0", "1", ".5", "--size", "24")
+        assert np.array_equal(part, whole[:18, 24:])
+        other = self.render(script, stylized, "other.png", "--mix", "0", "1")
+        assert np.abs(other.astype(int) - whole).max() > 5
+        plain = self.render(script, stylized, "plain.png", "--strength", "0")
+        assert np.array_equal(plain, self.render(script, fitted, "fit.png"))
+
+    def test_render_strength_by_place(self, script, stylized, tmp_path):
+        whole, plain = (self.render(script, stylized, "a.png", "--strength", strength) for strength in ("1", "0"))
+        mask = np.zeros((9, 12), dtype=np.uint8)
+        mask[:, 6:] = 255
+        imageio.imwrite(tmp_path / "mask.png", np.kron(mask, np.ones((4, 4), dtype=np.uint8)))
+        masked = self.render(script, stylized, "b.png", "--mask", str(tmp_path / "mask.png"))
+        assert np.array_equal(masked[:, :24], plain[:, :24]) and np.array_equal(masked[:, 24:], whole[:, 24:])
+        banded = self.render(script, stylized, "c.png", "--bands", "1", "0")
+        assert np.array_equal(banded[:, :24], whole[:, :24]) and np.array_equal(banded[:, 24:], plain[:, 24:])
+        mapped = self.render(script, stylized, "d.png", "--strength-map", str(tmp_path / "mask.png"))
+        assert np.array_equal(mapped[:, :23], plain[:, :23]) and np.array_equal(mapped[:, 25:], whole[:, 25:])
+        graded = self.render(script, stylized, "e.png", "--gradation", "vertical").astype(int)
+        near = [
+            np.abs(graded[rows] - picture[rows]).mean() for rows, picture in ((slice(0, 2), plain), (slice(-2, None), whole))
+        ]
+        assert max(near) < 0.2 * np.abs(whole.astype(int) - plain).mean() + 0.5
+
+    def test_render_animations(self, script, stylized):
+        for name in ("a.mp4", "a.gif"):
+            frames = self.render(script, stylized, name, "--frames", "4")
+            assert frames.shape[:3] == (4, 36, 48)
+            assert np.abs(frames[0].astype(int) - frames[2]).max() > 5  # the first style, the second
+
+    def test_a_stopped_run_is_usable_and_resumed_where_it_was(self, script, flags, content, fitted, tmp_path, monkeypatch):
+        arguments = ["stylize", *flags, *content, "--fit", str(fitted), "--steps", "6", *SHALLOW]
+        script.main(arguments)
+        undisturbed = (tmp_path / "out" / "picture.png").read_bytes()
+        with (tmp_path / "out" / "loss.csv").open() as file:
+            all_rows = [row["total"] for row in csv.DictReader(file)]
+
+        went_on = picture_record.PictureRecord.__call__
+
+        def stopping(record, step, losses, picture):
+            went_on(record, step, losses, picture)
+            if step == 4:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(picture_record.PictureRecord, "__call__", stopping)
+        assert refusal(script, *arguments) == "130"
+        monkeypatch.setattr(picture_record.PictureRecord, "__call__", went_on)
+        assert self.render(script, tmp_path / "out", "reached.png").shape == (36, 48, 3)
+        assert json.loads((tmp_path / "out" / "run.json").read_text())["last"]["step"] == 4
+        script.main([*arguments, "--resume"])
+        assert (tmp_path / "out" / "picture.png").read_bytes() == undisturbed
+        with (tmp_path / "out" / "loss.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6] and [row["total"] for row in rows] == all_rows
+
+    def test_a_finished_run_that_is_resumed_stays_what_it_was(
+        self, script, flags, content, stylized, second_style, tmp_path
+    ):
+        before = load_field(stylized, "load", torch.device("cpu"))[0].state_dict()
+        more = ["--fit", str(tmp_path / "fit"), "--steps", "5", *SHALLOW, "--mix", "0", "1", "--resume"]
+        script.main(["stylize", *flags, *content, *more, "--styles", str(tmp_path / "style.png"), str(second_style)])
+        after = load_field(stylized, "load", torch.device("cpu"))[0].state_dict()
+        assert all(torch.equal(value, after[name]) for name, value in before.items())
+        assert np.array_equal(
+            imageio.imread(stylized / "picture.png"), self.render(script, stylized, "second.png", "--mix", "0", "1")
+        )
+
+    def test_same_seed_same_picture(self, script, flags, content, fitted, tmp_path):
+        pictures = []
+        for seed in ("1", "1", "2"):
+            script.main(["stylize", *flags, *content, "--fit", str(fitted), "--steps", "3", "--seed", seed, *SHALLOW])
+            pictures.append((tmp_path / "out" / "picture.png").read_bytes())
+        assert pictures[0] == pictures[1] != pictures[2]
+
+
+def test_what_each_subcommand_says_of_itself_is_that_of_the_golden_file(script):
+    said = io.StringIO()
+    for name in script.COMMANDS:
+        with contextlib.redirect_stdout(said), pytest.raises(SystemExit):
+            script.main([name, "--help"])
+    # Boxes follow the terminal's width, defaults the checkout.
+    text = re.sub(r"\x1b\[[0-9;]*m", "", said.getvalue()).replace(str(ROOT), "")
+    words = [word for line in text.splitlines() for word in line.strip(" ╭╮╰╯─│").split()]
+    flags = [word for word in words if word.startswith("--")]
+    golden = ROOT / "tests" / "golden" / "fit_image_options.txt"
+    if os.environ.get("INS3D_UPDATE_GOLDEN"):
+        golden.write_text("\n".join(flags) + "\n")
+    assert flags == golden.read_text().splitlines()
 
 
 class TestRefusals:
@@ -148,3 +312,54 @@ class TestRefusals:
     def test_of_a_gpu_that_there_is_not(self, script, flags, content):
         said = refusal(script, "gatys", *flags, *content, "--device", "cuda")
         assert said == "device: cuda was asked for and torch sees no GPU; use cpu."
+
+    def test_of_two_styles_where_there_is_one(self, script, flags, content, second_style, tmp_path):
+        two = ["--styles", str(tmp_path / "style.png"), str(second_style)]
+        for name, what in (("gatys", "pixels take one"), ("texture", "pixels take one"), ("blend", "blend takes one")):
+            more = content if name != "texture" else []
+            said = refusal(script, name, *flags, *more, *two)
+            assert said == f"styles: 2 pictures were given; {what}, stylize takes several."
+
+    def test_of_a_mix_before_anything_is_trained(self, script, flags, content, tmp_path):
+        said = refusal(script, "stylize", *flags, *content, "--mix", "1", "2")
+        assert said == "mix: 2 weights for 1 styles; give one for each of style."
+        said = refusal(script, "stylize", *flags, *content, "--strength", "2")
+        assert said == "strength: 2 is outside 0 (the content) to 1 (full style)."
+        assert not (tmp_path / "out").exists()
+
+    def test_of_the_same_style_twice(self, script, flags, content, tmp_path):
+        said = refusal(script, "stylize", *flags, *content, "--styles", *[str(tmp_path / "style.png")] * 2)
+        assert said == f"styles: {tmp_path}/style.png is given twice; give every picture once."
+
+    def test_of_patches_larger_than_the_picture(self, script, flags, content):
+        said = refusal(script, "stylize", *flags, *content, "--patch", "30", *SHALLOW)
+        assert said == (
+            "patch: 30 places at stride 2 cover 60 pixels, and the picture has 48x36; use a smaller patch, smaller strides, "
+            "or 0 for all of the picture."
+        )
+
+    def test_of_something_that_is_no_fit(self, script, flags, content, tmp_path):
+        said = refusal(script, "stylize", *flags, *content, "--fit", str(tmp_path), *SHALLOW)
+        assert said == f"fit: there is no field.json in {tmp_path}; give the output folder of fit, stylize or blend."
+
+    def test_of_a_size_that_is_none(self, script, content, tmp_path):
+        said = refusal(script, "fit", *content, "--size", "3", "--output", str(tmp_path / "out"))
+        assert said == "size: 3 pixels are too few; use 16 or more."
+
+    def test_of_nothing_to_resume(self, script, content, tmp_path):
+        said = refusal(script, "fit", *content, "--resume", "--output", str(tmp_path / "out"))
+        assert said == f"resume: there is no training.pt in {tmp_path}/out; leave out --resume, or name its output."
+
+    def test_of_files_that_render_cannot_write(self, script, content, tmp_path):
+        fit = ["--output", str(tmp_path / "fit"), "--size", "16", "--steps", "1"]
+        script.main(["fit", *content, *fit])
+        for name, said in (
+            ("a.bmp", f"output: {tmp_path}/a.bmp is no .png, .mp4 or .gif; name the file to write."),
+            ("a.mp4", f"load: {tmp_path}/fit holds a picture without a style, which does not move; write a .png."),
+        ):
+            assert refusal(script, "render", "--load", str(tmp_path / "fit"), "--output", str(tmp_path / name)) == said
+
+    def test_of_strengths_outside_0_to_1(self, script, content, tmp_path):
+        script.main(["fit", *content, "--output", str(tmp_path / "fit"), "--size", "16", "--steps", "1"])
+        said = refusal(script, "render", "--load", str(tmp_path / "fit"), "--bands", ".5", "2")
+        assert said == "bands: 2 is outside 0 (the content) to 1 (full style)."

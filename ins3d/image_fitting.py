@@ -1,0 +1,261 @@
+"""A picture becomes a continuous field; the field is stylised, or learns content and style at once.
+
+Nothing is kept but the field: it is asked at any place, in any size, as strongly styled as one likes at every place.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ins3d.color_transfer import color_statistics
+from ins3d.picture_content import PictureContent
+from ins3d.picture_rendering import StrengthMap, render_picture
+from ins3d.picture_windows import PictureWindow
+from ins3d.style_draws import StyleDraws
+from ins3d.style_mix import StyleMix, single_style
+from ins3d.style_objective import StyleObjective
+from ins3d.stylized_picture import BlendedPicture, StylizedPicture
+
+Picture = Float[Tensor, "3 height width"]
+Losses = Callable[[int, torch.Generator], dict[str, Tensor]]
+"""What a step minimises, by name and weighted; what is named without `_loss` at its end is only shown."""
+Report = Callable[[int, dict[str, float]], None]
+"""Called after every step: its number from 1 and its losses."""
+LAST_RATE = 0.1
+"""Learning rates fall to this share of their beginning, exponentially."""
+
+
+class Training:
+    """An optimiser, a step number and random numbers: all that a stopped run needs in order to go on as if undisturbed."""
+
+    def __init__(self, field: nn.Module, groups: list[dict[str, Any]], num_steps: int, seed: int) -> None:
+        self.field, self.num_steps, self.step = field, num_steps, 0
+        self.optimizer = torch.optim.Adam(groups, eps=1e-15, fused=True)
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def run(self, losses_at: Losses, report: Report = lambda step, losses: None) -> None:
+        """Trains the field until all steps are made."""
+        while self.step < self.num_steps:
+            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+                group["lr"] = rate * LAST_RATE ** (self.step / self.num_steps)
+            losses = losses_at(self.step, self.generator)
+            total = torch.stack([value for name, value in losses.items() if name.endswith("_loss")]).sum()
+            if not total.isfinite():
+                raise ValueError(f"the losses are {_values(losses)} at step {self.step + 1}; use smaller weights.")
+            self.optimizer.zero_grad(set_to_none=True)
+            total.backward()
+            self.optimizer.step()
+            self.step += 1
+            report(self.step, {"total": total.item()} | _values(losses))
+
+    def state(self) -> dict[str, Any]:
+        """For `resume`."""
+        return {
+            "step": self.step,
+            "field": self.field.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": self.generator.get_state(),
+        }
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Goes back to where `state` was taken."""
+        self.step = state["step"]
+        self.field.load_state_dict(state["field"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["random"])
+
+
+@dataclass(frozen=True)
+class PictureSource:
+    """A picture to learn from, asked at any place of it."""
+
+    rgb: Picture
+
+    @property
+    def aspect(self) -> float:
+        """Width by height."""
+        return self.rgb.shape[2] / self.rgb.shape[1]
+
+    @property
+    def whole(self) -> PictureWindow:
+        """Every pixel once."""
+        return PictureWindow(*self.rgb.shape[1:], self.aspect)
+
+    def at(self, shares: Float[Tensor, "points 2"]) -> Float[Tensor, "points 3"]:
+        """Colours between the pixels, linearly."""
+        grid = (2 * shares.to(self.rgb) - 1)[None, None]
+        return F.grid_sample(self.rgb[None], grid, padding_mode="border", align_corners=False)[0, :, 0].T
+
+    def look(self, window: PictureWindow, shift: tuple[float, float]) -> Float[Tensor, "1 3 height width"]:
+        """What there is to be seen in a window."""
+        colors = self.at(window.shares(slice(None), shift))
+        return colors.T.reshape(1, 3, window.height, window.width)
+
+
+def fit_losses(ask: Callable[[Tensor], Tensor], source: PictureSource, num_points: int) -> Losses:
+    """The field against the picture at random places, which are not those of pixels: so nothing happens between them."""
+
+    def losses(step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        shares = torch.rand(num_points, 2, generator=generator)
+        half = torch.tensor([min(source.aspect, 1.0), min(1 / source.aspect, 1.0)])
+        error = F.mse_loss(ask(((2 * shares - 1) * half).to(source.rgb)), source.at(shares))
+        return {"fit_loss": error, "psnr": psnr_of(error.detach())}
+
+    return losses
+
+
+def psnr_of(error: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """Decibels of a mean squared error.
+
+    >>> psnr_of(torch.tensor(1e-4)).item()
+    40.0
+    """
+    return -10 * torch.log10(error.clamp(min=1e-12))
+
+
+def fit_picture(
+    content: PictureContent, source: PictureSource, num_steps: int, num_points: int, seed: int
+) -> tuple[Training, Losses]:
+    """What `Training.run` needs to make `content` the picture (spec A.10, stage 1)."""
+    training = Training(content, [{"params": list(content.parameters()), "lr": content.learning_rate}], num_steps, seed)
+    return training, fit_losses(content, source, num_points)
+
+
+class WindowDraws:
+    """Where a step looks: all of the picture, or a strided patch of it, moved by up to half a pixel.
+
+    Fields are trained between pixels as well as on them: a picture rendered larger then shows nothing that was not judged.
+    """
+
+    UNIT_WINDOWS = 8
+    """Losses are measured on as many before the first stroke."""
+
+    def __init__(self, source: PictureSource, patch: int, strides: tuple[int, ...]) -> None:
+        self.source, self.patch, self.strides = source, patch, strides
+
+    def __call__(self, generator: torch.Generator) -> tuple[PictureWindow, tuple[float, float]]:
+        """A window, and the shift of its pixels."""
+        across, down, left, top, stride = torch.rand(5, generator=generator).tolist()
+        shift = (across - 0.5, down - 0.5)
+        if not self.patch:
+            return self.source.whole, shift
+        extent = self.patch * self.strides[int(stride * len(self.strides))]
+        height, width = self.source.rgb.shape[1:]
+        column, row = int(left * (width - extent + 1)), int(top * (height - extent + 1))
+        bounds = (column / width, row / height, (column + extent) / width, (row + extent) / height)
+        return PictureWindow(self.patch, self.patch, self.source.aspect, bounds), shift
+
+    def unit_photographs(self) -> Float[Tensor, "windows 3 height width"]:
+        """Photographs to measure losses on. Each shows another place than the next, whole pictures because they are rolled."""
+        generator = torch.Generator().manual_seed(0)
+        drawn = [self.source.look(*self(generator)) for _ in range(self.UNIT_WINDOWS)]
+        return torch.cat([seen.roll(number * 3 * seen.shape[-1] // 8, -1) for number, seen in enumerate(drawn)])
+
+
+class PictureStyling:
+    """The style stage of a picture: windows become stylised patches, and patches become losses (spec A.10, stage 2)."""
+
+    def __init__(
+        self,
+        field: StylizedPicture,
+        source: PictureSource,
+        objective: StyleObjective,
+        windows: WindowDraws,
+        draws: StyleDraws,
+    ) -> None:
+        self.field, self.source, self.objective, self.windows, self.draws = field, source, objective, windows, draws
+
+    @torch.no_grad()
+    def begin(self) -> None:
+        """The colour maps, then what each loss is divided by: its value at the start."""
+        colors = color_statistics(self.source.rgb.flatten(1).T)
+        self.field.colors.see_scene(colors)
+        units = []
+        for style, target in enumerate(self.objective.styles):
+            self.field.colors.match(style, colors, target.colors)
+            photographs = self._recolored(self.windows.unit_photographs(), single_style(style, len(self.objective.styles)))
+            units.append(self.objective.measure_units(photographs, photographs, style, torch.Generator().manual_seed(0)))
+        self.objective.units = torch.stack(units)
+
+    def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """One step's, weighted."""
+        mix = self.draws.mix(step, generator)
+        window, shift = self.windows(generator)
+        code = mix.code().to(self.source.rgb)
+        rgb = self.field(window.positions(slice(None), shift).to(self.source.rgb), code)
+        patches = rgb.T.reshape(1, 3, window.height, window.width)
+        photographs = self._recolored(self.source.look(window, shift), mix)
+        return self.objective.weighted_losses(patches, photographs, mix, generator)
+
+    @torch.no_grad()
+    def end(self) -> None:
+        """After the last step: the colours of what has been painted are matched once more."""
+        for style in range(len(self.objective.styles)) if self.field.colors.mode == "style" else []:
+            mix = single_style(style, len(self.objective.styles))
+            painted = render_picture(self.field, self.source.whole, mix, StrengthMap(), self.source.rgb.device)
+            self.field.colors.add(style, self.objective.matching_map(painted[None].to(self.source.rgb), style))
+
+    def _recolored(self, photographs: Tensor, mix: StyleMix) -> Tensor:
+        rgb = self.field.colors.map(photographs.permute(0, 2, 3, 1), 1.0, mix.code().to(photographs))
+        return rgb.clamp(0, 1).permute(0, 3, 1, 2)
+
+
+class PictureBlending:
+    """INR-st (spec B): a strength for each step, content and style weighed by it; at strength 0 it is the photograph.
+
+    Differs from INR-st: a share of the steps comes first that fits the picture at any strength; and every step also asks
+    for the photograph itself, at strength 0 and at random places, because features alone leave colours unsettled.
+    """
+
+    def __init__(
+        self, field: BlendedPicture, source: PictureSource, objective: StyleObjective, windows: WindowDraws,
+        num_fit_steps: int, num_points: int, fit_weight: float,
+    ) -> None:  # fmt: skip
+        self.field, self.source, self.objective, self.windows = field, source, objective, windows
+        self.num_fit_steps, self.num_points, self.fit_weight = num_fit_steps, num_points, fit_weight
+
+    @torch.no_grad()
+    def begin(self) -> None:
+        """What each loss is divided by."""
+        photographs = self.windows.unit_photographs()
+        units = self.objective.measure_units(photographs, photographs, 0, torch.Generator().manual_seed(0))
+        self.objective.units = units[None]
+
+    def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """One step's, weighted."""
+        drawn = torch.rand(self.num_points, 1, generator=generator).to(self.source.rgb)
+        if step < self.num_fit_steps:
+            return fit_losses(lambda positions: self.field(positions, drawn), self.source, self.num_points)(step, generator)
+        fit = fit_losses(lambda positions: self.field(positions, 0 * drawn), self.source, self.num_points)(step, generator)
+        strength = float(drawn[0])
+        window, shift = self.windows(generator)
+        positions = window.positions(slice(None), shift).to(self.source.rgb)
+        rgb = self.field(positions, positions.new_full((len(positions), 1), strength))
+        patches = rgb.T.reshape(1, 3, window.height, window.width)
+        found = self.objective.losses(patches, self.source.look(window, shift), 0, generator)
+        weights = {
+            name: weight * inr_st_factor(1 - strength if name == "content_loss" else strength)
+            for name, weight in self.objective.weights.items()
+        }
+        weighted = {name: weights[name] * value for name, value in found.items()}
+        return weighted | {"fit_loss": self.fit_weight * fit["fit_loss"], "psnr": fit["psnr"]}
+
+
+def inr_st_factor(share: float) -> float:
+    """r(a) = -a ln(1 - a), with a kept from 0 and 1, where it ends or grows without bound (INR-st, equation 5; spec B).
+
+    >>> round(inr_st_factor(0.5), 4)
+    0.3466
+    """
+    share = min(max(share, 1e-4), 1 - 1e-4)
+    return -share * float(torch.log1p(torch.tensor(-share, dtype=torch.float64)))
+
+
+def _values(losses: dict[str, Tensor]) -> dict[str, float]:
+    return {name: round(value.item(), 6) for name, value in losses.items()}

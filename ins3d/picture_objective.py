@@ -1,0 +1,49 @@
+"""What a subcommand is told becomes a device, an encoder, and the losses of a picture's field."""
+
+import torch
+
+from ins3d.color_transfer import ColorStatistics
+from ins3d.perceptual_features import PerceptualFeatures
+from ins3d.perceptual_weights import load_encoder
+from ins3d.picture_record import CONSOLE
+from ins3d.picture_settings import Blend, Judged, Stylize
+from ins3d.style_losses import loss_weights, parse_style_losses
+from ins3d.style_objective import StyleObjective
+from ins3d.style_pictures import find_style_pictures
+from ins3d.style_targets import StyleView, style_target
+
+
+def torch_device(setting: str) -> torch.device:
+    """The device that is meant; a ValueError when there is no such."""
+    if setting == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device: cuda was asked for and torch sees no GPU; use cpu.")
+    return torch.device("cuda" if setting == "auto" and torch.cuda.is_available() else setting.replace("auto", "cpu"))
+
+
+def picture_encoder(settings: Judged, layers: tuple[str, ...], device: torch.device) -> PerceptualFeatures:
+    """The encoder, named in a line."""
+    features = load_encoder(
+        settings.perceptual_weights, settings.perceptual_encoder, layers, device, settings.perceptual_pooling
+    )
+    CONSOLE.print(f"Judged by {features.source}, in {str(features.precision).removeprefix('torch.')} on {device}.")
+    return features
+
+
+def picture_objective(settings: Stylize | Blend, scene: ColorStatistics, device: torch.device) -> StyleObjective:
+    """The losses, with what the encoder sees in the style pictures."""
+    weights = loss_weights(settings.style_loss, style=1.0, content=settings.content_weight, tv=settings.tv_weight)
+    for name, weight in (("content-weight", settings.content_weight), ("tv-weight", settings.tv_weight)):
+        if not weight >= 0:
+            raise ValueError(f"{name}: {weight} is no weight; use 0 or more.")
+    view = StyleView(
+        losses=tuple(parse_style_losses(settings.style_loss)),
+        layers=settings.style_layers,
+        scales=getattr(settings, "scales", (1,)),
+        long_side=settings.size,
+    )
+    paths = find_style_pictures(settings.styles, "styles")
+    layers = tuple(dict.fromkeys([*view.all_layers, *settings.content_layers]))
+    features = picture_encoder(settings, layers, device)
+    recolored_to = scene if getattr(settings, "colors", "none") == "content" else None
+    styles = [style_target(path, features, view, device, recolored_to, "styles", "size") for path in paths]
+    return StyleObjective(features, styles, view, settings.content_layers, weights)

@@ -1,0 +1,268 @@
+import copy
+import math
+from pathlib import Path
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+import torch
+
+from ins3d.image_fitting import (
+    PictureBlending,
+    PictureSource,
+    PictureStyling,
+    Training,
+    WindowDraws,
+    fit_losses,
+    fit_picture,
+    inr_st_factor,
+)
+from ins3d.perceptual_features import PerceptualFeatures
+from ins3d.picture_content import make_picture_content
+from ins3d.picture_rendering import StrengthMap, render_picture
+from ins3d.style_draws import StyleDraws
+from ins3d.style_mix import StyleMix
+from ins3d.style_objective import StyleObjective
+from ins3d.style_targets import StyleView, style_target
+from ins3d.stylized_picture import BlendedPicture, StylizedPicture
+
+CPU = torch.device("cpu")
+WEIGHTS = {"content_loss": 0.3, "gram_loss": 1.0, "tv_loss": 0.0}
+
+
+@pytest.fixture
+def source() -> PictureSource:
+    """Soft waves, 20 x 28."""
+    rows, columns = torch.meshgrid(torch.arange(20) / 20, torch.arange(28) / 28, indexing="ij")
+    waves = [0.5 + 0.4 * torch.sin(6 * rows * share + 5 * columns) for share in (0.2, 1.0, 1.7)]
+    return PictureSource(torch.stack(waves))
+
+
+@pytest.fixture
+def objective(tiny_vgg, tmp_path: Path) -> StyleObjective:
+    """Two styles: stripes of two directions and colours."""
+    view = StyleView(layers=("relu1_1", "relu2_1"), long_side=24)
+    features = PerceptualFeatures(tiny_vgg("vgg19", last=19), ("relu1_1", "relu2_1"), source="tiny")
+    targets = []
+    for name, axis in (("wave", 0), ("mosaic", 1)):
+        picture = np.zeros((24, 24, 3), dtype=np.uint8)
+        picture.swapaxes(0, axis)[::3] = (250, 40, 200) if axis else (30, 220, 60)
+        imageio.imwrite(tmp_path / f"{name}.png", picture)
+        targets.append(style_target(tmp_path / f"{name}.png", features, view, CPU))
+    return StyleObjective(features, targets, view, ("relu2_1",), WEIGHTS)
+
+
+def windows(source: PictureSource, patch: int = 0) -> WindowDraws:
+    return WindowDraws(source, patch, (1, 2))
+
+
+def styling(source: PictureSource, objective: StyleObjective, colors="none", patch: int = 0) -> PictureStyling:
+    field = StylizedPicture(make_picture_content("planes", 28), 2, 28, colors)
+    draws = StyleDraws(2, (0, 1), seed=0, strength_share=0.2, mix_share=0.2)
+    return PictureStyling(field, source, objective, windows(source, patch), draws)
+
+
+class TestPictureSource:
+    def test_returns_its_pixels_at_their_centres(self, source: PictureSource):
+        seen = source.look(source.whole, (0.0, 0.0))
+        torch.testing.assert_close(seen[0], source.rgb, atol=1e-5, rtol=0)
+
+    def test_reads_between_pixels_linearly(self, source: PictureSource):
+        seen = source.look(source.whole, (0.5, 0.0))[0]
+        between = (source.rgb[..., :-1] + source.rgb[..., 1:]) / 2
+        torch.testing.assert_close(seen[..., :-1], between, atol=1e-5, rtol=0)
+
+
+class TestTraining:
+    @pytest.mark.parametrize("network", ["planes", "siren", "fourier"])
+    def test_a_picture_is_fitted(self, network: str, source: PictureSource):
+        torch.manual_seed(0)
+        content = make_picture_content(network, 28)
+        training, losses = fit_picture(content, source, num_steps=400, num_points=400, seed=0)
+        training.run(losses)
+        picture = render_picture(content, source.whole, StyleMix((1.0,)), StrengthMap(), CPU)
+        assert -10 * math.log10(float(((picture - source.rgb) ** 2).mean())) > 35
+
+    def test_a_stopped_run_that_is_resumed_ends_as_one_that_was_not(self, source: PictureSource):
+        def begun() -> tuple[Training, object]:
+            torch.manual_seed(0)
+            return fit_picture(make_picture_content("planes", 28), source, num_steps=8, num_points=50, seed=0)
+
+        whole, losses = begun()
+        kept = {}
+        whole.run(losses, lambda step, _: kept.update({step: copy.deepcopy(whole.state())}))
+        resumed, losses = begun()
+        resumed.resume(kept[3])
+        steps = []
+        resumed.run(losses, lambda step, _: steps.append(step))
+        assert steps == [4, 5, 6, 7, 8]
+        state = resumed.field.state_dict()
+        assert all(torch.equal(value, state[name]) for name, value in whole.field.state_dict().items())
+
+    def test_rates_fall_to_a_tenth(self, source: PictureSource):
+        content = make_picture_content("siren", 28)
+        training, losses = fit_picture(content, source, num_steps=10, num_points=10, seed=0)
+        rates = []
+        training.run(losses, lambda *_: rates.append(training.optimizer.param_groups[0]["lr"]))
+        assert rates[0] == content.learning_rate and rates[-1] == pytest.approx(content.learning_rate * 0.1**0.9)
+
+    def test_losses_that_are_no_numbers_stop_it(self):
+        content = make_picture_content("siren", 28)
+        training = Training(content, [{"params": list(content.parameters()), "lr": 1.0}], 5, 0)
+        with pytest.raises(ValueError, match="at step 1; use smaller weights"):
+            training.run(lambda *_: {"fit_loss": content.color.bias.sum() * float("nan")})
+
+    def test_what_is_only_shown_is_not_minimised(self):
+        weight = torch.nn.Linear(1, 1)
+        training = Training(weight, [{"params": list(weight.parameters()), "lr": 0.1}], 1, 0)
+        before = weight.bias.item()
+        shown = []
+        total = lambda *_: {"fit_loss": 0 * weight.bias.sum(), "psnr": 1e9 * weight.bias.sum()}  # noqa: E731
+        training.run(total, lambda step, losses: shown.append(losses["total"]))
+        assert shown == [0] and weight.bias.item() == before
+
+    def test_places_lie_between_pixels_too(self, source: PictureSource):
+        asked = []
+        fit_losses(lambda positions: asked.append(positions) or positions.new_zeros(len(positions), 3), source, 1000)(
+            0, torch.Generator().manual_seed(0)
+        )
+        assert float(asked[0][:, 0].abs().max()) == pytest.approx(1, abs=0.01)
+        assert float(asked[0][:, 1].abs().max()) == pytest.approx(20 / 28, abs=0.01)
+        assert len(asked[0].unique(dim=0)) == 1000
+
+
+class TestWindowDraws:
+    def test_all_of_the_picture(self, source: PictureSource):
+        window, shift = windows(source)(torch.Generator().manual_seed(0))
+        assert window == source.whole and all(abs(pixels) <= 0.5 for pixels in shift) and shift[0] != shift[1]
+
+    def test_patches_lie_in_the_picture_at_every_stride_and_reach_its_borders(self, source: PictureSource):
+        generator = torch.Generator().manual_seed(0)
+        drawn = [windows(source, patch=8)(generator)[0] for _ in range(400)]
+        assert {round((window.bounds[2] - window.bounds[0]) * 28) for window in drawn} == {8, 16}
+        assert all((window.height, window.width) == (8, 8) for window in drawn)
+        lows, highs = zip(*[(window.bounds[:2], window.bounds[2:]) for window in drawn], strict=True)
+        assert min(map(min, lows)) == 0 and max(map(max, highs)) == pytest.approx(1)
+
+    def test_a_patch_sees_pixels_a_stride_apart(self, source: PictureSource):
+        generator = torch.Generator().manual_seed(0)
+        for _ in range(20):
+            window, _ = windows(source, patch=4)(generator)
+            stride = round((window.bounds[2] - window.bounds[0]) * 28) // 4
+            column, row = round(window.bounds[0] * 28), round(window.bounds[1] * 20)
+            crop = source.rgb[:, row : row + 4 * stride, column : column + 4 * stride].reshape(3, 4, stride, 4, stride)
+            seen = source.look(window, (0.0, 0.0))[0]
+            # The middle of stride x stride pixels; between two of them, their mean.
+            expected = crop[:, :, 0, :, 0] if stride == 1 else crop.mean((2, 4))
+            torch.testing.assert_close(seen, expected, atol=1e-5, rtol=0)
+
+
+class TestPictureStyling:
+    @pytest.mark.parametrize("patch", [0, 10])
+    @pytest.mark.parametrize("colors", ["none", "style", "content"])
+    def test_style_losses_are_1_at_the_start(self, colors: str, patch: int, source, objective: StyleObjective):
+        stage = styling(source, objective, colors, patch)
+        fit, losses = fit_picture(stage.field.content.requires_grad_(True), source, 150, 400, seed=0)
+        fit.run(losses)
+        stage.draws = StyleDraws(2, (0, 1), seed=0, strength_share=0.0, mix_share=0.0)
+        with torch.no_grad():
+            stage.field.amalgamation.rgb_gate.fill_(1.0)  # before any stroke
+        stage.begin()
+        assert objective.units.shape == (2, 2) and bool((objective.units > 0).all())
+        found = [float(stage.losses(step, torch.Generator().manual_seed(step))["gram_loss"].detach()) for step in range(8)]
+        assert found == pytest.approx([1.0] * 8, abs=0.3)
+
+    def test_content_is_1_at_another_place_even_when_all_of_the_picture_is_looked_at(self, source, objective):
+        stage = styling(source, objective)
+        stage.begin()
+        photographs = source.look(source.whole, (0.0, 0.0))
+        other = photographs.roll(14, -1)
+        found = objective.losses(other, photographs, 0, torch.Generator())["content_loss"]
+        assert 0.3 < float(found) < 2
+
+    def test_training_brings_the_picture_nearer_to_both_styles(self, source, objective: StyleObjective):
+        torch.manual_seed(0)
+        stage = styling(source, objective, "style")
+        fit, losses = fit_picture(stage.field.content.requires_grad_(True), source, 100, 400, seed=0)
+        fit.run(losses)
+        stage.field.content.requires_grad_(False)
+        stage.begin()
+        Training(stage.field, stage.field.groups(), 60, 0).run(stage.losses)
+        stage.end()
+        for style in (0, 1):
+            mix = StyleMix(tuple(float(index == style) for index in (0, 1)))
+            painted = render_picture(stage.field, source.whole, mix, StrengthMap(), CPU)
+            before = objective.gram_distance(source.rgb[None], style)
+            assert float(objective.gram_distance(painted[None], style)) < 0.8 * float(before)
+        plain = render_picture(stage.field, source.whole, mix, StrengthMap(0.0), CPU)
+        content = render_picture(stage.field.content, source.whole, mix, StrengthMap(), CPU)
+        assert torch.equal(plain, content)
+
+    def test_in_the_styles_colours_the_end_brings_them_nearer(self, source, objective: StyleObjective):
+        stage = styling(source, objective, "style")
+        stage.begin()
+        painted = [render_picture(stage.field, source.whole, StyleMix((1.0, 0.0)), StrengthMap(), CPU)]
+        stage.end()
+        painted.append(render_picture(stage.field, source.whole, StyleMix((1.0, 0.0)), StrengthMap(), CPU))
+        before, after = (float(objective.gram_distance(picture[None], 0)) for picture in painted)
+        assert after <= before
+
+    @pytest.mark.parametrize("colors", ["none", "content"])
+    def test_other_colours_have_no_map(self, colors: str, source, objective: StyleObjective):
+        stage = styling(source, objective, colors)
+        before = stage.field.colors.maps.clone()
+        stage.begin()
+        stage.end()
+        assert torch.equal(stage.field.colors.maps, before)
+
+
+class TestPictureBlending:
+    def blending(self, source: PictureSource, objective: StyleObjective, num_fit_steps: int) -> PictureBlending:
+        torch.manual_seed(0)
+        objective.styles = objective.styles[:1]
+        field = BlendedPicture("planes", 28)
+        stage = PictureBlending(field, source, objective, windows(source), num_fit_steps, num_points=300, fit_weight=30.0)
+        stage.begin()
+        return stage
+
+    def test_first_the_picture_is_fitted_at_every_strength(self, source, objective: StyleObjective):
+        stage = self.blending(source, objective, num_fit_steps=200)
+        groups = [{"params": list(stage.field.parameters()), "lr": stage.field.learning_rate}]
+        Training(stage.field, groups, 200, 0).run(stage.losses)
+        for strength in (0.0, 0.5, 1.0):
+            picture = render_picture(stage.field, source.whole, StyleMix((1.0,)), StrengthMap(strength), CPU)
+            assert -10 * math.log10(float(((picture - source.rgb) ** 2).mean())) > 28
+
+    def test_then_style_grows_with_strength_and_strength_0_stays(self, source, objective: StyleObjective):
+        stage = self.blending(source, objective, num_fit_steps=150)
+        groups = [{"params": list(stage.field.parameters()), "lr": stage.field.learning_rate}]
+        Training(stage.field, groups, 300, 0).run(stage.losses)
+        pictures = [
+            render_picture(stage.field, source.whole, StyleMix((1.0,)), StrengthMap(strength), CPU)
+            for strength in (0.0, 0.5, 1.0)
+        ]
+        distances = [float(objective.gram_distance(picture[None], 0)) for picture in pictures]
+        assert distances[0] > distances[1] > distances[2]
+        assert -10 * math.log10(float(((pictures[0] - source.rgb) ** 2).mean())) > 28
+
+    def test_content_and_style_are_weighed_by_the_papers_factors(self, source, objective: StyleObjective):
+        stage = self.blending(source, objective, num_fit_steps=0)
+        strength = float(torch.rand(300, 1, generator=torch.Generator().manual_seed(5))[0])
+        asked = {}
+        each = objective.losses
+        objective.losses = lambda *arguments: asked.update(each(*arguments)) or asked
+        found = stage.losses(0, torch.Generator().manual_seed(5))
+        assert float(found["gram_loss"]) == pytest.approx(inr_st_factor(strength) * float(asked["gram_loss"]), rel=1e-5)
+        expected = 0.3 * inr_st_factor(1 - strength) * float(asked["content_loss"])
+        assert float(found["content_loss"]) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("share, expected", [(0.25, 0.0719), (0.9, 2.0723)])
+def test_inr_sts_factor(share: float, expected: float):
+    # -0.25 ln 0.75 = 0.25 * 0.28768; -0.9 ln 0.1 = 0.9 * 2.30259.
+    assert inr_st_factor(share) == pytest.approx(expected, abs=1e-4)
+
+
+def test_inr_sts_factor_is_finite_at_full_share():
+    # -(1 - 1e-4) ln 1e-4.
+    assert inr_st_factor(1.0) == pytest.approx(9.2094, abs=1e-3) and inr_st_factor(0.0) == pytest.approx(1e-8, rel=1e-3)
