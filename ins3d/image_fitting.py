@@ -152,7 +152,7 @@ class WindowDraws:
         return PictureWindow(self.patch, self.patch, self.source.aspect, bounds), shift
 
     def unit_photographs(self) -> Float[Tensor, "windows 3 height width"]:
-        """Photographs to measure losses on. Each shows another place than the next, whole pictures because they are rolled."""
+        """To measure losses on. Each shows another place than the next; whole pictures because they are rolled."""
         generator = torch.Generator().manual_seed(0)
         drawn = [self.source.look(*self(generator)) for _ in range(self.UNIT_WINDOWS)]
         return torch.cat([seen.roll(number * 3 * seen.shape[-1] // 8, -1) for number, seen in enumerate(drawn)])

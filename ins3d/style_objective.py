@@ -1,6 +1,7 @@
 """A stylised patch, its photograph and a style become named losses, each near 1 at the start."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -68,15 +69,43 @@ class StyleObjective:
     ) -> dict[str, Float[Tensor, ""]]:
         """What a step minimises: the styles by their shares, and the weaker the style, the more of the content.
 
-        Of several styles the root of the mean square counts: it is least between them, a plain mean at one or the other.
+        A plain mean of two distances is least at one end or the other. So of several styles squares are added, each in units
+        of how far the other styles are: that is least where the shares say, between them.
         """
         weights = self.weights_at(mix.strength)
-        parts = [(share, self.losses(patches, photographs, style, generator, mask)) for style, share in mix.parts]
-        if len(parts) == 1:
-            return {name: weights[name] * value for name, value in parts[0][1].items()}
-        squares = {name: torch.stack([share * found[name] ** 2 for share, found in parts]).sum() for name in parts[0][1]}
-        # Where nothing is painted yet the content's is 0, and a root has no gradient.
-        return {name: weights[name] * square.clamp(min=1e-12).sqrt() for name, square in squares.items()}
+        found = [self.losses(patches, photographs, style, generator, mask) for style, _ in mix.parts]
+        if len(found) == 1:
+            return {name: weights[name] * value for name, value in found[0].items()}
+        shares = patches.new_tensor([share for _, share in mix.parts])
+        blended = {}
+        for number, name in enumerate(self.terms):
+            values = torch.stack([each[name] for each in found])
+            if name in ("content_loss", "tv_loss"):
+                blended[name] = weights[name] * (shares * values).sum()
+            else:
+                away = self._away(mix, number)
+                blended[name] = weights[name] * (shares * away).sum() * (shares * (values / away) ** 2).sum().sqrt()
+        return blended
+
+    def _away(self, mix: StyleMix, term: int) -> Float[Tensor, " parts"]:
+        """One loss of each style of a mix at the mix's other styles, in the loss's units."""
+        styles, shares = zip(*mix.parts, strict=True)
+        away = self.apart[list(styles)][:, list(styles), term]
+        if self.units is not None:
+            away = away / self.units[list(styles), term][:, None]
+        others = away.new_tensor(shares) * (1 - torch.eye(len(styles), device=away.device))
+        return ((others * away).sum(1) / others.sum(1)).clamp(min=1e-6)
+
+    @cached_property
+    def apart(self) -> Float[Tensor, "styles styles terms"]:
+        """The losses of each style at the picture of each, not in units."""
+        with torch.no_grad():
+            rows = []
+            for style in range(len(self.styles)):
+                pictures = [other.picture[None] for other in self.styles]
+                found = [self._raw(each, each, style, torch.Generator().manual_seed(0), None) for each in pictures]
+                rows.append(torch.stack([torch.stack([values[name] for name in self.terms]) for values in found]))
+            return torch.stack(rows)
 
     def weights_at(self, strength: float) -> dict[str, float]:
         """The losses' weights. A content that is not compared with at full strength is not at any other."""

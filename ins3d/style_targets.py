@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 from ins3d.color_transfer import ColorStatistics, color_statistics, matching_map, recolor_pictures
@@ -57,6 +58,8 @@ class StyleTarget:
     """By loss: what that loss compares with."""
     grams: Grams
     """For the Gram distance that results are reported in, whatever the losses."""
+    picture: Float[Tensor, "3 height width"]
+    """As it is looked at."""
 
 
 def style_target(
@@ -91,7 +94,8 @@ def style_target(
         kept = {
             name: STYLE_LOSSES[name].keep(select(maps, layers_of(name, view.layers), view.scales)) for name in view.losses
         }
-    return StyleTarget(path.stem, ColorStatistics(colors.mean.to(device), colors.covariance.to(device)), kept, grams)
+    colors = ColorStatistics(colors.mean.to(device), colors.covariance.to(device))
+    return StyleTarget(path.stem, colors, kept, grams, picture[0])
 
 
 def _refuse_thin(

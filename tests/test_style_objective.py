@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ins3d.image_files import write_rgb
 from ins3d.perceptual_features import PerceptualFeatures
-from ins3d.perceptual_losses import statistics_loss, statistics_of
+from ins3d.perceptual_losses import relative_gram_loss, statistics_loss, statistics_of
 from ins3d.style_losses import STYLE_LOSSES
 from ins3d.style_mix import StyleMix, single_style
 from ins3d.style_objective import StyleObjective
@@ -181,11 +181,42 @@ class TestWeightedLosses:
         for name, value in weighted.items():
             torch.testing.assert_close(value, objective.weights[name] * alone[name])
 
-    def test_a_blend_is_judged_by_both_styles_by_their_shares(self, objective: StyleObjective, patches, photographs):
+    def test_a_blend_lies_as_far_between_two_styles_as_its_shares_say(self, objective: StyleObjective, patches, photographs):
+        objective.units = measure(objective, patches, photographs, None)
+        first, second = (style.kept["gram"] for style in objective.styles)
+
+        def judged(place: float, mix: StyleMix) -> float:
+            """As if the patches' Gram matrices lay on the way from the first style's to the second's."""
+
+            def raw(patches, photographs, style, *_):
+                grams = {layer: torch.lerp(first[layer], second[layer], place) for layer in first}
+                return dict.fromkeys(objective.terms, torch.tensor(1.0)) | {
+                    "gram_loss": relative_gram_loss(grams, objective.styles[style].kept["gram"])
+                }
+
+            objective.apart  # noqa: B018  is measured with the real losses
+            real, objective._raw = objective._raw, raw
+            try:
+                return float(objective.weighted_losses(patches, photographs, mix, seeded())["gram_loss"])
+            finally:
+                objective._raw = real
+
+        for share in (0.2, 0.5, 0.8):
+            places = [number / 20 for number in range(21)]
+            values = [judged(place, StyleMix((1 - share, share))) for place in places]
+            assert places[values.index(min(values))] == pytest.approx(share)
+
+    def test_what_is_not_the_styles_own_counts_by_shares_alone(self, objective: StyleObjective, patches, photographs):
         each = [objective.weighted_losses(patches, photographs, single_style(style, 2), seeded()) for style in (0, 1)]
         blend = objective.weighted_losses(patches, photographs, StyleMix((1.0, 3.0)), seeded())
-        for name, value in blend.items():
-            torch.testing.assert_close(value, (0.25 * each[0][name] ** 2 + 0.75 * each[1][name] ** 2).sqrt())
+        expected = 0.25 * each[0]["content_loss"] + 0.75 * each[1]["content_loss"]
+        torch.testing.assert_close(blend["content_loss"], expected)
+
+    def test_a_blend_of_nearly_one_style_is_judged_as_that(self, objective: StyleObjective, patches, photographs):
+        alone = objective.weighted_losses(patches, photographs, single_style(1, 2), seeded())
+        nearly = objective.weighted_losses(patches, photographs, StyleMix((1e-6, 1.0)), seeded())
+        for name, value in nearly.items():
+            torch.testing.assert_close(value, alone[name], rtol=1e-3, atol=0)
 
     def test_a_blends_gradients_are_finite_where_the_content_is_as_it_was(self, objective: StyleObjective, photographs):
         patches = photographs.clone().requires_grad_()
