@@ -27,7 +27,7 @@ from ins3d.video_files import VideoFile
 
 TRAINING = "training.pt"
 """What --resume goes on from."""
-FIT_STEPS = {"planes": 600, "siren": 1500, "fourier": 1500}
+FIT_STEPS = {"planes": 500, "siren": 1500, "fourier": 1500}
 PREVIEWS = 10
 
 

@@ -36,12 +36,13 @@ class PictureContent(nn.Module, ABC):
 class PlanesPicture(PictureContent):
     """Feature planes and a small network: a tenth of SIREN's time. Differs from INS, which fits a SIREN."""
 
-    learning_rate = 1e-2
+    learning_rate = 3e-2
 
-    def __init__(self, long_side: int, channels: int = 8, num_features: int = 32, width: int = 64) -> None:
+    def __init__(self, long_side: int, channels: int = 4, num_features: int = 32, width: int = 64) -> None:
         super().__init__()
         self.num_features = num_features
-        resolutions = tuple(max(long_side // divisor, 2) for divisor in (8, 4, 2, 1))
+        # Two cells a pixel: with one, a detailed picture of 256 pixels stays below 38 dB.
+        resolutions = tuple(max(long_side * share // 8, 2) for share in (1, 4, 16))
         self.planes = FeaturePlanes(resolutions, channels, num_inputs=2)
         self.base = Mlp(self.planes.num_outputs, num_features, width, num_layers=2)
         self.color = Mlp(num_features, 3, width, num_layers=2)

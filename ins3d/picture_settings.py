@@ -126,7 +126,7 @@ class Fit(Output):
     """planes: feature planes and a small network, fastest. siren: the paper's sine layers. fourier: random Fourier
     features."""
     steps: int | None = None
-    """planes 600, siren 1500, fourier 1500 when not given."""
+    """planes 500, siren 1500, fourier 1500 when not given."""
     points: int = 16384
     """Places asked in each step."""
     resume: bool = False
@@ -163,7 +163,7 @@ class Stylize(Judged):
     """Whose colours the result has; none: whatever the losses make of them."""
     strength_share: float = 0.2
     """Share of the steps that train a random strength below 1."""
-    mix_share: float = 0.1
+    mix_share: float = 0.2
     """Share of the steps that train a random blend of two styles, where there are two."""
     mix: tuple[float, ...] = ()
     """Of the picture that is written: a weight for each style; empty: the first alone."""

@@ -21,6 +21,7 @@ from torchvision.utils import make_grid
 
 from ins3d.image_files import write_rgb
 from ins3d.perceptual_features import FeatureMaps
+from ins3d.perceptual_losses import grams_of, relative_gram_loss
 from ins3d.plugin.code_renders import CodeRenders, render_codes
 from ins3d.run_record import run_record
 from ins3d.style_mix import single_style
@@ -71,6 +72,16 @@ class Run:
             for view, mask in zip(renders, masks, strict=True)
         ]
         return sum(found) / len(found)
+
+    @torch.no_grad()
+    def grams_apart(self, renders: list[CodeRenders]) -> list[list[float]]:
+        """Gram distance of every code's picture to the first code's, and to the last's; mean over views."""
+        found = []
+        for view in renders:
+            mask = view.accumulation[None] if self.bounded else None
+            grams = [grams_of(self.features(picture), mask) for picture in view.rgb]
+            found.append([[float(relative_gram_loss(gram, end)) for gram in grams] for end in (grams[0], grams[-1])])
+        return torch.tensor(found).mean(0).tolist()
 
     @torch.no_grad()
     def features(self, picture: Tensor) -> FeatureMaps:
@@ -125,7 +136,10 @@ def _each(run: Run, settings: Settings) -> dict[str, dict[str, float]]:
 
 
 def _mixes(run: Run) -> tuple[dict[str, Any], Tensor]:
-    """From each style to the next: how even the steps are, and whether distances only rise and only fall."""
+    """From each style to the next: how even the steps are, and whether distances only rise and only fall.
+
+    Distances are those to the style pictures, and those to the renders of either style alone (INS's vertices).
+    """
     found, rows = {}, []
     number = len(run.names)
     for first, second in [(style, (style + 1) % number) for style in range(number)]:
@@ -135,10 +149,12 @@ def _mixes(run: Run) -> tuple[dict[str, Any], Tensor]:
         steps = torch.tensor([run.steps(view.rgb) for view in renders]).mean(0)
         away = [run.gram(renders, index, first) for index in range(len(MIXES))]
         near = [run.gram(renders, index, second) for index in range(len(MIXES))]
+        from_end, to_end = run.grams_apart(renders)
         found[f"{run.names[first]} to {run.names[second]}"] = {
             "largest_by_median_step": float(steps.max() / steps.median()),
             "first_rises": is_monotone(away), "second_falls": is_monotone([-value for value in near]),
-            "to_first": away, "to_second": near,
+            "first_end_rises": is_monotone(from_end), "second_end_falls": is_monotone([-value for value in to_end]),
+            "to_first": away, "to_second": near, "to_first_end": from_end, "to_second_end": to_end,
         }  # fmt: skip
         rows += [renders[len(renders) // 2].rgb[index] for index in range(0, 21, 4)]
     return found, make_grid(torch.stack(rows), nrow=6, padding=0)

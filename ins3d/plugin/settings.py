@@ -31,7 +31,7 @@ class ModelSettings(ModelConfig):
     """How strongly: 0 is the content, 1 the full style."""
     strength_share: float = 0.2
     """Share of the style stage's steps that train a random strength below 1."""
-    mix_share: float = 0.1
+    mix_share: float = 0.2
     """Share of the style stage's steps that train a random blend of two styles, where there are two."""
     geometry: Geometry = "locked"
     """`locked`: densities stay those of the content, to the last bit. `distilled`: the style may move them, held back
