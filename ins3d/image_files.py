@@ -16,8 +16,8 @@ MOST_PIXELS = 50_000_000
 """Above this the floats of a picture alone fill a gigabyte, and no style picture is looked at in a fiftieth of that."""
 
 
-def read_rgb(path: Path, setting: str) -> Float[Tensor, "3 height width"]:
-    """Reads a picture of 8 or 16 bits, grey or coloured; what is transparent becomes white.
+def read_rgb(path: Path, setting: str, behind: float = 1.0) -> Float[Tensor, "3 height width"]:
+    """Reads a picture of 8 or 16 bits, grey or coloured; what is transparent shows what is `behind`, else white.
 
     `setting` is the option that the path came from: errors name it. Of an animation the first frame is read.
     """
@@ -28,7 +28,7 @@ def read_rgb(path: Path, setting: str) -> Float[Tensor, "3 height width"]:
         with Image.open(path) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise Image.DecompressionBombError
-            rgb = _to_rgb(picture)
+            rgb = _to_rgb(picture, behind)
     except Image.DecompressionBombError as error:
         raise ValueError(
             f"{setting}: {path} has more than {MOST_PIXELS:,} pixels; shrink it to a long side of 4000 or so."
@@ -45,7 +45,7 @@ def read_rgb(path: Path, setting: str) -> Float[Tensor, "3 height width"]:
     return rgb
 
 
-def _to_rgb(picture: Image.Image) -> Tensor:
+def _to_rgb(picture: Image.Image, behind: float) -> Tensor:
     picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith(("I", "F")):
         # Pillow would clip 16-bit grey to 8 bits; everything else it converts well: palettes, inks, transparency.
@@ -53,7 +53,7 @@ def _to_rgb(picture: Image.Image) -> Tensor:
         return torch.from_numpy(pixels / (1.0 if picture.mode == "F" else 65535.0)).expand(3, -1, -1).contiguous()
     values = torch.from_numpy(np.array(picture.convert("RGBA"))).permute(2, 0, 1).float() / 255
     color, alpha = values.split([3, 1])
-    return color * alpha + (1 - alpha)
+    return color * alpha + behind * (1 - alpha)
 
 
 def resize_long_side(rgb: Float[Tensor, "3 height width"], long_side: int) -> Float[Tensor, "3 new_height new_width"]:

@@ -1,4 +1,4 @@
-"""A picture becomes a continuous field; the field is stylised, or learns content and style at once.
+"""A picture becomes a continuous field, and the field is stylised.
 
 Nothing is kept but the field: it is asked at any place, in any size, as strongly styled as one likes at every place.
 """
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from ins3d.color_transfer import color_statistics
 from ins3d.picture_content import PictureContent
 from ins3d.picture_rendering import StrengthMap, render_picture
-from ins3d.picture_windows import PictureWindow
+from ins3d.picture_windows import PictureWindow, positions_of
 from ins3d.style_draws import StyleDraws
 from ins3d.style_mix import StyleMix, single_style
 from ins3d.style_objective import StyleObjective
-from ins3d.stylized_picture import BlendedPicture, StylizedPicture
+from ins3d.stylized_picture import StylizedPicture
 
 Picture = Float[Tensor, "3 height width"]
 Losses = Callable[[int, torch.Generator], dict[str, Tensor]]
@@ -38,6 +38,8 @@ class Training:
         self.optimizer = torch.optim.Adam(groups, eps=1e-15, fused=True)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.generator = torch.Generator().manual_seed(seed)
+        self.drawn = self.generator.get_state()
+        """Random numbers before the step that is being made: it may be interrupted after it has drawn some."""
 
     def run(self, losses_at: Losses, report: Report = lambda step, losses: None) -> None:
         """Trains the field until all steps are made."""
@@ -51,7 +53,7 @@ class Training:
             self.optimizer.zero_grad(set_to_none=True)
             total.backward()
             self.optimizer.step()
-            self.step += 1
+            self.step, self.drawn = self.step + 1, self.generator.get_state()
             report(self.step, {"total": total.item()} | _values(losses))
 
     def state(self) -> dict[str, Any]:
@@ -60,7 +62,7 @@ class Training:
             "step": self.step,
             "field": self.field.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "random": self.generator.get_state(),
+            "random": self.drawn,
         }
 
     def resume(self, state: dict[str, Any]) -> None:
@@ -69,6 +71,7 @@ class Training:
         self.field.load_state_dict(state["field"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["random"])
+        self.drawn = state["random"]
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,7 @@ def fit_losses(ask: Callable[[Tensor], Tensor], source: PictureSource, num_point
 
     def losses(step: int, generator: torch.Generator) -> dict[str, Tensor]:
         shares = torch.rand(num_points, 2, generator=generator)
-        half = torch.tensor([min(source.aspect, 1.0), min(1 / source.aspect, 1.0)])
-        error = F.mse_loss(ask(((2 * shares - 1) * half).to(source.rgb)), source.at(shares))
+        error = F.mse_loss(ask(positions_of(shares, source.aspect).to(source.rgb)), source.at(shares))
         return {"fit_loss": error, "psnr": psnr_of(error.detach())}
 
     return losses
@@ -133,8 +135,8 @@ class WindowDraws:
     Fields are trained between pixels as well as on them: a picture rendered larger then shows nothing that was not judged.
     """
 
-    UNIT_WINDOWS = 8
-    """Losses are measured on as many before the first stroke."""
+    UNIT_PATCHES = 8
+    """Losses are measured on as many before the first stroke; or on all of the picture and it once more, rolled."""
 
     def __init__(self, source: PictureSource, patch: int, strides: tuple[int, ...]) -> None:
         self.source, self.patch, self.strides = source, patch, strides
@@ -154,7 +156,7 @@ class WindowDraws:
     def unit_photographs(self) -> Float[Tensor, "windows 3 height width"]:
         """To measure losses on. Each shows another place than the next; whole pictures because they are rolled."""
         generator = torch.Generator().manual_seed(0)
-        drawn = [self.source.look(*self(generator)) for _ in range(self.UNIT_WINDOWS)]
+        drawn = [self.source.look(*self(generator)) for _ in range(self.UNIT_PATCHES if self.patch else 2)]
         return torch.cat([seen.roll(number * 3 * seen.shape[-1] // 8, -1) for number, seen in enumerate(drawn)])
 
 
@@ -206,56 +208,5 @@ class PictureStyling:
         return rgb.clamp(0, 1).permute(0, 3, 1, 2)
 
 
-class PictureBlending:
-    """INR-st (spec B): a strength for each step, content and style weighed by it; at strength 0 it is the photograph.
-
-    Differs from INR-st: a share of the steps comes first that fits the picture at any strength; and every step also asks
-    for the photograph itself, at strength 0 and at random places, because features alone leave colours unsettled.
-    """
-
-    def __init__(
-        self, field: BlendedPicture, source: PictureSource, objective: StyleObjective, windows: WindowDraws,
-        num_fit_steps: int, num_points: int, fit_weight: float,
-    ) -> None:  # fmt: skip
-        self.field, self.source, self.objective, self.windows = field, source, objective, windows
-        self.num_fit_steps, self.num_points, self.fit_weight = num_fit_steps, num_points, fit_weight
-
-    @torch.no_grad()
-    def begin(self) -> None:
-        """What each loss is divided by."""
-        photographs = self.windows.unit_photographs()
-        units = self.objective.measure_units(photographs, photographs, 0, torch.Generator().manual_seed(0))
-        self.objective.units = units[None]
-
-    def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """One step's, weighted."""
-        drawn = torch.rand(self.num_points, 1, generator=generator).to(self.source.rgb)
-        if step < self.num_fit_steps:
-            return fit_losses(lambda positions: self.field(positions, drawn), self.source, self.num_points)(step, generator)
-        fit = fit_losses(lambda positions: self.field(positions, 0 * drawn), self.source, self.num_points)(step, generator)
-        strength = float(drawn[0])
-        window, shift = self.windows(generator)
-        positions = window.positions(slice(None), shift).to(self.source.rgb)
-        rgb = self.field(positions, positions.new_full((len(positions), 1), strength))
-        patches = rgb.T.reshape(1, 3, window.height, window.width)
-        found = self.objective.losses(patches, self.source.look(window, shift), 0, generator)
-        weights = {
-            name: weight * inr_st_factor(1 - strength if name == "content_loss" else strength)
-            for name, weight in self.objective.weights.items()
-        }
-        weighted = {name: weights[name] * value for name, value in found.items()}
-        return weighted | {"fit_loss": self.fit_weight * fit["fit_loss"], "psnr": fit["psnr"]}
-
-
-def inr_st_factor(share: float) -> float:
-    """r(a) = -a ln(1 - a), with a kept from 0 and 1, where it ends or grows without bound (INR-st, equation 5; spec B).
-
-    >>> round(inr_st_factor(0.5), 4)
-    0.3466
-    """
-    share = min(max(share, 1e-4), 1 - 1e-4)
-    return -share * float(torch.log1p(torch.tensor(-share, dtype=torch.float64)))
-
-
 def _values(losses: dict[str, Tensor]) -> dict[str, float]:
-    return {name: round(value.item(), 6) for name, value in losses.items()}
+    return {name: float(f"{value.item():.6g}") for name, value in losses.items()}

@@ -17,7 +17,7 @@ from ins3d.style_colors import Colors
 from ins3d.stylized_picture import BlendedPicture, BlendNetwork, StylizedPicture
 
 NUMBERS, MEANING = "field.safetensors", "field.json"
-MAY_CHANGE = ("output", "device", "resume", "steps", "mix", "strength", "fit")
+MAY_CHANGE = ("output", "device", "resume", "steps", "mix", "strength")
 """Settings that a resumed run may have others of."""
 Kind = Literal["fit", "stylize", "blend"]
 PictureField = PictureContent | StylizedPicture | BlendedPicture
@@ -32,6 +32,8 @@ class FieldSpec:
     network: PictureNetwork | BlendNetwork
     long_side: int
     """Of the picture it was made from, in pixels."""
+    content_long_side: int
+    """Of the picture that its content was fitted to."""
     aspect: float
     """Width by height of that picture."""
     styles: tuple[str, ...] = ()
@@ -42,7 +44,7 @@ class FieldSpec:
         """A field of this kind, untrained."""
         if self.kind == "blend":
             return BlendedPicture(self.network, self.long_side)
-        content = make_picture_content(self.network, self.long_side)
+        content = make_picture_content(self.network, self.content_long_side)
         if self.kind == "fit":
             return content
         return StylizedPicture(content, len(self.styles), self.long_side, self.colors)
@@ -95,13 +97,13 @@ def load_training(path: Path, settings: dict[str, object]) -> dict[str, object]:
         raise FileNotFoundError(f"resume: there is no {path.name} in {path.parent}; leave out --resume, or name its output.")
     if not is_zipfile(path):  # the container that torch writes
         raise ValueError(f"resume: {path} cannot be read; leave out --resume.")
-    saved = torch.load(path, weights_only=True)
+    saved = torch.load(path, map_location="cpu", weights_only=True)
     before, state = saved["settings"], saved["state"]
     for name, value in _words(settings).items():
         if name not in MAY_CHANGE and before.get(name) != value:
             raise ValueError(
-                f"resume: {name.replace('_', '-')} was {before.get(name)} and is now {value}; resume with what the run was "
-                "begun with, or leave out --resume."
+                f"resume: {name.replace('_', '-')} was {before.get(name)} and is now {value}; resume with all that the run "
+                "was begun with, or leave out --resume."
             )
     return state
 

@@ -7,10 +7,14 @@ from ins3d.perceptual_features import PerceptualFeatures
 from ins3d.perceptual_weights import load_encoder
 from ins3d.picture_record import CONSOLE
 from ins3d.picture_settings import Blend, Judged, Stylize
-from ins3d.style_losses import loss_weights, parse_style_losses
+from ins3d.pixel_objective import GATYS_LAYERS
+from ins3d.style_losses import GRAM_LAYERS, STYLE_LOSSES, loss_weights, parse_style_losses
 from ins3d.style_objective import StyleObjective
 from ins3d.style_pictures import find_style_pictures
 from ins3d.style_targets import StyleView, style_target
+
+SHALLOW_LAYERS = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1")
+"""INR-st's `shallow_relu` (spec B)."""
 
 
 def torch_device(setting: str) -> torch.device:
@@ -32,12 +36,15 @@ def picture_encoder(settings: Judged, layers: tuple[str, ...], device: torch.dev
 def picture_objective(settings: Stylize | Blend, scene: ColorStatistics, device: torch.device) -> StyleObjective:
     """The losses, with what the encoder sees in the style pictures."""
     weights = loss_weights(settings.style_loss, style=1.0, content=settings.content_weight, tv=settings.tv_weight)
-    for name, weight in (("content-weight", settings.content_weight), ("tv-weight", settings.tv_weight)):
-        if not weight >= 0:
-            raise ValueError(f"{name}: {weight} is no weight; use 0 or more.")
+    losses = parse_style_losses(settings.style_loss)
+    if not any(losses.values()):
+        raise ValueError("style-loss: every weight is 0; give one of them a weight above 0.")
+    usual = GATYS_LAYERS if isinstance(settings, Stylize) else SHALLOW_LAYERS
+    # A loss with layers of its own would be slow, and another loss, at those of Gram matrices.
+    alike = all(STYLE_LOSSES[name].layers == GRAM_LAYERS for name in losses)
     view = StyleView(
-        losses=tuple(parse_style_losses(settings.style_loss)),
-        layers=settings.style_layers,
+        losses=tuple(losses),
+        layers=settings.style_layers or (usual if alike else ()),
         scales=getattr(settings, "scales", (1,)),
         long_side=settings.size,
     )

@@ -36,7 +36,7 @@ class PictureRecord:
 
     def __enter__(self) -> "PictureRecord":
         make_folder(self.output)
-        if self.resumed_from:
+        if self.resumed_from and (self.output / "loss.csv").is_file():
             with (self.output / "loss.csv").open(newline="") as before:
                 self.rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(before)]
             self.rows = [row | {"step": int(row["step"])} for row in self.rows if row["step"] <= self.resumed_from]
@@ -68,8 +68,10 @@ class PictureRecord:
     def end(self, picture: Tensor, **more: Any) -> None:
         """The last picture, the curve, and what it all depended on."""
         write_rgb(self.output / "picture.png", picture)
-        self._plot()
-        record = run_record(**self.about, last=self.rows[-1], least=min(row["total"] for row in self.rows), **more)
+        if self.rows:
+            self._plot()
+        told = {"last": self.rows[-1], "least": min(row["total"] for row in self.rows)} if self.rows else {}
+        record = run_record(**self.about, **told, **more)
         (self.output / "run.json").write_text(json.dumps(record, indent=1, default=str))
         CONSOLE.print(f"Wrote {self.output / 'picture.png'}, loss.csv, loss.png and run.json.", soft_wrap=True)
 
@@ -107,9 +109,9 @@ def words_of(losses: dict[str, float]) -> str:
     """For the bar.
 
     >>> words_of({"total": 0.5, "gram_loss": 0.25, "psnr": 31.46})
-    'total 0.500 gram 0.250 psnr 31.5 dB'
+    'total 0.5 gram 0.25 psnr 31.5 dB'
     """
     return " ".join(
-        f"psnr {value:.1f} dB" if name == "psnr" else f"{name.removesuffix('_loss')} {value:.3f}"
+        f"psnr {value:.1f} dB" if name == "psnr" else f"{name.removesuffix('_loss')} {value:.3g}"
         for name, value in losses.items()
     )

@@ -8,7 +8,7 @@ from ins3d.perceptual_features import Pooling
 from ins3d.perceptual_weights import Encoder
 from ins3d.picture_content import PictureNetwork
 from ins3d.picture_rendering import Direction
-from ins3d.pixel_objective import GATYS_LAYERS, Optimizer, PixelSettings
+from ins3d.pixel_objective import Optimizer, PixelSettings
 from ins3d.style_colors import Colors
 from ins3d.stylized_picture import BlendNetwork
 
@@ -28,6 +28,7 @@ class Output:
     seed: int = 0
     """Of all that is random."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto is a GPU where there is one."""
 
 
 @dataclass
@@ -155,8 +156,6 @@ class Stylize(Judged):
     """More keeps more of the content."""
     content_layers: tuple[str, ...] = ("relu4_1",)
     """Where the content is compared."""
-    style_layers: tuple[str, ...] = GATYS_LAYERS
-    """Where style is compared; empty: every loss its own."""
     scales: tuple[int, ...] = (1,)
     """How much pictures are shrunk before style is compared."""
     colors: Colors = "style"
@@ -199,8 +198,8 @@ class Blend(Judged):
     """More keeps more of the content."""
     content_layers: tuple[str, ...] = ("relu2_2",)
     """Where the content is compared (the paper's `shallow_relu`)."""
-    style_layers: tuple[str, ...] = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1")
-    """Where style is compared (the paper's `shallow_relu`)."""
+    style_layers: tuple[str, ...] = ()
+    """Such as relu1_1 relu3_1; empty: the paper's relu1_1 relu1_2 relu2_1 relu2_2 relu3_1, and for nnfm the third block."""
     strength: float = 1.0
     """Of the picture that is written: 0 is the content, 1 the full style."""
     resume: bool = False
@@ -237,4 +236,35 @@ class Render:
     frames: int = 48
     """Of an animation: through all styles and back, or with one style from the content to full strength and back."""
     fps: int = 24
+    """Frames a second of an animation."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto is a GPU where there is one."""
+
+
+def check_settings(settings: Fit | Stylize | Blend) -> None:
+    """Refuses numbers that mean nothing, by their options' names, before anything is read or written."""
+    least = {
+        "size": 16,
+        "points": 1,
+        "steps": 1,
+        "fit_steps": 0,
+        "patch": 0,
+        "content_weight": 0,
+        "tv_weight": 0,
+        "fit_weight": 0,
+    }
+    for name, value in least.items():
+        given = getattr(settings, name, None)
+        if given is not None and not given >= value:
+            raise ValueError(f"{name.replace('_', '-')}: {given} is too little; use {value} or more.")
+    for name in ("strength_share", "mix_share"):
+        if not 0 <= getattr(settings, name, 0.0) < 1:
+            raise ValueError(
+                f"{name.replace('_', '-')}: {getattr(settings, name)} is no share of the steps; use 0 or more, below 1."
+            )
+    for name in ("strides", "scales"):
+        given = getattr(settings, name, (1,))
+        if min(given, default=0) < 1:
+            raise ValueError(f"{name}: {' '.join(map(str, given)) or 'none'}; give whole numbers of 1 or more.")
+    if 1 not in getattr(settings, "scales", (1,)):
+        raise ValueError(f"scales: {' '.join(map(str, settings.scales))} must hold 1, the pictures as they are; use 1 2 4.")

@@ -54,8 +54,17 @@ class PictureWindow:
         >>> PictureWindow(1, 2, aspect=2.0).positions(slice(0, 1)).tolist()
         [[-0.5, 0.0], [0.5, 0.0]]
         """
-        half = torch.tensor([min(self.aspect, 1.0), min(1 / self.aspect, 1.0)])
-        return (2 * self.shares(rows, shift) - 1) * half
+        return positions_of(self.shares(rows, shift), self.aspect)
+
+
+def positions_of(shares: Float[Tensor, "points 2"], aspect: float) -> Float[Tensor, "points 2"]:
+    """Shares of a picture's width and height as positions: the long side spans [-1, 1].
+
+    >>> positions_of(torch.tensor([[1.0, 0.5], [0.5, 0.0]]), aspect=2.0).tolist()
+    [[1.0, 0.0], [0.0, -0.5]]
+    """
+    half = torch.tensor([min(aspect, 1.0), min(1 / aspect, 1.0)], device=shares.device)
+    return (2 * shares - 1) * half
 
 
 def window_of_size(long_side: int, aspect: float, bounds: Bounds = WHOLE) -> PictureWindow:
@@ -64,6 +73,8 @@ def window_of_size(long_side: int, aspect: float, bounds: Bounds = WHOLE) -> Pic
     >>> window_of_size(512, aspect=2.0).height, window_of_size(512, 2.0, (0.0, 0.0, 0.5, 1.0)).height
     (256, 512)
     """
+    if long_side < 1:
+        raise ValueError(f"size: {long_side} is no picture; use 1 or more.")
     shape = aspect * (bounds[2] - bounds[0]) / max(bounds[3] - bounds[1], 1e-9)
     width, height = (long_side, long_side / shape) if shape >= 1 else (long_side * shape, long_side)
     return PictureWindow(max(round(height), 1), max(round(width), 1), aspect, bounds)

@@ -13,7 +13,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 class PngRows:
     """An 8-bit RGB file (PNG 1.2); Pillow and imageio write whole pictures only.
 
-    The file is there under its name once all rows are; until then, and when something goes wrong, NAME.writing is.
+    The file is there under its name once all rows are; until then NAME.writing is.
     """
 
     def __init__(self, path: Path, height: int, width: int) -> None:
@@ -43,14 +43,17 @@ class PngRows:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None and self.num_rows == self.height:
+        whole = kind is None and self.num_rows == self.height
+        if whole:
             self._chunk(b"IDAT", self.packer.flush())
             self._chunk(b"IEND", b"")
         self.file.close()
-        if kind is None and self.num_rows != self.height:
-            raise ValueError(f"{self.path}: {self.num_rows} of {self.height} rows were given.")
-        if kind is None:
+        if whole:
             self.aside.replace(self.path)
+            return
+        self.aside.unlink()
+        if kind is None:
+            raise ValueError(f"{self.path}: {self.num_rows} of {self.height} rows were given.")
 
     def _chunk(self, name: bytes, contents: bytes) -> None:
         self.file.write(struct.pack(">I", len(contents)) + name + contents)

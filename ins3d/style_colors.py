@@ -16,6 +16,8 @@ from ins3d.color_transfer import (
 )
 
 Colors = Literal["style", "content", "none"]
+MOST_GAIN = 8.0
+"""Coloured scenes need less; a grey picture would need forty."""
 
 
 class StyleColors(nn.Module):
@@ -45,8 +47,11 @@ class StyleColors(nn.Module):
         self.scene_covariance.copy_(colors.covariance)
 
     def match(self, style: int, seen: ColorStatistics, wanted: ColorStatistics) -> None:
-        """From now on, what had the colours `seen` under this style has those `wanted`; in mode `style` only."""
-        self.add(style, matching_map(_on_cpu(seen), _on_cpu(wanted)))
+        """From now on, what had the colours `seen` under this style has those `wanted`; in mode `style` only.
+
+        In a grey scene there is no hue to stretch but noise: directions of colour are stretched up to `MOST_GAIN` times.
+        """
+        self.add(style, matching_map(_on_cpu(seen), _on_cpu(wanted), MOST_GAIN))
 
     def add(self, style: int, color_map: Float[Tensor, "3 4"]) -> None:
         """After what this style's map does already, do this; in mode `style` only."""

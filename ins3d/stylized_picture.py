@@ -61,7 +61,7 @@ class BlendedPicture(nn.Module):
 
     A content and a style latent are drawn once, kept, and blended by the strength; the paper's alpha is 1 - strength.
     Differs from it in the default, `planes`: places are read from feature planes, and the network is narrow; `harmonic` is
-    the paper's.
+    the paper's network. How it is trained is in `picture_blending`.
     """
 
     LATENT = 16

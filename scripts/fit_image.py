@@ -13,7 +13,8 @@ from typing import Any
 
 import tyro
 
-from ins3d.picture_commands import run_blend, run_fit, run_render, run_stylize
+from ins3d.picture_commands import run_blend, run_fit, run_stylize
+from ins3d.picture_render_command import run_render
 from ins3d.picture_settings import Blend, Fit, Gatys, Render, Stylize, Texture
 from ins3d.pixel_commands import run_gatys, run_texture
 

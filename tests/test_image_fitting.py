@@ -8,14 +8,12 @@ import pytest
 import torch
 
 from ins3d.image_fitting import (
-    PictureBlending,
     PictureSource,
     PictureStyling,
     Training,
     WindowDraws,
     fit_losses,
     fit_picture,
-    inr_st_factor,
 )
 from ins3d.perceptual_features import PerceptualFeatures
 from ins3d.picture_content import make_picture_content
@@ -24,7 +22,7 @@ from ins3d.style_draws import StyleDraws
 from ins3d.style_mix import StyleMix
 from ins3d.style_objective import StyleObjective
 from ins3d.style_targets import StyleView, style_target
-from ins3d.stylized_picture import BlendedPicture, StylizedPicture
+from ins3d.stylized_picture import StylizedPicture
 
 CPU = torch.device("cpu")
 WEIGHTS = {"content_loss": 0.3, "gram_loss": 1.0, "tv_loss": 0.0}
@@ -90,9 +88,16 @@ class TestTraining:
 
         whole, losses = begun()
         kept = {}
-        whole.run(losses, lambda step, _: kept.update({step: copy.deepcopy(whole.state())}))
+
+        def losses_of_a_step(step: int, generator: torch.Generator):
+            found = losses(step, generator)
+            if step == 3:  # stopped in the middle of the fourth, which has drawn random numbers
+                kept["stopped"] = copy.deepcopy(whole.state())
+            return found
+
+        whole.run(losses_of_a_step)
         resumed, losses = begun()
-        resumed.resume(kept[3])
+        resumed.resume(kept["stopped"])
         steps = []
         resumed.run(losses, lambda step, _: steps.append(step))
         assert steps == [4, 5, 6, 7, 8]
@@ -170,6 +175,7 @@ class TestPictureStyling:
         stage.begin()
         assert objective.units.shape == (2, 2) and bool((objective.units > 0).all())
         found = [float(stage.losses(step, torch.Generator().manual_seed(step))["gram_loss"].detach()) for step in range(8)]
+        # The fit is not the photograph, and windows differ.
         assert found == pytest.approx([1.0] * 8, abs=0.3)
 
     def test_content_is_1_at_another_place_even_when_all_of_the_picture_is_looked_at(self, source, objective):
@@ -205,7 +211,7 @@ class TestPictureStyling:
         stage.end()
         painted.append(render_picture(stage.field, source.whole, StyleMix((1.0, 0.0)), StrengthMap(), CPU))
         before, after = (float(objective.gram_distance(picture[None], 0)) for picture in painted)
-        assert after <= before
+        assert after < before  # an untrained content is grey, and there is something to be matched
 
     @pytest.mark.parametrize("colors", ["none", "content"])
     def test_other_colours_have_no_map(self, colors: str, source, objective: StyleObjective):
@@ -214,55 +220,3 @@ class TestPictureStyling:
         stage.begin()
         stage.end()
         assert torch.equal(stage.field.colors.maps, before)
-
-
-class TestPictureBlending:
-    def blending(self, source: PictureSource, objective: StyleObjective, num_fit_steps: int) -> PictureBlending:
-        torch.manual_seed(0)
-        objective.styles = objective.styles[:1]
-        field = BlendedPicture("planes", 28)
-        stage = PictureBlending(field, source, objective, windows(source), num_fit_steps, num_points=300, fit_weight=30.0)
-        stage.begin()
-        return stage
-
-    def test_first_the_picture_is_fitted_at_every_strength(self, source, objective: StyleObjective):
-        stage = self.blending(source, objective, num_fit_steps=200)
-        groups = [{"params": list(stage.field.parameters()), "lr": stage.field.learning_rate}]
-        Training(stage.field, groups, 200, 0).run(stage.losses)
-        for strength in (0.0, 0.5, 1.0):
-            picture = render_picture(stage.field, source.whole, StyleMix((1.0,)), StrengthMap(strength), CPU)
-            assert -10 * math.log10(float(((picture - source.rgb) ** 2).mean())) > 28
-
-    def test_then_style_grows_with_strength_and_strength_0_stays(self, source, objective: StyleObjective):
-        stage = self.blending(source, objective, num_fit_steps=150)
-        groups = [{"params": list(stage.field.parameters()), "lr": stage.field.learning_rate}]
-        Training(stage.field, groups, 300, 0).run(stage.losses)
-        pictures = [
-            render_picture(stage.field, source.whole, StyleMix((1.0,)), StrengthMap(strength), CPU)
-            for strength in (0.0, 0.5, 1.0)
-        ]
-        distances = [float(objective.gram_distance(picture[None], 0)) for picture in pictures]
-        assert distances[0] > distances[1] > distances[2]
-        assert -10 * math.log10(float(((pictures[0] - source.rgb) ** 2).mean())) > 28
-
-    def test_content_and_style_are_weighed_by_the_papers_factors(self, source, objective: StyleObjective):
-        stage = self.blending(source, objective, num_fit_steps=0)
-        strength = float(torch.rand(300, 1, generator=torch.Generator().manual_seed(5))[0])
-        asked = {}
-        each = objective.losses
-        objective.losses = lambda *arguments: asked.update(each(*arguments)) or asked
-        found = stage.losses(0, torch.Generator().manual_seed(5))
-        assert float(found["gram_loss"]) == pytest.approx(inr_st_factor(strength) * float(asked["gram_loss"]), rel=1e-5)
-        expected = 0.3 * inr_st_factor(1 - strength) * float(asked["content_loss"])
-        assert float(found["content_loss"]) == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.mark.parametrize("share, expected", [(0.25, 0.0719), (0.9, 2.0723)])
-def test_inr_sts_factor(share: float, expected: float):
-    # -0.25 ln 0.75 = 0.25 * 0.28768; -0.9 ln 0.1 = 0.9 * 2.30259.
-    assert inr_st_factor(share) == pytest.approx(expected, abs=1e-4)
-
-
-def test_inr_sts_factor_is_finite_at_full_share():
-    # -(1 - 1e-4) ln 1e-4.
-    assert inr_st_factor(1.0) == pytest.approx(9.2094, abs=1e-3) and inr_st_factor(0.0) == pytest.approx(1e-8, rel=1e-3)

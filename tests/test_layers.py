@@ -24,8 +24,8 @@ LAYERS = (
     {"picture_checkpoint", "style_targets"},
     {"picture_rendering", "pixel_objective", "style_objective"},
     {"image_fitting", "picture_settings", "pixel_optimization"},
-    {"picture_objective"},
-    {"picture_commands", "pixel_commands"},
+    {"picture_blending", "picture_objective"},
+    {"picture_commands", "picture_render_command", "pixel_commands"},
 )  # fmt: skip
 LAYER_OF = {module: number for number, modules in enumerate(LAYERS) for module in modules}
 

@@ -8,9 +8,9 @@ from ins3d.picture_checkpoint import FieldSpec, load_field, load_training, read_
 
 CPU = torch.device("cpu")
 SPECS = [
-    FieldSpec("fit", "siren", 16, 1.5),
-    FieldSpec("stylize", "fourier", 16, 1.5, ("wave", "mosaic"), "style"),
-    FieldSpec("blend", "planes", 16, 0.7, ("wave",)),
+    FieldSpec("fit", "siren", 16, 16, 1.5),
+    FieldSpec("stylize", "planes", 16, 24, 1.5, ("wave", "mosaic"), "style"),
+    FieldSpec("blend", "planes", 16, 16, 0.7, ("wave",)),
 ]
 
 
@@ -26,7 +26,7 @@ class TestFields:
         assert sorted(path.name for path in tmp_path.iterdir()) == ["field.json", "field.safetensors"]
 
     def test_other_numbers_than_the_meaning_beside_them_are_refused(self, spec: FieldSpec, tmp_path: Path):
-        save_field(tmp_path, FieldSpec("fit", "planes", 32, 1.0).build(), spec)
+        save_field(tmp_path, FieldSpec("fit", "planes", 32, 32, 1.0).build(), spec)
         with pytest.raises(ValueError, match="does not hold what field.json beside it says; run it again"):
             load_field(tmp_path, "load", CPU)
 
@@ -71,8 +71,8 @@ class TestTraining:
         with pytest.raises(ValueError) as caught:
             load_training(tmp_path / "training.pt", {"style_loss": ("nnfm",)})
         assert str(caught.value) == (
-            "resume: style-loss was ('gram',) and is now ('nnfm',); resume with what the run was begun with, or leave out "
-            "--resume."
+            "resume: style-loss was ('gram',) and is now ('nnfm',); resume with all that the run was begun with, or leave "
+            "out --resume."
         )
 
     def test_nothing_to_resume(self, tmp_path: Path):

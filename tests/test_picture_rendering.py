@@ -104,7 +104,7 @@ class TestRendering:
         painted = render_picture(field, window, ALONE, StrengthMap(mask=mask), CPU)
         content = render_picture(field.content, window, ALONE, StrengthMap(), CPU)
         outside = mask == 0
-        assert decibels(painted[:, outside], content[:, outside]) > 100
+        assert torch.equal(painted[:, outside], content[:, outside])
         assert decibels(painted[:, ~outside], content[:, ~outside]) < 40
 
     def test_a_mix_takes_its_weights_and_the_map_its_strength(self, field: StylizedPicture):

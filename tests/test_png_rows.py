@@ -35,7 +35,7 @@ def test_an_older_file_stays_until_all_rows_are_there(pixels: np.ndarray, tmp_pa
         raise KeyboardInterrupt
     with pytest.raises(ValueError, match="10 of 37 rows"), PngRows(tmp_path / "a.png", 37, 23) as file:
         file.add(pixels[:10])
-    assert (tmp_path / "a.png").read_bytes() == b"older"
+    assert (tmp_path / "a.png").read_bytes() == b"older" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_refuses_rows_of_another_width_or_kind(pixels: np.ndarray, tmp_path: Path):
