@@ -278,7 +278,7 @@ class TestFields:
         assert np.array_equal(plain, self.render(script, tmp_path / "fit", "fit.png", "--size", "48"))
 
     def test_a_grey_picture_is_painted_without_coloured_noise(self, script, flags, tmp_path, monkeypatch):
-        monkeypatch.setitem(picture_commands.FIT_STEPS, "planes", 80)
+        monkeypatch.setitem(picture_commands.FIT_STEPS, "planes", 200)
         rows, columns = np.meshgrid(np.arange(60), np.arange(80), indexing="ij")
         imageio.imwrite(tmp_path / "grey.png", (120 + 60 * np.sin(rows / 9 + columns / 7)).astype(np.uint8))
         script.main(["stylize", *flags, "--content", str(tmp_path / "grey.png"), "--steps", "2", *SHALLOW])
