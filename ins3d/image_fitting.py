@@ -138,15 +138,17 @@ class WindowDraws:
     UNIT_PATCHES = 8
     """Losses are measured on as many before the first stroke; or on all of the picture and it once more, rolled."""
 
-    def __init__(self, source: PictureSource, patch: int, strides: tuple[int, ...]) -> None:
-        self.source, self.patch, self.strides = source, patch, strides
+    def __init__(self, source: PictureSource, patch: int, strides: tuple[int, ...], num_coarse: int = 0) -> None:
+        self.source, self.patch, self.strides, self.num_coarse = source, patch, strides, num_coarse
 
-    def __call__(self, generator: torch.Generator) -> tuple[PictureWindow, tuple[float, float]]:
-        """A window, and the shift of its pixels."""
+    def __call__(self, step: int, generator: torch.Generator) -> tuple[PictureWindow, tuple[float, float]]:
+        """A window, and the shift of its pixels. The first `num_coarse` steps see all of the picture at half its size."""
         across, down, left, top, stride = torch.rand(5, generator=generator).tolist()
         shift = (across - 0.5, down - 0.5)
         if not self.patch:
-            return self.source.whole, shift
+            whole = self.source.whole
+            half = PictureWindow(whole.height // 2, whole.width // 2, whole.aspect)
+            return half if step < self.num_coarse else whole, shift
         extent = self.patch * self.strides[int(stride * len(self.strides))]
         height, width = self.source.rgb.shape[1:]
         column, row = int(left * (width - extent + 1)), int(top * (height - extent + 1))
@@ -156,7 +158,7 @@ class WindowDraws:
     def unit_photographs(self) -> Float[Tensor, "windows 3 height width"]:
         """To measure losses on. Each shows another place than the next; whole pictures because they are rolled."""
         generator = torch.Generator().manual_seed(0)
-        drawn = [self.source.look(*self(generator)) for _ in range(self.UNIT_PATCHES if self.patch else 2)]
+        drawn = [self.source.look(*self(self.num_coarse, generator)) for _ in range(self.UNIT_PATCHES if self.patch else 2)]
         return torch.cat([seen.roll(number * 3 * seen.shape[-1] // 8, -1) for number, seen in enumerate(drawn)])
 
 
@@ -188,7 +190,7 @@ class PictureStyling:
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """One step's, weighted."""
         mix = self.draws.mix(step, generator)
-        window, shift = self.windows(generator)
+        window, shift = self.windows(step, generator)
         code = mix.code().to(self.source.rgb)
         rgb = self.field(window.positions(slice(None), shift).to(self.source.rgb), code)
         patches = rgb.T.reshape(1, 3, window.height, window.width)

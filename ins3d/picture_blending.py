@@ -38,7 +38,7 @@ class PictureBlending:
             return fit_losses(lambda positions: self.field(positions, drawn), self.source, self.num_points)(step, generator)
         fit = fit_losses(lambda positions: self.field(positions, 0 * drawn), self.source, self.num_points)(step, generator)
         strength = float(drawn[0])
-        window, shift = self.windows(generator)
+        window, shift = self.windows(step - self.num_fit_steps, generator)
         positions = window.positions(slice(None), shift).to(self.source.rgb)
         rgb = self.field(positions, positions.new_full((len(positions), 1), strength))
         patches = rgb.T.reshape(1, 3, window.height, window.width)

@@ -152,7 +152,8 @@ def window_draws(settings: Stylize | Blend, source: PictureSource, objective: St
             f"{what} too few for the encoder's deepest layer, which needs {least} a side; use more, or style and content "
             "layers less deep."
         )
-    return WindowDraws(source, settings.patch, settings.strides)
+    coarse = int(settings.coarse_share * settings.steps) if min(height, width) >= 2 * least else 0
+    return WindowDraws(source, settings.patch, settings.strides, coarse)
 
 
 def train(

@@ -146,14 +146,16 @@ class Stylize(Judged):
     """The picture to paint."""
     fit: Path | None = None
     """Output folder of `fit`; without it the picture is fitted first, into `fit` in the output folder."""
-    steps: int = 300
+    steps: int = 400
     """Of one style; every further style adds half as many."""
     patch: int = 0
     """Side of the square patches that are judged; 0: all of the picture in every step."""
     strides: tuple[int, ...] = (1, 2)
     """Pixels between two places of a patch, drawn anew in every step."""
-    content_weight: float = 1.0
-    """More keeps more of the content."""
+    coarse_share: float = 0.5
+    """Share of the steps, the first, that look at the picture at half its size (without patches): large strokes first."""
+    content_weight: float = 0.3
+    """More keeps more of the content; 1 is the difference between two places of it."""
     content_layers: tuple[str, ...] = ("relu4_1",)
     """Where the content is compared."""
     scales: tuple[int, ...] = (1,)
@@ -194,8 +196,10 @@ class Blend(Judged):
     """Side of the square patches that are judged; 0: all of the picture in every step."""
     strides: tuple[int, ...] = (1, 2)
     """Pixels between two places of a patch, drawn anew in every step."""
-    content_weight: float = 1.0
-    """More keeps more of the content."""
+    coarse_share: float = 0.5
+    """Share of the steps, the first, that look at the picture at half its size (without patches): large strokes first."""
+    content_weight: float = 0.3
+    """More keeps more of the content; 1 is the difference between two places of it."""
     content_layers: tuple[str, ...] = ("relu2_2",)
     """Where the content is compared (the paper's `shallow_relu`)."""
     style_layers: tuple[str, ...] = ()
@@ -257,7 +261,7 @@ def check_settings(settings: Fit | Stylize | Blend) -> None:
         given = getattr(settings, name, None)
         if given is not None and not given >= value:
             raise ValueError(f"{name.replace('_', '-')}: {given} is too little; use {value} or more.")
-    for name in ("strength_share", "mix_share"):
+    for name in ("strength_share", "mix_share", "coarse_share"):
         if not 0 <= getattr(settings, name, 0.0) < 1:
             raise ValueError(
                 f"{name.replace('_', '-')}: {getattr(settings, name)} is no share of the steps; use 0 or more, below 1."

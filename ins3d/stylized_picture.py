@@ -45,13 +45,13 @@ class StylizedPicture(nn.Module):
         return self.colors.map(rgb, 1.0, style_code)
 
     def groups(self) -> list[dict[str, object]]:
-        """What learns, and how fast: the rates of the 3D method."""
+        """What learns, and how fast: faster than in 3D, since a picture is painted in fewer steps."""
         planes = list(self.style_features.encoding.parameters())
         apart = {id(parameter) for parameter in [*planes, self.amalgamation.rgb_gate]}
         layers = [parameter for parameter in self.parameters() if parameter.requires_grad and id(parameter) not in apart]
         return [
-            {"params": planes, "lr": 0.02},
-            {"params": layers, "lr": 4e-3},
+            {"params": planes, "lr": 0.1},
+            {"params": layers, "lr": 8e-3},
             {"params": [self.amalgamation.rgb_gate], "lr": 0.01},
         ]
 

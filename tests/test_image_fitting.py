@@ -138,12 +138,21 @@ class TestTraining:
 
 class TestWindowDraws:
     def test_all_of_the_picture(self, source: PictureSource):
-        window, shift = windows(source)(torch.Generator().manual_seed(0))
+        window, shift = windows(source)(0, torch.Generator().manual_seed(0))
         assert window == source.whole and all(abs(pixels) <= 0.5 for pixels in shift) and shift[0] != shift[1]
+
+    def test_the_first_steps_see_it_at_half_its_size(self, source: PictureSource):
+        coarse = WindowDraws(source, 0, (1,), num_coarse=3)
+        sizes = [coarse(step, torch.Generator())[0] for step in range(5)]
+        assert [(window.height, window.width) for window in sizes] == [(10, 14)] * 3 + [(20, 28)] * 2
+        assert all(window.bounds == source.whole.bounds for window in sizes)
+        seen = source.look(sizes[0], (0.0, 0.0))[0]
+        expected = source.rgb.reshape(3, 10, 2, 14, 2).mean((2, 4))
+        torch.testing.assert_close(seen, expected, atol=1e-5, rtol=0)
 
     def test_patches_lie_in_the_picture_at_every_stride_and_reach_its_borders(self, source: PictureSource):
         generator = torch.Generator().manual_seed(0)
-        drawn = [windows(source, patch=8)(generator)[0] for _ in range(400)]
+        drawn = [windows(source, patch=8)(0, generator)[0] for _ in range(400)]
         assert {round((window.bounds[2] - window.bounds[0]) * 28) for window in drawn} == {8, 16}
         assert all((window.height, window.width) == (8, 8) for window in drawn)
         lows, highs = zip(*[(window.bounds[:2], window.bounds[2:]) for window in drawn], strict=True)
@@ -152,7 +161,7 @@ class TestWindowDraws:
     def test_a_patch_sees_pixels_a_stride_apart(self, source: PictureSource):
         generator = torch.Generator().manual_seed(0)
         for _ in range(20):
-            window, _ = windows(source, patch=4)(generator)
+            window, _ = windows(source, patch=4)(0, generator)
             stride = round((window.bounds[2] - window.bounds[0]) * 28) // 4
             column, row = round(window.bounds[0] * 28), round(window.bounds[1] * 20)
             crop = source.rgb[:, row : row + 4 * stride, column : column + 4 * stride].reshape(3, 4, stride, 4, stride)
