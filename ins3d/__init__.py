@@ -4,7 +4,7 @@ A field is asked about points, a patch of answers becomes a picture, the picture
 the gradient goes back into the field. The words mean the same everywhere:
 
 pixel_indices     rays 3, int          camera, row, column
-positions         *batch 3             scene units; inside fields the unit ball (`scene_placement`)
+positions         *batch 3             scene units; inside fields the unit ball (`scene_placement`); of pictures *batch 2
 directions        *batch 3             unit length
 style_code        styles               >= 0; all zero is the content; its sum is the strength, its direction the mixture
 content_features  *batch channels      CIM, `content_features`

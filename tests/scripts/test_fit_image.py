@@ -167,6 +167,20 @@ class TestFields:
         script.main(["stylize", *flags, *content, "--fit", str(fitted), "--steps", "3", "--patch", "18", *SHALLOW])
         assert imageio.imread(tmp_path / "out" / "picture.png").shape == (36, 48, 3)
 
+    @pytest.mark.parametrize("network", ["siren", "fourier"])
+    def test_other_networks_are_fitted_and_painted_too(self, script, flags, content, tmp_path, network, monkeypatch):
+        monkeypatch.setattr(picture_commands, "LEAST_PSNR", 0.0)
+        fit = ["fit", *content, "--output", str(tmp_path / "fit"), "--size", "48", "--steps", "3", "--network", network]
+        script.main(fit)
+        script.main(["stylize", *flags, *content, "--fit", str(tmp_path / "fit"), "--steps", "2", *SHALLOW])
+        field, spec = load_field(tmp_path / "out", "load", torch.device("cpu"))
+        assert spec.network == network and type(field.content).__name__ == f"{network.capitalize()}Picture"
+
+    def test_the_papers_blend_goes_on_beyond_the_picture(self, script, flags, content, tmp_path):
+        script.main(["blend", *flags, *content, "--network", "harmonic", "--fit-steps", "2", "--steps", "1", *SHALLOW])
+        wide = self.render(script, tmp_path / "out", "wide.png", "--window", "-.5", "0", "1.5", "1", "--size", "96")
+        assert wide.shape == (36, 96, 3) and wide[:, :12].std(1).mean() > 0
+
     def test_blend_writes_a_field(self, script, flags, content, tmp_path):
         script.main(["blend", *flags, *content, "--fit-steps", "4", "--steps", "3", *SHALLOW])
         assert load_field(tmp_path / "out", "load", torch.device("cpu"))[1].kind == "blend"
