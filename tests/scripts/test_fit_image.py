@@ -325,6 +325,7 @@ def test_what_each_subcommand_says_of_itself_is_that_of_the_golden_file(script, 
             script.main([name, "--help"])
     # Without colours, boxes, rules and the checkout's place.
     text = re.sub(r"\x1b\[[0-9;]*m", "", said.getvalue()).replace(f"{ROOT}/", "")
+    text = re.sub(r"usage: \S+", "usage:", text)
     words = [word for word in re.sub("[─│╭╮╰╯]|-{3,}", " ", text).split()]
     lines = textwrap.fill(" ".join(words), 120, break_on_hyphens=False, break_long_words=False)
     golden = ROOT / "tests" / "golden" / "fit_image_help.txt"
