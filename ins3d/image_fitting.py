@@ -88,7 +88,8 @@ class PictureSource:
     @property
     def whole(self) -> PictureWindow:
         """Every pixel once."""
-        return PictureWindow(*self.rgb.shape[1:], self.aspect)
+        _, height, width = self.rgb.shape
+        return PictureWindow(height, width, self.aspect)
 
     def at(self, shares: Float[Tensor, "points 2"]) -> Float[Tensor, "points 3"]:
         """Colours between the pixels, linearly."""

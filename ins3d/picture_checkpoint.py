@@ -2,10 +2,10 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 from zipfile import is_zipfile
 
 import torch
@@ -43,8 +43,8 @@ class FieldSpec:
     def build(self) -> PictureField:
         """A field of this kind, untrained."""
         if self.kind == "blend":
-            return BlendedPicture(self.network, self.long_side)
-        content = make_picture_content(self.network, self.content_long_side)
+            return BlendedPicture(cast(BlendNetwork, self.network), self.long_side)
+        content = make_picture_content(cast(PictureNetwork, self.network), self.content_long_side)
         if self.kind == "fit":
             return content
         return StylizedPicture(content, len(self.styles), self.long_side, self.colors)
@@ -86,12 +86,12 @@ def read_spec(folder: Path, setting: str) -> FieldSpec:
     return spec
 
 
-def save_training(path: Path, state: dict[str, object], settings: dict[str, object]) -> None:
+def save_training(path: Path, state: dict[str, object], settings: Mapping[str, object]) -> None:
     """What `--resume` goes on from, whole or not at all."""
     _replace(path, lambda aside: torch.save({"state": state, "settings": _words(settings)}, aside))
 
 
-def load_training(path: Path, settings: dict[str, object]) -> dict[str, object]:
+def load_training(path: Path, settings: Mapping[str, object]) -> dict[str, object]:
     """The state that `save_training` wrote; a run can be longer than it was, or show another mix, and nothing else."""
     if not path.is_file():
         raise FileNotFoundError(f"resume: there is no {path.name} in {path.parent}; leave out --resume, or name its output.")
@@ -108,7 +108,7 @@ def load_training(path: Path, settings: dict[str, object]) -> dict[str, object]:
     return state
 
 
-def _words(settings: dict[str, object]) -> dict[str, str]:
+def _words(settings: Mapping[str, object]) -> dict[str, str]:
     return {name: str(value) for name, value in settings.items()}
 
 

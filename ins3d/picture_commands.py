@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -12,7 +12,16 @@ from ins3d.color_transfer import color_statistics
 from ins3d.image_files import read_rgb, resize_long_side
 from ins3d.image_fitting import PictureSource, PictureStyling, Training, WindowDraws, fit_picture, psnr_of
 from ins3d.picture_blending import PictureBlending
-from ins3d.picture_checkpoint import MEANING, NUMBERS, FieldSpec, load_field, load_training, save_field, save_training
+from ins3d.picture_checkpoint import (
+    MEANING,
+    NUMBERS,
+    FieldSpec,
+    PictureField,
+    load_field,
+    load_training,
+    save_field,
+    save_training,
+)
 from ins3d.picture_content import PictureContent
 from ins3d.picture_objective import picture_objective, torch_device
 from ins3d.picture_record import CONSOLE, PictureRecord, make_folder
@@ -164,7 +173,7 @@ def train(
 
     `training.pt` never holds what `end` does: a finished run can be resumed too, for more steps or another mix.
     """
-    output, field = settings.output, training.field
+    output, field = settings.output, cast(PictureField, training.field)
     begun_with = asdict(settings) | about | {"styles": spec.styles}
     if settings.resume:
         training.resume(load_training(output / TRAINING, begun_with))

@@ -190,7 +190,7 @@ class Blend(Judged):
     """Steps after those. The paper makes 20,000."""
     points: int = 8192
     """Places at which the photograph is asked for in each step."""
-    fit_weight: float = 30.0
+    fit_weight: float = 150.0
     """How much the photograph counts at strength 0."""
     patch: int = 0
     """Side of the square patches that are judged; 0: all of the picture in every step."""

@@ -88,7 +88,10 @@ class Judge:
 
 def main(settings: Pairs | Controls) -> None:
     """Measures, prints, writes."""
-    (measure_pairs if isinstance(settings, Pairs) else measure_controls)(settings)
+    if isinstance(settings, Pairs):
+        measure_pairs(settings)
+    else:
+        measure_controls(settings)
 
 
 def measure_pairs(settings: Pairs) -> None:
