@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from ins3d.color_transfer import color_statistics
 from ins3d.picture_content import PictureContent
@@ -107,19 +108,11 @@ def fit_losses(ask: Callable[[Tensor], Tensor], source: PictureSource, num_point
 
     def losses(step: int, generator: torch.Generator) -> dict[str, Tensor]:
         shares = torch.rand(num_points, 2, generator=generator)
-        error = F.mse_loss(ask(positions_of(shares, source.aspect).to(source.rgb)), source.at(shares))
-        return {"fit_loss": error, "psnr": psnr_of(error.detach())}
+        found, wanted = ask(positions_of(shares, source.aspect).to(source.rgb)), source.at(shares)
+        psnr = peak_signal_noise_ratio(found.detach(), wanted, data_range=1.0)
+        return {"fit_loss": F.mse_loss(found, wanted), "psnr": psnr}
 
     return losses
-
-
-def psnr_of(error: Float[Tensor, ""]) -> Float[Tensor, ""]:
-    """Decibels of a mean squared error.
-
-    >>> psnr_of(torch.tensor(1e-4)).item()
-    40.0
-    """
-    return -10 * torch.log10(error.clamp(min=1e-12))
 
 
 def fit_picture(

@@ -1,5 +1,7 @@
 """One network learns a picture, its stylised version, and all strengths between."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -52,10 +54,10 @@ class PictureBlending:
 
 
 def inr_st_factor(share: float) -> float:
-    """r(a) = -a ln(1 - a), with a kept from 0 and 1, where it ends or grows without bound (INR-st, equation 5; spec B).
+    """r(a) = -a ln(1 - a), with a kept from 0 and 1, where it ends or grows without bound (INR-st; spec B).
 
     >>> round(inr_st_factor(0.5), 4)
     0.3466
     """
     share = min(max(share, 1e-4), 1 - 1e-4)
-    return -share * float(torch.log1p(torch.tensor(-share, dtype=torch.float64)))
+    return -share * math.log1p(-share)

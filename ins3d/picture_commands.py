@@ -7,10 +7,11 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from ins3d.color_transfer import color_statistics
 from ins3d.image_files import read_rgb, resize_long_side
-from ins3d.image_fitting import PictureSource, PictureStyling, Training, WindowDraws, fit_picture, psnr_of
+from ins3d.image_fitting import PictureSource, PictureStyling, Training, WindowDraws, fit_picture
 from ins3d.picture_blending import PictureBlending
 from ins3d.picture_checkpoint import (
     MEANING,
@@ -136,7 +137,7 @@ def fitted_content(
     content, spec = load_field(folder, "fit", device)
     if not isinstance(content, PictureContent):
         raise ValueError(f"fit: {folder} was made by {spec.kind}; give the output folder of fit, or leave it out.")
-    alike = float(psnr_of(((_render(content, source, StyleMix((1.0,))).to(device) - source.rgb) ** 2).mean()))
+    alike = float(peak_signal_noise_ratio(_render(content, source, StyleMix((1.0,))), source.rgb.cpu(), data_range=1.0))
     if settings.fit is not None and alike < LEAST_PSNR:
         raise ValueError(
             f"fit: {folder} is {alike:.1f} dB from {settings.content}, less than {LEAST_PSNR:g}; give the folder of a fit "
@@ -195,7 +196,7 @@ def train(
     end()
     save_field(output, field, spec)
     picture = _render(field, source, mix)
-    apart = float(psnr_of(((picture - source.rgb.cpu()) ** 2).mean()))
+    apart = float(peak_signal_noise_ratio(picture, source.rgb.cpu(), data_range=1.0))
     record.end(picture, psnr=apart)
     if spec.kind == "fit":
         CONSOLE.print(f"PSNR {apart:.2f} dB.")

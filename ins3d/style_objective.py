@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ins3d.color_transfer import color_statistics, identity_map, matching_map, recolor_pictures
-from ins3d.perceptual_features import IMAGENET_MEAN, PerceptualFeatures
+from ins3d.perceptual_features import IMAGENET_MEAN, FeatureMaps, PerceptualFeatures
 from ins3d.perceptual_losses import Mask, grams_of, relative_gram_loss
 from ins3d.style_losses import layers_of, named_losses, pyramid_features, scaled_names
 from ins3d.style_mix import StyleMix, strength_factors
@@ -54,10 +54,7 @@ class StyleObjective:
         mask: Mask | None = None,
     ) -> dict[str, Float[Tensor, ""]]:
         """By name, unweighted, in units of their values at the start."""
-        found = self._raw(patches, photographs, style, generator, mask)
-        if self.units is None:
-            return found
-        return {name: value / unit for (name, value), unit in zip(found.items(), self.units[style], strict=True)}
+        return self._in_units(self._compare(self._see(patches, photographs, mask), style, generator), style)
 
     def weighted_losses(
         self,
@@ -73,7 +70,8 @@ class StyleObjective:
         of how far the other styles are: that is least where the shares say, between them.
         """
         weights = self.weights_at(mix.strength)
-        found = [self.losses(patches, photographs, style, generator, mask) for style, _ in mix.parts]
+        seen = self._see(patches, photographs, mask)
+        found = [self._in_units(self._compare(seen, style, generator), style) for style, _ in mix.parts]
         if len(found) == 1:
             return {name: weights[name] * value for name, value in found[0].items()}
         shares = patches.new_tensor([share for _, share in mix.parts])
@@ -100,12 +98,12 @@ class StyleObjective:
     def apart(self) -> Float[Tensor, "styles styles terms"]:
         """The losses of each style at the picture of each, not in units."""
         with torch.no_grad():
-            rows = []
-            for style in range(len(self.styles)):
-                pictures = [other.picture[None] for other in self.styles]
-                found = [self._raw(each, each, style, torch.Generator().manual_seed(0), None) for each in pictures]
-                rows.append(torch.stack([torch.stack([values[name] for name in self.terms]) for values in found]))
-            return torch.stack(rows)
+            columns = []
+            for other in self.styles:
+                seen = self._see(other.picture[None], other.picture[None], None)
+                found = [self._compare(seen, style, torch.Generator().manual_seed(0)) for style in range(len(self.styles))]
+                columns.append(torch.stack([torch.stack([values[name] for name in self.terms]) for values in found]))
+            return torch.stack(columns, dim=1)
 
     def weights_at(self, strength: float) -> dict[str, float]:
         """The losses' weights. A content that is not compared with at full strength is not at any other."""
@@ -131,15 +129,13 @@ class StyleObjective:
         """
         if len(photographs) < 2:
             raise ValueError("measure_units: one patch has no other place to be compared with; give two or more.")
-        found = self._raw(patches, photographs, style, generator, mask)
-        others = self._raw(photographs.roll(1, 0), photographs, style, generator, mask)
+        found = self._compare(self._see(patches, photographs, mask), style, generator)
+        others = self._compare(self._see(photographs.roll(1, 0), photographs, mask), style, generator)
         found |= {name: others[name] for name in ("content_loss", "tv_loss") if name in others}
         units = torch.stack([found[name] for name in self.terms])
         return torch.where(units > 0, units, torch.ones_like(units))
 
-    def _raw(
-        self, patches: Tensor, photographs: Tensor, style: int, generator: torch.Generator, mask: Mask | None
-    ) -> dict[str, Tensor]:
+    def _see(self, patches: Tensor, photographs: Tensor, mask: Mask | None) -> "_Seen":
         if self.view.square:
             patches, photographs = (_squashed(picture.clamp(0, 1), mask) for picture in (patches, photographs))
             mask = None
@@ -149,10 +145,19 @@ class StyleObjective:
         maps = pyramid_features(self.features, patches, layers, view.scales)
         with torch.no_grad():
             content = self.features(photographs, self.content_layers) if "content_loss" in terms else {}
+        return _Seen(patches, maps, content, mask)
+
+    def _compare(self, seen: "_Seen", style: int, generator: torch.Generator) -> dict[str, Tensor]:
+        view = self.view
         return named_losses(
-            terms, patches, maps, content, self.styles[style].kept,
-            lambda name: scaled_names(layers_of(name, view.layers), view.scales), generator, mask,
+            self.terms, seen.patches, seen.maps, seen.content, self.styles[style].kept,
+            lambda name: scaled_names(layers_of(name, view.layers), view.scales), generator, seen.mask,
         )  # fmt: skip
+
+    def _in_units(self, found: dict[str, Tensor], style: int) -> dict[str, Tensor]:
+        if self.units is None:
+            return found
+        return {name: value / unit for (name, value), unit in zip(found.items(), self.units[style], strict=True)}
 
     @torch.no_grad()
     def gram_distance(
@@ -188,6 +193,16 @@ class StyleObjective:
             self.gram_distance(recolor_pictures(each, pictures).clamp(0, 1), style, mask, together=True) for each in maps
         ]
         return maps[int(torch.stack(found).argmin())]
+
+
+@dataclass
+class _Seen:
+    """What the encoder sees in patches and photographs: once, however many styles they are compared with."""
+
+    patches: Tensor
+    maps: FeatureMaps
+    content: FeatureMaps
+    mask: Mask | None
 
 
 def _pixels(pictures: Tensor) -> Tensor:

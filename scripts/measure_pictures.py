@@ -19,10 +19,11 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio
+from torchvision.transforms.functional import center_crop, resize
 from torchvision.utils import make_grid
 
 from ins3d.image_files import read_rgb, resize_long_side, write_rgb
-from ins3d.image_fitting import psnr_of
 from ins3d.perceptual_features import PerceptualFeatures
 from ins3d.perceptual_losses import grams_of, relative_gram_loss
 from ins3d.perceptual_weights import load_encoder
@@ -175,11 +176,7 @@ def _sheet(settings: Pairs) -> None:
 
     def square(path: Path) -> Tensor:
         rgb = read_rgb(path, "contents or styles")
-        scale = side / min(rgb.shape[1:])
-        size = [max(round(length * scale), side) for length in rgb.shape[1:]]
-        rgb = F.interpolate(rgb[None], size=size, mode="bilinear", antialias=True)[0]
-        top, left = ((length - side) // 2 for length in rgb.shape[1:])
-        return rgb[:, top : top + side, left : left + side]
+        return center_crop(resize(rgb, side, antialias=True), side)
 
     tiles = [torch.ones(3, side, side), *(square(path) for path in settings.styles)]
     for content in settings.contents:
@@ -230,8 +227,7 @@ def measure_controls(settings: Controls) -> None:
 
 def _psnr(one: Tensor, other: Tensor) -> float | None:
     """None: the same bits."""
-    error = ((one - other) ** 2).mean()
-    return None if error == 0 else float(psnr_of(error))
+    return None if torch.equal(one, other) else float(peak_signal_noise_ratio(one, other, data_range=1.0))
 
 
 if __name__ == "__main__":

@@ -188,23 +188,31 @@ class TestWeightedLosses:
         def judged(place: float, mix: StyleMix) -> float:
             """As if the patches' Gram matrices lay on the way from the first style's to the second's."""
 
-            def raw(patches, photographs, style, *_):
+            def compare(seen, style, *_):
                 grams = {layer: torch.lerp(first[layer], second[layer], place) for layer in first}
                 return dict.fromkeys(objective.terms, torch.tensor(1.0)) | {
                     "gram_loss": relative_gram_loss(grams, objective.styles[style].kept["gram"])
                 }
 
             objective.apart  # noqa: B018  is measured with the real losses
-            real, objective._raw = objective._raw, raw
+            real, objective._compare = objective._compare, compare
             try:
                 return float(objective.weighted_losses(patches, photographs, mix, seeded())["gram_loss"])
             finally:
-                objective._raw = real
+                objective._compare = real
 
         for share in (0.2, 0.5, 0.8):
             places = [number / 20 for number in range(21)]
             values = [judged(place, StyleMix((1 - share, share))) for place in places]
             assert places[values.index(min(values))] == pytest.approx(share)
+
+    def test_patches_are_looked_at_once_however_many_styles_there_are(self, objective, patches, photographs):
+        objective.apart  # noqa: B018  is measured once, before
+        looks = []
+        see = objective._see
+        objective._see = lambda *arguments: looks.append(1) or see(*arguments)
+        objective.weighted_losses(patches, photographs, StyleMix((1.0, 1.0)), seeded())
+        assert len(looks) == 1
 
     def test_what_is_not_the_styles_own_counts_by_shares_alone(self, objective: StyleObjective, patches, photographs):
         each = [objective.weighted_losses(patches, photographs, single_style(style, 2), seeded()) for style in (0, 1)]
