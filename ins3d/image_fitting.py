@@ -16,7 +16,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 from ins3d.color_transfer import color_statistics
 from ins3d.picture_content import PictureContent
 from ins3d.picture_rendering import StrengthMap, render_picture
-from ins3d.picture_windows import PictureWindow, positions_of
+from ins3d.picture_windows import PictureWindow, positions_of, read_shares
 from ins3d.style_draws import StyleDraws
 from ins3d.style_mix import StyleMix, single_style
 from ins3d.style_objective import StyleObjective
@@ -94,8 +94,7 @@ class PictureSource:
 
     def at(self, shares: Float[Tensor, "points 2"]) -> Float[Tensor, "points 3"]:
         """Colours between the pixels, linearly."""
-        grid = (2 * shares.to(self.rgb) - 1)[None, None]
-        return F.grid_sample(self.rgb[None], grid, padding_mode="border", align_corners=False)[0, :, 0].T
+        return read_shares(self.rgb, shares)
 
     def look(self, window: PictureWindow, shift: tuple[float, float]) -> Float[Tensor, "1 3 height width"]:
         """What there is to be seen in a window."""

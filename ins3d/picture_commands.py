@@ -28,6 +28,7 @@ from ins3d.picture_objective import picture_objective, torch_device
 from ins3d.picture_record import CONSOLE, PictureRecord, make_folder
 from ins3d.picture_rendering import StrengthMap, render_picture
 from ins3d.picture_settings import Blend, Fit, Stylize, check_settings
+from ins3d.pixel_objective import GATYS_LAYERS
 from ins3d.style_draws import StyleDraws
 from ins3d.style_mix import StyleMix, make_mix
 from ins3d.style_objective import StyleObjective
@@ -37,6 +38,8 @@ TRAINING = "training.pt"
 """What --resume goes on from."""
 FIT_STEPS = {"planes": 500, "siren": 1500, "fourier": 1500}
 PREVIEWS = 10
+SHALLOW_LAYERS = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1")
+"""INR-st's `shallow_relu` (spec B)."""
 LEAST_PSNR = 20.0
 """In dB. A fit that is further from the picture is another picture's."""
 
@@ -61,7 +64,8 @@ def run_stylize(settings: Stylize) -> None:
     check_settings(settings)
     device = torch_device(settings.device)
     source = read_source(settings.content, settings.size, device)
-    objective = picture_objective(settings, color_statistics(source.rgb.flatten(1).T), device)
+    scene = color_statistics(source.rgb.flatten(1).T) if settings.colors == "content" else None
+    objective = picture_objective(settings, GATYS_LAYERS, device, scene)
     windows = window_draws(settings, source, objective)
     names = tuple(style.name for style in objective.styles)
     mix = make_mix(settings.mix, settings.strength, names, "mix", "strength")
@@ -90,7 +94,7 @@ def run_blend(settings: Blend) -> None:
         raise ValueError(f"styles: {len(settings.styles)} pictures were given; blend takes one, stylize takes several.")
     device = torch_device(settings.device)
     source = read_source(settings.content, settings.size, device)
-    objective = picture_objective(settings, color_statistics(source.rgb.flatten(1).T), device)
+    objective = picture_objective(settings, SHALLOW_LAYERS, device)
     windows = window_draws(settings, source, objective)
     name = objective.styles[0].name
     mix = make_mix((), settings.strength, (name,), "mix", "strength")

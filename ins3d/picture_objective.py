@@ -7,14 +7,10 @@ from ins3d.perceptual_features import PerceptualFeatures
 from ins3d.perceptual_weights import load_encoder
 from ins3d.picture_record import CONSOLE
 from ins3d.picture_settings import Blend, Judged, Stylize
-from ins3d.pixel_objective import GATYS_LAYERS
 from ins3d.style_losses import GRAM_LAYERS, STYLE_LOSSES, loss_weights, parse_style_losses
 from ins3d.style_objective import StyleObjective
 from ins3d.style_pictures import find_style_pictures
 from ins3d.style_targets import StyleView, style_target
-
-SHALLOW_LAYERS = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1")
-"""INR-st's `shallow_relu` (spec B)."""
 
 
 def torch_device(setting: str) -> torch.device:
@@ -33,24 +29,27 @@ def picture_encoder(settings: Judged, layers: tuple[str, ...], device: torch.dev
     return features
 
 
-def picture_objective(settings: Stylize | Blend, scene: ColorStatistics, device: torch.device) -> StyleObjective:
-    """The losses, with what the encoder sees in the style pictures."""
+def picture_objective(
+    settings: Stylize | Blend,
+    usual_layers: tuple[str, ...],
+    device: torch.device,
+    recolored_to: ColorStatistics | None = None,
+) -> StyleObjective:
+    """The losses, with what the encoder sees in the style pictures, which may first be given other colours."""
     weights = loss_weights(settings.style_loss, style=1.0, content=settings.content_weight, tv=settings.tv_weight)
     losses = parse_style_losses(settings.style_loss)
     if not any(losses.values()):
         raise ValueError("style-loss: every weight is 0; give one of them a weight above 0.")
-    usual = GATYS_LAYERS if isinstance(settings, Stylize) else SHALLOW_LAYERS
     # A loss with layers of its own would be slow, and another loss, at those of Gram matrices.
     alike = all(STYLE_LOSSES[name].layers == GRAM_LAYERS for name in losses)
     view = StyleView(
         losses=tuple(losses),
-        layers=settings.style_layers or (usual if alike else ()),
-        scales=getattr(settings, "scales", (1,)),
+        layers=settings.style_layers or (usual_layers if alike else ()),
+        scales=settings.scales,
         long_side=settings.size,
     )
     paths = find_style_pictures(settings.styles, "styles")
     layers = tuple(dict.fromkeys([*view.all_layers, *settings.content_layers]))
     features = picture_encoder(settings, layers, device)
-    recolored_to = scene if getattr(settings, "colors", "none") == "content" else None
     styles = [style_target(path, features, view, device, recolored_to, "styles", "size") for path in paths]
     return StyleObjective(features, styles, view, settings.content_layers, weights)

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from ins3d.picture_checkpoint import PictureField
 from ins3d.picture_content import PictureContent
-from ins3d.picture_windows import PictureWindow
+from ins3d.picture_windows import PictureWindow, read_shares
 from ins3d.style_mix import StyleMix
 from ins3d.stylized_picture import BlendedPicture
 
@@ -45,9 +44,9 @@ class StrengthMap:
         """
         found = torch.full_like(shares[:, :1], self.strength)
         if self.picture is not None:
-            found = found * _read(self.picture, shares, "bilinear")
+            found = found * read_shares(self.picture[None].to(shares), shares)
         if self.mask is not None:
-            found = found * (_read(self.mask, shares, "nearest") >= 0.5)
+            found = found * (read_shares(self.mask[None].to(shares), shares, "nearest") >= 0.5)
         if self.gradation is not None:
             found = found * _along(shares, self.gradation).clamp(0, 1)
         if self.bands:
@@ -104,9 +103,3 @@ def _asker(field: PictureField, mix: StyleMix) -> Callable[[Tensor, Tensor], Ten
 
 def _along(shares: Tensor, direction: Direction) -> Tensor:
     return shares[:, :1] if direction == "horizontal" else shares[:, 1:]
-
-
-def _read(picture: Tensor, shares: Tensor, mode: str) -> Tensor:
-    grid = (2 * shares - 1)[None, None]
-    read = F.grid_sample(picture.to(shares)[None, None], grid, mode=mode, padding_mode="border", align_corners=False)
-    return read.reshape(-1, 1)

@@ -135,19 +135,11 @@ class Fit(Output):
 
 
 @dataclass
-class Stylize(Judged):
-    """Paints a fitted picture: one network for all styles, mixed and dosed afterwards (stage 2 of INS)."""
+class Painted(Judged):
+    """What training a painted field is told."""
 
-    output: Path = Path("outputs/stylize")
-    """Folder to write into; what an earlier run left there is replaced, unless it is resumed."""
-    styles: tuple[Path, ...] = (DEFAULT_STYLE,)
-    """Style pictures, or a folder of them."""
     content: Path = DEFAULT_CONTENT
     """The picture to paint."""
-    fit: Path | None = None
-    """Output folder of `fit`; without it the picture is fitted first, into `fit` in the output folder."""
-    steps: int = 400
-    """Of one style; every further style adds half as many."""
     patch: int = 0
     """Side of the square patches that are judged; 0: all of the picture in every step."""
     strides: tuple[int, ...] = (1, 2)
@@ -156,10 +148,28 @@ class Stylize(Judged):
     """Share of the steps, the first, that look at the picture at half its size (without patches): large strokes first."""
     content_weight: float = 0.3
     """More keeps more of the content; 1 is the difference between two places of it."""
-    content_layers: tuple[str, ...] = ("relu4_1",)
-    """Where the content is compared."""
     scales: tuple[int, ...] = (1,)
     """How much pictures are shrunk before style is compared."""
+    strength: float = 1.0
+    """Of the picture that is written: 0 is the content, 1 the full style."""
+    resume: bool = False
+    """Goes on where the run in the output folder was stopped."""
+
+
+@dataclass
+class Stylize(Painted):
+    """Paints a fitted picture: one network for all styles, mixed and dosed afterwards (stage 2 of INS)."""
+
+    output: Path = Path("outputs/stylize")
+    """Folder to write into; what an earlier run left there is replaced, unless it is resumed."""
+    styles: tuple[Path, ...] = (DEFAULT_STYLE,)
+    """Style pictures, or a folder of them."""
+    fit: Path | None = None
+    """Output folder of `fit`; without it the picture is fitted first, into `fit` in the output folder."""
+    steps: int = 400
+    """Of one style; every further style adds half as many."""
+    content_layers: tuple[str, ...] = ("relu4_1",)
+    """Where the content is compared."""
     colors: Colors = "style"
     """Whose colours the result has; none: whatever the losses make of them."""
     strength_share: float = 0.2
@@ -168,20 +178,14 @@ class Stylize(Judged):
     """Share of the steps that train a random blend of two styles, where there are two."""
     mix: tuple[float, ...] = ()
     """Of the picture that is written: a weight for each style; empty: the first alone."""
-    strength: float = 1.0
-    """Of the picture that is written: 0 is the content, 1 the full style."""
-    resume: bool = False
-    """Goes on where the run in the output folder was stopped."""
 
 
 @dataclass
-class Blend(Judged):
+class Blend(Painted):
     """Trains one network on content and style at once, to be dosed at every pixel (INR-st)."""
 
     output: Path = Path("outputs/blend")
     """Folder to write into; what an earlier run left there is replaced, unless it is resumed."""
-    content: Path = DEFAULT_CONTENT
-    """The picture to paint."""
     network: BlendNetwork = "planes"
     """planes: feature planes and a narrow network, fastest. harmonic: the paper's sines and 256 wide layers."""
     fit_steps: int = 300
@@ -192,22 +196,10 @@ class Blend(Judged):
     """Places at which the photograph is asked for in each step."""
     fit_weight: float = 150.0
     """How much the photograph counts at strength 0."""
-    patch: int = 0
-    """Side of the square patches that are judged; 0: all of the picture in every step."""
-    strides: tuple[int, ...] = (1, 2)
-    """Pixels between two places of a patch, drawn anew in every step."""
-    coarse_share: float = 0.5
-    """Share of the steps, the first, that look at the picture at half its size (without patches): large strokes first."""
-    content_weight: float = 0.3
-    """More keeps more of the content; 1 is the difference between two places of it."""
     content_layers: tuple[str, ...] = ("relu2_2",)
     """Where the content is compared (the paper's `shallow_relu`)."""
     style_layers: tuple[str, ...] = ()
     """Such as relu1_1 relu3_1; empty: the paper's relu1_1 relu1_2 relu2_1 relu2_2 relu3_1, and for nnfm the third block."""
-    strength: float = 1.0
-    """Of the picture that is written: 0 is the content, 1 the full style."""
-    resume: bool = False
-    """Goes on where the run in the output folder was stopped."""
 
 
 @dataclass

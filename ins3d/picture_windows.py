@@ -1,8 +1,10 @@
 """A size, a window and a picture's proportions become places to ask a field about, row by row."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -65,6 +67,20 @@ def positions_of(shares: Float[Tensor, "points 2"], aspect: float) -> Float[Tens
     """
     half = torch.tensor([min(aspect, 1.0), min(1 / aspect, 1.0)], device=shares.device)
     return (2 * shares - 1) * half
+
+
+def read_shares(
+    picture: Float[Tensor, "channels height width"],
+    shares: Float[Tensor, "points 2"],
+    mode: Literal["bilinear", "nearest"] = "bilinear",
+) -> Float[Tensor, "points channels"]:
+    """A picture's values at (across, down) in shares of it; beyond its border the border goes on.
+
+    >>> read_shares(torch.tensor([[[0.0, 1.0]]]), torch.tensor([[0.5, 0.5], [2.0, 0.5]])).tolist()
+    [[0.5], [1.0]]
+    """
+    grid = (2 * shares.to(picture) - 1)[None, None]
+    return F.grid_sample(picture[None], grid, mode=mode, padding_mode="border", align_corners=False)[0, :, 0].T
 
 
 def window_of_size(long_side: int, aspect: float, bounds: Bounds = WHOLE) -> PictureWindow:

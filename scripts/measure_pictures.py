@@ -176,7 +176,7 @@ def _sheet(settings: Pairs) -> None:
 
     def square(path: Path) -> Tensor:
         rgb = read_rgb(path, "contents or styles")
-        return center_crop(resize(rgb, side, antialias=True), side)
+        return center_crop(resize(rgb, [side], antialias=True), [side])
 
     tiles = [torch.ones(3, side, side), *(square(path) for path in settings.styles)]
     for content in settings.contents:

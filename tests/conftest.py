@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from ins3d.image_fitting import PictureSource
+
 # Where torchvision's `features` keeps the convolutions, from the published table (spec 0.2, minus one); the compact
 # encoder's blocks have 2, 2, 3 and 1.
 VGG_CONVS = {
@@ -62,3 +64,11 @@ def tiny_vgg(random: torch.Generator) -> Callable[..., dict[str, Tensor]]:
         return state
 
     return make
+
+
+@pytest.fixture
+def source() -> PictureSource:
+    """Soft waves, 20 x 28."""
+    rows, columns = torch.meshgrid(torch.arange(20) / 20, torch.arange(28) / 28, indexing="ij")
+    waves = [0.5 + 0.4 * torch.sin(6 * rows * share + 5 * columns) for share in (0.2, 1.0, 1.7)]
+    return PictureSource(torch.stack(waves))

@@ -29,14 +29,6 @@ WEIGHTS = {"content_loss": 0.3, "gram_loss": 1.0, "tv_loss": 0.0}
 
 
 @pytest.fixture
-def source() -> PictureSource:
-    """Soft waves, 20 x 28."""
-    rows, columns = torch.meshgrid(torch.arange(20) / 20, torch.arange(28) / 28, indexing="ij")
-    waves = [0.5 + 0.4 * torch.sin(6 * rows * share + 5 * columns) for share in (0.2, 1.0, 1.7)]
-    return PictureSource(torch.stack(waves))
-
-
-@pytest.fixture
 def objective(tiny_vgg, tmp_path: Path) -> StyleObjective:
     """Two styles: stripes of two directions and colours."""
     view = StyleView(layers=("relu1_1", "relu2_1"), long_side=24)

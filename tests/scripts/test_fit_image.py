@@ -66,6 +66,20 @@ def refusal(script: ModuleType, *arguments: str) -> str:
     return str(stop.value)
 
 
+def stopped_after_four_steps(script: ModuleType, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by Ctrl-C."""
+    went_on = picture_record.PictureRecord.__call__
+
+    def stopping(record, step, losses, picture):
+        went_on(record, step, losses, picture)
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(picture_record.PictureRecord, "__call__", stopping)
+        assert refusal(script, *arguments) == "130"
+
+
 class TestGatys:
     def test_writes_picture_curve_and_record(self, script, flags, content, tmp_path, capsys):
         losses = ["--style-loss", "gram", "nnfm:0.3", "--style-layers", "relu1_1", "relu2_1", "--tv-weight", "0.1"]
@@ -232,16 +246,7 @@ class TestFields:
         with (tmp_path / "out" / "loss.csv").open() as file:
             all_rows = [row["total"] for row in csv.DictReader(file)]
 
-        went_on = picture_record.PictureRecord.__call__
-
-        def stopping(record, step, losses, picture):
-            went_on(record, step, losses, picture)
-            if step == 4:
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(picture_record.PictureRecord, "__call__", stopping)
-        assert refusal(script, *arguments) == "130"
-        monkeypatch.setattr(picture_record.PictureRecord, "__call__", went_on)
+        stopped_after_four_steps(script, arguments, monkeypatch)
         assert self.render(script, tmp_path / "out", "reached.png").shape == (36, 48, 3)
         assert json.loads((tmp_path / "out" / "run.json").read_text())["last"]["step"] == 4
         script.main([*arguments, "--resume"])
@@ -257,16 +262,7 @@ class TestFields:
         arguments = ["stylize", *flags, *content, "--steps", "3", *SHALLOW]
         script.main(arguments)
         undisturbed = (tmp_path / "out" / "picture.png").read_bytes()
-        went_on = picture_record.PictureRecord.__call__
-
-        def stopping(record, step, losses, picture):
-            went_on(record, step, losses, picture)
-            if step == 4:
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(picture_record.PictureRecord, "__call__", stopping)
-        assert refusal(script, *arguments) == "130"
-        monkeypatch.setattr(picture_record.PictureRecord, "__call__", went_on)
+        stopped_after_four_steps(script, arguments, monkeypatch)
         script.main([*arguments, "--resume"])
         assert (tmp_path / "out" / "picture.png").read_bytes() == undisturbed
         with (tmp_path / "out" / "fit" / "loss.csv").open() as file:
