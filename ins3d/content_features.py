@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ins3d.mlp import Mlp
-from ins3d.point_encoding import FeaturePlanes, FrequencyEncoding
+from ins3d.point_encoding import FeaturePlanes, FrequencyEncoding, encoded_or_zero
 
 
 @dataclass
@@ -72,7 +72,7 @@ class PlanesContent(ContentFeatures):
         self, color_features: Float[Tensor, "*batch color_channels"], directions: Float[Tensor, "*batch 3"] | None
     ) -> Float[Tensor, "*batch 3"]:
         """See `ContentFeatures.rgb`."""
-        encoded = _encoded_or_zero(self.direction_encoding, directions, color_features)
+        encoded = encoded_or_zero(self.direction_encoding, directions, color_features)
         return torch.sigmoid(self.color(torch.cat([color_features, encoded], dim=-1)))
 
 
@@ -112,12 +112,6 @@ class FrequencyContent(ContentFeatures):
         self, color_features: Float[Tensor, "*batch color_channels"], directions: Float[Tensor, "*batch 3"] | None
     ) -> Float[Tensor, "*batch 3"]:
         """See `ContentFeatures.rgb`."""
-        encoded = _encoded_or_zero(self.direction_encoding, directions, color_features)
+        encoded = encoded_or_zero(self.direction_encoding, directions, color_features)
         hidden = F.relu(self.views(torch.cat([color_features, encoded], dim=-1)))
         return torch.sigmoid(self.color(hidden))
-
-
-def _encoded_or_zero(encoding: FrequencyEncoding, directions: Tensor | None, like: Tensor) -> Tensor:
-    if directions is None:
-        return like.new_zeros(*like.shape[:-1], encoding.num_outputs)
-    return encoding(directions)

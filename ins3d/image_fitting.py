@@ -5,12 +5,11 @@ Nothing is kept but the field: it is asked at any place, in any size, as strongl
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from ins3d.color_transfer import color_statistics
@@ -21,58 +20,9 @@ from ins3d.style_draws import StyleDraws
 from ins3d.style_mix import StyleMix, single_style
 from ins3d.style_objective import StyleObjective
 from ins3d.stylized_picture import StylizedPicture
+from ins3d.training import Losses, Training
 
 Picture = Float[Tensor, "3 height width"]
-Losses = Callable[[int, torch.Generator], dict[str, Tensor]]
-"""What a step minimises, by name and weighted; what is named without `_loss` at its end is only shown."""
-Report = Callable[[int, dict[str, float]], None]
-"""Called after every step: its number from 1 and its losses."""
-LAST_RATE = 0.1
-"""Learning rates fall to this share of their beginning, exponentially."""
-
-
-class Training:
-    """An optimiser, a step number and random numbers: all that a stopped run needs in order to go on as if undisturbed."""
-
-    def __init__(self, field: nn.Module, groups: list[dict[str, Any]], num_steps: int, seed: int) -> None:
-        self.field, self.num_steps, self.step = field, num_steps, 0
-        self.optimizer = torch.optim.Adam(groups, eps=1e-15, fused=True)
-        self.rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.generator = torch.Generator().manual_seed(seed)
-        self.drawn = self.generator.get_state()
-        """Random numbers before the step that is being made: it may be interrupted after it has drawn some."""
-
-    def run(self, losses_at: Losses, report: Report = lambda step, losses: None) -> None:
-        """Trains the field until all steps are made."""
-        while self.step < self.num_steps:
-            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * LAST_RATE ** (self.step / self.num_steps)
-            losses = losses_at(self.step, self.generator)
-            total = torch.stack([value for name, value in losses.items() if name.endswith("_loss")]).sum()
-            if not total.isfinite():
-                raise ValueError(f"the losses are {_values(losses)} at step {self.step + 1}; use smaller weights.")
-            self.optimizer.zero_grad(set_to_none=True)
-            total.backward()
-            self.optimizer.step()
-            self.step, self.drawn = self.step + 1, self.generator.get_state()
-            report(self.step, {"total": total.item()} | _values(losses))
-
-    def state(self) -> dict[str, Any]:
-        """For `resume`."""
-        return {
-            "step": self.step,
-            "field": self.field.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "random": self.drawn,
-        }
-
-    def resume(self, state: dict[str, Any]) -> None:
-        """Goes back to where `state` was taken."""
-        self.step = state["step"]
-        self.field.load_state_dict(state["field"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["random"])
-        self.drawn = state["random"]
 
 
 @dataclass(frozen=True)
@@ -201,7 +151,3 @@ class PictureStyling:
     def _recolored(self, photographs: Tensor, mix: StyleMix) -> Tensor:
         rgb = self.field.colors.map(photographs.permute(0, 2, 3, 1), 1.0, mix.code().to(photographs))
         return rgb.clamp(0, 1).permute(0, 3, 1, 2)
-
-
-def _values(losses: dict[str, Tensor]) -> dict[str, float]:
-    return {name: float(f"{value.item():.6g}") for name, value in losses.items()}

@@ -1,7 +1,7 @@
 """The subcommands of fit_image.py that make fields: from what they are told to files."""
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,34 +10,26 @@ from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from ins3d.color_transfer import color_statistics
+from ins3d.command_objective import command_objective, torch_device
+from ins3d.command_settings import check_settings
+from ins3d.field_files import TRAINING
 from ins3d.image_files import read_rgb, resize_long_side
-from ins3d.image_fitting import PictureSource, PictureStyling, Training, WindowDraws, fit_picture
+from ins3d.image_fitting import PictureSource, PictureStyling, WindowDraws, fit_picture
 from ins3d.picture_blending import PictureBlending
-from ins3d.picture_checkpoint import (
-    MEANING,
-    NUMBERS,
-    FieldSpec,
-    PictureField,
-    load_field,
-    load_training,
-    save_field,
-    save_training,
-)
+from ins3d.picture_checkpoint import FieldSpec, PictureField, load_field, save_field
 from ins3d.picture_content import PictureContent
-from ins3d.picture_objective import picture_objective, torch_device
-from ins3d.picture_record import CONSOLE, PictureRecord, make_folder
+from ins3d.picture_record import CONSOLE, make_folder
 from ins3d.picture_rendering import StrengthMap, render_picture
-from ins3d.picture_settings import Blend, Fit, Stylize, check_settings
+from ins3d.picture_settings import Blend, Fit, Stylize
 from ins3d.pixel_objective import GATYS_LAYERS
 from ins3d.style_draws import StyleDraws
 from ins3d.style_mix import StyleMix, make_mix
 from ins3d.style_objective import StyleObjective
 from ins3d.stylized_picture import BlendedPicture, StylizedPicture
+from ins3d.training import Losses, Training
+from ins3d.training_run import run_training
 
-TRAINING = "training.pt"
-"""What --resume goes on from."""
 FIT_STEPS = {"planes": 500, "siren": 1500, "fourier": 1500}
-PREVIEWS = 10
 SHALLOW_LAYERS = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1")
 """INR-st's `shallow_relu` (spec B)."""
 LEAST_PSNR = 20.0
@@ -65,7 +57,7 @@ def run_stylize(settings: Stylize) -> None:
     device = torch_device(settings.device)
     source = read_source(settings.content, settings.size, device)
     scene = color_statistics(source.rgb.flatten(1).T) if settings.colors == "content" else None
-    objective = picture_objective(settings, GATYS_LAYERS, device, scene)
+    objective = command_objective(settings, GATYS_LAYERS, device, scene)
     windows = window_draws(settings, source, objective)
     names = tuple(style.name for style in objective.styles)
     mix = make_mix(settings.mix, settings.strength, names, "mix", "strength")
@@ -94,7 +86,7 @@ def run_blend(settings: Blend) -> None:
         raise ValueError(f"styles: {len(settings.styles)} pictures were given; blend takes one, stylize takes several.")
     device = torch_device(settings.device)
     source = read_source(settings.content, settings.size, device)
-    objective = picture_objective(settings, SHALLOW_LAYERS, device)
+    objective = command_objective(settings, SHALLOW_LAYERS, device)
     windows = window_draws(settings, source, objective)
     name = objective.styles[0].name
     mix = make_mix((), settings.strength, (name,), "mix", "strength")
@@ -171,40 +163,23 @@ def window_draws(settings: Stylize | Blend, source: PictureSource, objective: St
 
 
 def train(
-    settings: Fit | Stylize | Blend, spec: FieldSpec, training: Training, losses: Any, source: PictureSource, mix: StyleMix,
-    end: Callable[[], None] = lambda: None, **about: Any,
+    settings: Fit | Stylize | Blend, spec: FieldSpec, training: Training, losses: Losses, source: PictureSource,
+    mix: StyleMix, end: Callable[[], None] = lambda: None, **about: Any,
 ) -> Tensor:  # fmt: skip
-    """Runs or resumes, shows, writes; what it has reached is there whenever it is stopped.
+    """Runs or resumes the training of a picture's field, and says how near to its source the picture came."""
+    field = cast(PictureField, training.field)
 
-    `training.pt` never holds what `end` does: a finished run can be resumed too, for more steps or another mix.
-    """
-    output, field = settings.output, cast(PictureField, training.field)
-    begun_with = asdict(settings) | about | {"styles": spec.styles}
-    if settings.resume:
-        training.resume(load_training(output / TRAINING, begun_with))
-    else:
-        for name in (TRAINING, MEANING, NUMBERS):
-            (output / name).unlink(missing_ok=True)
+    def measure(picture: Tensor) -> dict[str, Any]:
+        apart = float(peak_signal_noise_ratio(picture, source.rgb.cpu(), data_range=1.0))
+        if spec.kind == "fit":
+            CONSOLE.print(f"PSNR {apart:.2f} dB.")
+        return {"psnr": apart}
 
-    def look() -> Tensor:
-        save_field(output, field, spec)
-        save_training(output / TRAINING, training.state(), begun_with)
-        return _render(field, source, mix)
-
-    every = max(training.num_steps // PREVIEWS, 1)
-    record = PictureRecord(output, training.num_steps, every, training.step, settings=asdict(settings), **about)
-    record.on_stop = lambda: record.end(look(), stopped=True)
-    with record:
-        training.run(losses, lambda step, values: record(step, values, look))
-        save_training(output / TRAINING, training.state(), begun_with)
-    end()
-    save_field(output, field, spec)
-    picture = _render(field, source, mix)
-    apart = float(peak_signal_noise_ratio(picture, source.rgb.cpu(), data_range=1.0))
-    record.end(picture, psnr=apart)
-    if spec.kind == "fit":
-        CONSOLE.print(f"PSNR {apart:.2f} dB.")
-    return picture
+    return run_training(
+        settings, training, losses,
+        save=lambda: save_field(settings.output, field, spec), show=lambda: _render(field, source, mix),
+        begun_with={"styles": spec.styles}, end=end, measure=measure, **about,
+    )  # fmt: skip
 
 
 def _render(field: Any, source: PictureSource, mix: StyleMix) -> Tensor:

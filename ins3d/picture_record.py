@@ -100,8 +100,9 @@ class PictureRecord:
 
 def make_folder(path: Path) -> None:
     """The output folder, or a ValueError that says why not."""
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"output: {path} is a file; name a folder.")
+    for each in (path, *path.parents):
+        if each.exists() and not each.is_dir():
+            raise ValueError(f"output: {each} is a file; name a folder.")
     path.mkdir(parents=True, exist_ok=True)
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from rich.progress import Progress, track
 
+from ins3d.command_objective import torch_device
 from ins3d.image_files import read_rgb, rgb_bytes
 from ins3d.picture_checkpoint import FieldSpec, PictureField, load_field
-from ins3d.picture_objective import torch_device
 from ins3d.picture_record import CONSOLE, make_folder
 from ins3d.picture_rendering import StrengthMap, render_picture, render_rows
 from ins3d.picture_settings import Render

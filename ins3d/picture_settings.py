@@ -4,54 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ins3d.perceptual_features import Pooling
-from ins3d.perceptual_weights import Encoder
+from ins3d.command_settings import DEFAULT_STYLE, Judged, Output, Painted
 from ins3d.picture_content import PictureNetwork
 from ins3d.picture_rendering import Direction
 from ins3d.pixel_objective import Optimizer, PixelSettings
 from ins3d.style_colors import Colors
 from ins3d.stylized_picture import BlendNetwork
 
-PACKAGE = Path(__file__).resolve().parent
-DEFAULT_STYLE = PACKAGE / "default_style.png"
-DEFAULT_CONTENT = PACKAGE.parent / "scenes" / "still_life" / "images" / "000.jpg"
+DEFAULT_CONTENT = Path(__file__).resolve().parents[1] / "scenes" / "still_life" / "images" / "000.jpg"
 SMALLEST_COARSE = 48
 """Long side below which a coarse picture tells nothing, at scale 1."""
-
-
-@dataclass
-class Output:
-    """Where to, and on what."""
-
-    output: Path
-    """Folder to write into; what an earlier run left there is replaced."""
-    seed: int = 0
-    """Of all that is random."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto is a GPU where there is one."""
-
-
-@dataclass
-class Judged(Output):
-    """How styles are looked at."""
-
-    styles: tuple[Path, ...] = (DEFAULT_STYLE,)
-    """The style picture."""
-    size: int = 256
-    """Long side in pixels at which the pictures are looked at."""
-    perceptual_encoder: Encoder = "auto"
-    """Who judges; auto is VGG-19 when its weights are at hand or there is a GPU, else compact."""
-    perceptual_weights: Path | None = None
-    """A file of VGG weights, .pth or .safetensors; it says itself which encoder it is."""
-    perceptual_pooling: Pooling | None = None
-    """average makes smoother pictures (Gatys et al.), max is what VGG and compact were trained with; average for VGG and max
-    for compact when not given."""
-    style_loss: tuple[str, ...] = ("gram",)
-    """One or more of gram, gram_chw, gram_hw, gram_raw, statistics, nnfm, swd, each with `:weight` when it is not 1."""
-    style_layers: tuple[str, ...] = ()
-    """Such as relu1_1 relu3_1; empty: relu1_1 relu2_1 relu3_1 relu4_1, and for nnfm the third block."""
-    tv_weight: float = 0.0
-    """Weight of total variation, against noise."""
 
 
 @dataclass
@@ -135,29 +97,19 @@ class Fit(Output):
 
 
 @dataclass
-class Painted(Judged):
-    """What training a painted field is told."""
+class PaintedPicture(Painted):
+    """What training a painted picture is told."""
 
     content: Path = DEFAULT_CONTENT
     """The picture to paint."""
     patch: int = 0
     """Side of the square patches that are judged; 0: all of the picture in every step."""
-    strides: tuple[int, ...] = (1, 2)
-    """Pixels between two places of a patch, drawn anew in every step."""
     coarse_share: float = 0.5
     """Share of the steps, the first, that look at the picture at half its size (without patches): large strokes first."""
-    content_weight: float = 0.3
-    """More keeps more of the content; 1 is the difference between two places of it."""
-    scales: tuple[int, ...] = (1,)
-    """How much pictures are shrunk before style is compared."""
-    strength: float = 1.0
-    """Of the picture that is written: 0 is the content, 1 the full style."""
-    resume: bool = False
-    """Goes on where the run in the output folder was stopped."""
 
 
 @dataclass
-class Stylize(Painted):
+class Stylize(PaintedPicture):
     """Paints a fitted picture: one network for all styles, mixed and dosed afterwards (stage 2 of INS)."""
 
     output: Path = Path("outputs/stylize")
@@ -168,8 +120,6 @@ class Stylize(Painted):
     """Output folder of `fit`; without it the picture is fitted first, into `fit` in the output folder."""
     steps: int = 400
     """Of one style; every further style adds half as many."""
-    content_layers: tuple[str, ...] = ("relu4_1",)
-    """Where the content is compared."""
     colors: Colors = "style"
     """Whose colours the result has; none: whatever the losses make of them."""
     strength_share: float = 0.2
@@ -181,7 +131,7 @@ class Stylize(Painted):
 
 
 @dataclass
-class Blend(Painted):
+class Blend(PaintedPicture):
     """Trains one network on content and style at once, to be dosed at every pixel (INR-st)."""
 
     output: Path = Path("outputs/blend")
@@ -235,32 +185,3 @@ class Render:
     """Frames a second of an animation."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto is a GPU where there is one."""
-
-
-def check_settings(settings: Fit | Stylize | Blend) -> None:
-    """Refuses numbers that mean nothing, by their options' names, before anything is read or written."""
-    least = {
-        "size": 16,
-        "points": 1,
-        "steps": 1,
-        "fit_steps": 0,
-        "patch": 0,
-        "content_weight": 0,
-        "tv_weight": 0,
-        "fit_weight": 0,
-    }
-    for name, value in least.items():
-        given = getattr(settings, name, None)
-        if given is not None and not given >= value:
-            raise ValueError(f"{name.replace('_', '-')}: {given} is too little; use {value} or more.")
-    for name in ("strength_share", "mix_share", "coarse_share"):
-        if not 0 <= getattr(settings, name, 0.0) < 1:
-            raise ValueError(
-                f"{name.replace('_', '-')}: {getattr(settings, name)} is no share of the steps; use 0 or more, below 1."
-            )
-    for name in ("strides", "scales"):
-        given = getattr(settings, name, (1,))
-        if min(given, default=0) < 1:
-            raise ValueError(f"{name}: {' '.join(map(str, given)) or 'none'}; give whole numbers of 1 or more.")
-    if 1 not in getattr(settings, "scales", (1,)):
-        raise ValueError(f"scales: {' '.join(map(str, settings.scales))} must hold 1, the pictures as they are; use 1 2 4.")

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ins3d.command_objective import command_encoder, torch_device
 from ins3d.image_files import read_rgb
 from ins3d.perceptual_features import PerceptualFeatures
-from ins3d.picture_objective import picture_encoder, torch_device
 from ins3d.picture_record import PictureRecord
 from ins3d.picture_settings import Gatys, Pixels, Texture
 from ins3d.pixel_optimization import gatys, texture
@@ -27,7 +27,7 @@ def run_gatys(settings: Gatys) -> None:
         scales=settings.scales,
     )
     device = torch_device(settings.device)
-    features = picture_encoder(settings, pixels.all_layers, device)
+    features = command_encoder(settings, pixels.all_layers, device)
     with PixelRecord(settings, features) as record:
         record.end(gatys(content.to(device), style.to(device), features, pixels, record))
 
@@ -37,7 +37,7 @@ def run_texture(settings: Texture) -> None:
     source = read_rgb(only_style(settings), "styles")
     pixels = settings.pixel_settings(content_layers=(), scales=settings.scales)
     device = torch_device(settings.device)
-    features = picture_encoder(settings, pixels.all_layers, device)
+    features = command_encoder(settings, pixels.all_layers, device)
     with PixelRecord(settings, features) as record:
         record.end(texture(source.to(device), features, pixels, settings.height, settings.width, record))
 

@@ -33,6 +33,15 @@ class FrequencyEncoding(nn.Module):
         return torch.cat(parts, dim=-1)
 
 
+def encoded_or_zero(
+    encoding: FrequencyEncoding, directions: Float[Tensor, "*batch inputs"] | None, like: Float[Tensor, "*batch channels"]
+) -> Float[Tensor, "*batch outputs"]:
+    """Encoded view directions; zeros, as many as there are features `like` these, for a colour that has no direction."""
+    if directions is None:
+        return like.new_zeros(*like.shape[:-1], encoding.num_outputs)
+    return encoding(directions)
+
+
 def fade(spread: Float[Tensor, "*batch 1"], frequency: float) -> Float[Tensor, "*batch 1"]:
     """How much of a wave of angular `frequency` is left when it is averaged over a Gaussian of this standard deviation.
 
@@ -79,7 +88,7 @@ class FeaturePlanes(nn.Module):
                 # The shortest wave a plane can hold is two cells long; a cell is 2 / (resolution - 1) wide.
                 features = features * fade(spread.reshape(-1, 1), torch.pi * (self.resolutions[level] - 1) / 2)
             levels.append(features)
-        return torch.cat(levels, dim=-1).reshape(*positions.shape[:-1], -1)
+        return torch.cat(levels, dim=-1).reshape(*positions.shape[:-1], self.num_outputs)
 
 
 def _read_planes(planes: Tensor, positions: Tensor, axes: list[tuple[int, int]]) -> Tensor:
@@ -90,7 +99,7 @@ def _read_planes(planes: Tensor, positions: Tensor, axes: list[tuple[int, int]])
     pieces = planes.reshape(len(axes) * parts, -1, *planes.shape[2:])
     pairs = pairs.repeat_interleave(parts, 0)
     read = F.grid_sample(pieces, pairs, mode="bilinear", padding_mode="border", align_corners=True)
-    return read.reshape(len(axes), -1, len(positions)).sum(0).T
+    return read.reshape(len(axes), planes.shape[1], len(positions)).sum(0).T
 
 
 def _rotation(level: int, num_inputs: int) -> Tensor:

@@ -12,20 +12,27 @@ LONGEST_FUNCTION = 50
 # A module imports only from layers above its own line.
 LAYERS = (
     {
-        "color_transfer", "frozen_teacher", "geometry_losses", "image_files", "mlp", "perceptual_features",
-        "picture_windows", "pixel_patches", "png_rows", "point_encoding", "posed_pictures", "run_record", "scene_placement",
-        "style_mix", "style_pictures", "surface_points",
+        "color_transfer", "field_files", "frozen_teacher", "geometry_losses", "image_files", "mlp", "object_cameras",
+        "perceptual_features", "picture_windows", "pixel_patches", "png_rows", "point_encoding", "posed_pictures",
+        "run_record", "scene_placement", "sphere_tracing", "style_mix", "style_pictures", "surface_mesh", "surface_points",
+        "training",
     },
     {
-        "amalgamation", "content_features", "perceptual_losses", "perceptual_weights", "picture_content",
-        "picture_record", "plane_sweep", "style_colors", "style_draws", "style_features", "video_files", "visual_hull",
+        "amalgamation", "content_features", "example_shape", "mesh_files", "mesh_queries", "perceptual_losses",
+        "perceptual_weights", "picture_content", "picture_record", "plane_sweep", "style_colors", "style_draws",
+        "style_features", "surface_content", "video_files", "visual_hull",
     },
-    {"style_losses", "stylized_field", "stylized_picture"},
-    {"picture_checkpoint", "style_targets"},
-    {"picture_rendering", "pixel_objective", "style_objective"},
-    {"image_fitting", "picture_settings", "pixel_optimization"},
-    {"picture_blending", "picture_objective"},
-    {"picture_commands", "picture_render_command", "pixel_commands"},
+    {
+        "command_settings", "mesh_fitting", "object_pictures", "style_losses", "stylized_field", "stylized_picture",
+        "stylized_surface", "surface_windows",
+    },
+    {"photo_fitting", "picture_checkpoint", "style_targets", "surface_checkpoint", "surface_rendering", "surface_triangles",
+     "training_run"},
+    {"picture_rendering", "pixel_objective", "style_objective", "surface_baking"},
+    {"image_fitting", "picture_settings", "pixel_optimization", "sdf_stylization", "surface_settings"},
+    {"command_objective", "picture_blending"},
+    {"picture_commands", "picture_render_command", "pixel_commands", "surface_export_command", "surface_fit_commands", "surface_render_command"},
+    {"surface_stylize_command"},
 )  # fmt: skip
 LAYER_OF = {module: number for number, modules in enumerate(LAYERS) for module in modules}
 

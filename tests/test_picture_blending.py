@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ins3d.image_fitting import PictureSource, Training, WindowDraws
+from ins3d.image_fitting import PictureSource, WindowDraws
 from ins3d.perceptual_features import PerceptualFeatures
 from ins3d.picture_blending import PictureBlending, inr_st_factor
 from ins3d.picture_rendering import StrengthMap, render_picture
@@ -14,6 +14,7 @@ from ins3d.style_mix import StyleMix
 from ins3d.style_objective import StyleObjective
 from ins3d.style_targets import StyleView, style_target
 from ins3d.stylized_picture import BlendedPicture
+from ins3d.training import Training
 
 CPU = torch.device("cpu")
 

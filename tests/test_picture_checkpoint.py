@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ins3d.picture_checkpoint import FieldSpec, load_field, load_training, read_spec, save_field, save_training
+from ins3d.field_files import load_training, save_training
+from ins3d.picture_checkpoint import FieldSpec, load_field, read_spec, save_field
 
 CPU = torch.device("cpu")
 SPECS = [
@@ -44,7 +45,7 @@ def test_a_folder_without_a_field(tmp_path: Path):
 )
 def test_a_meaning_that_means_nothing(text: str, tmp_path: Path):
     (tmp_path / "field.json").write_text(text)
-    with pytest.raises(ValueError, match="field.json is not what fit, stylize or blend write; run it again"):
+    with pytest.raises(ValueError, match="field.json is not what fit, stylize or blend write; name their output"):
         read_spec(tmp_path, "load")
 
 

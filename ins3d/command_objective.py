@@ -1,12 +1,12 @@
-"""What a subcommand is told becomes a device, an encoder, and the losses of a picture's field."""
+"""What a subcommand is told becomes a device, an encoder, and the losses of a painted field."""
 
 import torch
 
 from ins3d.color_transfer import ColorStatistics
+from ins3d.command_settings import Judged, Painted
 from ins3d.perceptual_features import PerceptualFeatures
 from ins3d.perceptual_weights import load_encoder
 from ins3d.picture_record import CONSOLE
-from ins3d.picture_settings import Blend, Judged, Stylize
 from ins3d.style_losses import GRAM_LAYERS, STYLE_LOSSES, loss_weights, parse_style_losses
 from ins3d.style_objective import StyleObjective
 from ins3d.style_pictures import find_style_pictures
@@ -20,7 +20,7 @@ def torch_device(setting: str) -> torch.device:
     return torch.device("cuda" if setting == "auto" and torch.cuda.is_available() else setting.replace("auto", "cpu"))
 
 
-def picture_encoder(settings: Judged, layers: tuple[str, ...], device: torch.device) -> PerceptualFeatures:
+def command_encoder(settings: Judged, layers: tuple[str, ...], device: torch.device) -> PerceptualFeatures:
     """The encoder, named in a line."""
     features = load_encoder(
         settings.perceptual_weights, settings.perceptual_encoder, layers, device, settings.perceptual_pooling
@@ -29,8 +29,8 @@ def picture_encoder(settings: Judged, layers: tuple[str, ...], device: torch.dev
     return features
 
 
-def picture_objective(
-    settings: Stylize | Blend,
+def command_objective(
+    settings: Painted,
     usual_layers: tuple[str, ...],
     device: torch.device,
     recolored_to: ColorStatistics | None = None,
@@ -50,6 +50,6 @@ def picture_objective(
     )
     paths = find_style_pictures(settings.styles, "styles")
     layers = tuple(dict.fromkeys([*view.all_layers, *settings.content_layers]))
-    features = picture_encoder(settings, layers, device)
+    features = command_encoder(settings, layers, device)
     styles = [style_target(path, features, view, device, recolored_to, "styles", "size") for path in paths]
     return StyleObjective(features, styles, view, settings.content_layers, weights)

@@ -1,0 +1,84 @@
+"""A trained field becomes two small files, numbers and what they mean, and a third from which its training goes on."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from zipfile import is_zipfile
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+NUMBERS, MEANING, TRAINING = "field.safetensors", "field.json", "training.pt"
+MAY_CHANGE = ("output", "device", "resume", "steps", "mix", "strength")
+"""Settings that a resumed run may have others of."""
+
+
+def write_field(folder: Path, field: nn.Module, meaning: Mapping[str, Any]) -> None:
+    """Writes field.safetensors and field.json, each whole or not at all."""
+    state = {name: value.detach().cpu().contiguous() for name, value in field.state_dict().items()}
+    replace_file(folder / NUMBERS, lambda path: save_file(state, path))
+    replace_file(folder / MEANING, lambda path: path.write_text(json.dumps(meaning, indent=1)))
+
+
+def read_numbers(folder: Path, field: nn.Module, setting: str) -> None:
+    """Gives a field that was built from the meaning its numbers; `setting` is the option that the folder came from."""
+    try:
+        field.load_state_dict(load_file(folder / NUMBERS))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ValueError(
+            f"{setting}: {folder / NUMBERS} does not hold what {MEANING} beside it says; run it again."
+        ) from error
+
+
+def read_meaning(folder: Path, setting: str, commands: tuple[str, ...]) -> dict[str, Any]:
+    """What `write_field` was told; refuses folders, and fields, that none of the `commands` made."""
+    makers = f"{', '.join(commands[:-1])} or {commands[-1]}"
+    if not (folder / MEANING).is_file():
+        raise FileNotFoundError(f"{setting}: there is no {MEANING} in {folder}; give the output folder of {makers}.")
+    try:
+        meaning = json.loads((folder / MEANING).read_text())
+        if meaning["kind"] not in commands:
+            raise ValueError(meaning["kind"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{setting}: {folder / MEANING} is not what {makers} write; name their output, or run it again."
+        ) from error
+    return meaning
+
+
+def save_training(path: Path, state: dict[str, object], settings: Mapping[str, object]) -> None:
+    """What `--resume` goes on from, whole or not at all."""
+    replace_file(path, lambda aside: torch.save({"state": state, "settings": _words(settings)}, aside))
+
+
+def load_training(path: Path, settings: Mapping[str, object]) -> dict[str, Any]:
+    """The state that `save_training` wrote; a run can be longer than it was, or show another mix, and nothing else."""
+    if not path.is_file():
+        raise FileNotFoundError(f"resume: there is no {path.name} in {path.parent}; leave out --resume, or name its output.")
+    if not is_zipfile(path):  # the container that torch writes
+        raise ValueError(f"resume: {path} cannot be read; leave out --resume.")
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    before, state = saved["settings"], saved["state"]
+    for name, value in _words(settings).items():
+        if name not in MAY_CHANGE and before.get(name) != value:
+            raise ValueError(
+                f"resume: {name.replace('_', '-')} was {before.get(name)} and is now {value}; resume with all that the run "
+                "was begun with, or leave out --resume."
+            )
+    return state
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """What `write` writes, under its name once it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.stem}.writing{path.suffix}")
+    write(aside)
+    os.replace(aside, path)
+
+
+def _words(settings: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(value) for name, value in settings.items()}

@@ -1,0 +1,192 @@
+"""Mesh files become triangles with their colours, and painted triangles become files that Blender opens."""
+
+import re
+from pathlib import Path
+
+import imageio.v3 as imageio
+import numpy as np
+import open3d as o3d
+import trimesh
+from jaxtyping import Float, Int
+
+from ins3d.field_files import replace_file
+from ins3d.surface_mesh import CLAY, SurfaceMesh
+
+SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".gltf")
+MOST_OFFSET = 20_000
+"""Distance from 0, in sizes of the mesh, beyond which 32-bit coordinates have lost its shape."""
+DEFAULT_GRAYS = (0.4, 0.6)
+"""What open3d's reader gives materials that say nothing."""
+
+
+def read_mesh(path: Path, setting: str) -> SurfaceMesh:
+    """Reads OBJ, PLY, STL or GLB, with texture or vertex colours; polygons become triangles.
+
+    `setting` is the option that the path came from: errors name it. Vertices that coincide become one, triangles without an
+    area are left out. Raises FileNotFoundError or ValueError for what is no mesh that can be painted.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{setting}: {path} does not exist; give a mesh ({', '.join(SUFFIXES)}).")
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{setting}: {path.suffix or path} is no mesh that is read; save it as {', '.join(SUFFIXES)}.")
+    if path.suffix.lower() == ".obj":
+        _check_materials(path, setting)
+    with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
+        model = o3d.io.read_triangle_model(str(path))
+    if not sum(len(part.mesh.triangles) for part in model.meshes):
+        raise ValueError(f"{setting}: {path} holds no triangles; export the object as a mesh, with its faces.")
+    mesh = _joined(
+        [_part(part.mesh) for part in model.meshes], [part.material_idx for part in model.meshes], model.materials
+    )
+    return _clean(mesh, path, setting)
+
+
+def _check_materials(path: Path, setting: str) -> None:
+    """open3d goes on without files that are missing; a mesh that lost its texture would be painted as clay."""
+    for name in re.findall(r"^\s*mtllib\s+(.+?)\s*$", path.read_text(errors="replace"), re.MULTILINE):
+        library = path.parent / name
+        if not library.is_file():
+            raise FileNotFoundError(
+                f"{setting}: {path} needs {name}, which is not beside it; put it there, or delete the line mtllib."
+            )
+        for texture in re.findall(r"^\s*map_Kd\s+(?:-\S+\s+\S+\s+)*(.+?)\s*$", library.read_text(errors="replace"), re.M):
+            if not (library.parent / texture.replace("\\", "/")).is_file():
+                raise FileNotFoundError(
+                    f"{setting}: the texture {texture} of {library} is missing; put it there, or delete the line map_Kd."
+                )
+
+
+def _part(mesh: o3d.geometry.TriangleMesh) -> SurfaceMesh:
+    faces = np.asarray(mesh.triangles).astype(np.int64)
+    uvs = np.asarray(mesh.triangle_uvs).reshape(-1, 3, 2) if mesh.has_triangle_uvs() else None
+    colors = np.asarray(mesh.vertex_colors) if mesh.has_vertex_colors() else None
+    return SurfaceMesh(np.asarray(mesh.vertices), faces, uvs, vertex_colors=colors)
+
+
+def _joined(parts: list[SurfaceMesh], materials: list[int], records: list) -> SurfaceMesh:
+    starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
+    textures = tuple(_texture(record.albedo_img) for record in records)
+    colors = tuple(_base_color(record) for record in records)
+    with_uvs = any(part.corner_uvs is not None for part in parts) and any(texture is not None for texture in textures)
+    uvs = [np.zeros((len(part.faces), 3, 2)) if part.corner_uvs is None else part.corner_uvs for part in parts]
+    with_colors = all(part.vertex_colors is not None for part in parts)
+    return SurfaceMesh(
+        np.concatenate([part.vertices for part in parts]),
+        np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=False)]),
+        np.concatenate(uvs) if with_uvs or any(part.corner_uvs is not None for part in parts) else None,
+        textures,
+        colors,
+        np.concatenate([np.full(len(part.faces), index) for part, index in zip(parts, materials, strict=True)]),
+        np.concatenate([part.vertex_colors for part in parts if part.vertex_colors is not None]) if with_colors else None,
+    )
+
+
+def _texture(image: o3d.geometry.Image | None) -> np.ndarray | None:
+    if image is None or image.is_empty():
+        return None
+    values = np.asarray(image)
+    values = values.astype(np.float32) / (np.iinfo(values.dtype).max if values.dtype.kind == "u" else 1)
+    values = values[..., None] if values.ndim == 2 else values
+    return np.repeat(values, 3, 2) if values.shape[2] < 3 else values[..., :3]
+
+
+def _base_color(record) -> tuple[float, float, float]:
+    color = tuple(round(float(value), 4) for value in record.base_color[:3])
+    return CLAY if len(set(color)) == 1 and color[0] in DEFAULT_GRAYS else color
+
+
+def _clean(mesh: SurfaceMesh, path: Path, setting: str) -> SurfaceMesh:
+    used = mesh.vertices[mesh.faces.ravel()]
+    if not np.isfinite(used).all():
+        raise ValueError(
+            f"{setting}: {path} has {int((~np.isfinite(used).all(1)).sum())} corners whose coordinates are no numbers; "
+            "delete those vertices (in Blender: Mesh, Clean Up), and export it again."
+        )
+    size, offset = np.ptp(used, axis=0).max(), np.abs((used.max(0) + used.min(0)) / 2).max()
+    if offset > MOST_OFFSET * size:
+        raise ValueError(
+            f"{setting}: {path} is {size:.3g} large and lies {offset:.3g} from 0, where 32-bit coordinates have no shape "
+            "left; move it to the origin and export it again."
+        )
+    positions, faces = _merged(mesh.vertices, mesh.faces)
+    corners = positions[faces]
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    keep = area > 1e-14 * max(size, 1e-30) ** 2
+    if not keep.any():
+        raise ValueError(f"{setting}: all {len(keep)} triangles of {path} have no area; export the object with its faces.")
+    colors = None
+    if mesh.vertex_colors is not None:
+        colors = np.zeros_like(positions)
+        colors[faces.ravel()] = mesh.vertex_colors[mesh.faces.ravel()]
+    return SurfaceMesh(
+        positions,
+        faces[keep],
+        None if mesh.corner_uvs is None else mesh.corner_uvs[keep],
+        mesh.textures,
+        mesh.colors,
+        None if mesh.materials is None else mesh.materials[keep],
+        colors,
+    )
+
+
+def _merged(
+    vertices: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"]
+) -> tuple[Float[np.ndarray, "merged 3"], Int[np.ndarray, "faces 3"]]:
+    """Vertices of one place become one, in the order in which they are first used: readers part them at every seam."""
+    _, first, where = np.unique(vertices[faces.ravel()], axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return vertices[faces.ravel()[first[order]]], rank[where.ravel()].reshape(faces.shape)
+
+
+# ---- writing
+
+
+def write_ply(path: Path, mesh: SurfaceMesh) -> None:
+    """Vertices with colours of 8 bits, binary."""
+    shape = o3d.geometry.TriangleMesh(
+        o3d.utility.Vector3dVector(mesh.vertices), o3d.utility.Vector3iVector(mesh.faces.astype(np.int32))
+    )
+    shape.vertex_colors = o3d.utility.Vector3dVector(_vertex_colors(mesh))
+    replace_file(path, lambda aside: _must(o3d.io.write_triangle_mesh(str(aside), shape), path))
+
+
+def write_glb(path: Path, mesh: SurfaceMesh) -> None:
+    """Vertices with colours, which glTF wants linear and not as sRGB."""
+    linear = (_srgb_to_linear(_vertex_colors(mesh)) * 255).round().astype(np.uint8)
+    material = trimesh.visual.material.PBRMaterial(metallicFactor=0.0, roughnessFactor=1.0)
+    shape = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=linear, process=False)
+    shape.visual.material = material
+    replace_file(path, lambda aside: aside.write_bytes(trimesh.Scene(shape).export(file_type="glb")))
+
+
+def write_obj(path: Path, mesh: SurfaceMesh) -> None:
+    """NAME.obj, NAME.mtl and NAME.png: one texture, without light of its own."""
+    assert mesh.corner_uvs is not None and mesh.textures and mesh.textures[0] is not None
+    picture, library = path.with_suffix(".png"), path.with_suffix(".mtl")
+    pixels = (mesh.textures[0].clip(0, 1) * 255).round().astype(np.uint8)
+    replace_file(picture, lambda aside: imageio.imwrite(aside, pixels))
+    material = f"newmtl painted\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {picture.name}\n"
+    replace_file(library, lambda aside: aside.write_text(material))
+    uvs, where = np.unique(mesh.corner_uvs.reshape(-1, 2), axis=0, return_inverse=True)
+    corners = np.stack([mesh.faces, where.reshape(-1, 3)], axis=-1) + 1
+    lines = [f"mtllib {library.name}", "usemtl painted"]
+    lines += ["v {:.9g} {:.9g} {:.9g}".format(*vertex) for vertex in mesh.vertices.tolist()]
+    lines += ["vt {:.9g} {:.9g}".format(*uv) for uv in uvs.tolist()]
+    lines += ["f {}/{} {}/{} {}/{}".format(*face) for face in corners.reshape(-1, 6).tolist()]
+    replace_file(path, lambda aside: aside.write_text("\n".join([*lines, ""])))
+
+
+def _vertex_colors(mesh: SurfaceMesh) -> Float[np.ndarray, "vertices 3"]:
+    assert mesh.vertex_colors is not None
+    return mesh.vertex_colors
+
+
+def _srgb_to_linear(values: np.ndarray) -> np.ndarray:
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def _must(written: bool, path: Path) -> None:
+    if not written:
+        raise ValueError(f"output: {path} could not be written; is there room, and may it be written to?")

@@ -1,0 +1,160 @@
+"""A mesh is asked about places and rays: signed distance, the nearest colour and normal, the first hit."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import open3d as o3d
+from jaxtyping import Bool, Float, Int
+
+from ins3d.surface_mesh import SurfaceMesh
+
+Inside = Literal["winding", "shell"]
+SHELL = 0.01
+"""Half the thickness, in radii of the unit ball, that a sheet without an inside is given."""
+NUM_DIRECTIONS = 12
+RAYS_AT_ONCE = 2**20
+
+
+@dataclass(frozen=True)
+class MeshHits:
+    """What rays meet first. Values of rays that miss mean nothing."""
+
+    hit: Bool[np.ndarray, " rays"]
+    distances: Float[np.ndarray, " rays"]
+    faces: Int[np.ndarray, " rays"]
+    weights: Float[np.ndarray, "rays 3"]
+    """Of the triangle's corners."""
+
+
+class MeshQueries:
+    """A mesh in the unit ball, ready to be asked; open3d's ray casting does the work, in 32 bits.
+
+    What is inside is told by the winding number, which holes do not change much and which adds overlapping parts up. A mesh
+    that turns out to enclose nothing is a sheet: it is given a thickness of 2 * SHELL (`inside` says "shell").
+    """
+
+    def __init__(self, mesh: SurfaceMesh) -> None:
+        self.mesh = mesh
+        self.scene = o3d.t.geometry.RaycastingScene()
+        self.scene.add_triangles(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32))
+        lengths = np.linalg.norm(mesh.normals, axis=1, keepdims=True)
+        self.face_normals = mesh.normals / np.maximum(lengths, 1e-30)
+        self.areas = lengths[:, 0] / 2
+        self.inside: Inside = "winding"
+        just_below = self._below(0.004)
+        if (self.winding_numbers(just_below) > 0.5).mean() < 0.5:
+            self.inside = "shell"
+
+    def _below(self, depth: float) -> Float[np.ndarray, "points 3"]:
+        """Places a little inside, if the triangles are turned the right way."""
+        faces, weights = self.sample_faces(500, np.random.default_rng(0))
+        return self.positions(faces, weights) - depth * self.face_normals[faces]
+
+    def sample_faces(
+        self, number: int, random: np.random.Generator
+    ) -> tuple[Int[np.ndarray, " number"], Float[np.ndarray, "number 3"]]:
+        """(triangle, what its corners weigh) of places that lie on the surface evenly."""
+        faces = random.choice(len(self.areas), number, p=self.areas / self.areas.sum())
+        root, second = np.sqrt(random.random(number)), random.random(number)
+        return faces, np.stack([1 - root, root * (1 - second), root * second], axis=1)
+
+    def positions(
+        self, faces: Int[np.ndarray, " points"], weights: Float[np.ndarray, "points 3"]
+    ) -> Float[np.ndarray, "points 3"]:
+        """Places on triangles."""
+        return np.einsum("pc,pcd->pd", weights, self.mesh.vertices[self.mesh.faces[faces]])
+
+    def nearest(
+        self, positions: Float[np.ndarray, "points 3"]
+    ) -> tuple[Float[np.ndarray, "points 3"], Int[np.ndarray, " points"], Float[np.ndarray, "points 3"]]:
+        """(nearest place of the surface, its triangle, what the corners weigh)."""
+        found = self.scene.compute_closest_points(positions.astype(np.float32))
+        faces = found["primitive_ids"].numpy().astype(np.int64)
+        return found["points"].numpy().astype(np.float64), faces, _corner_weights(found["primitive_uvs"].numpy())
+
+    def signed_distances(self, positions: Float[np.ndarray, "points 3"]) -> Float[np.ndarray, " points"]:
+        """Negative inside."""
+        distances = self.scene.compute_distance(positions.astype(np.float32)).numpy().astype(np.float64)
+        if self.inside == "shell":
+            return distances - SHELL
+        return np.where(self.winding_numbers(positions) > 0.5, -distances, distances)
+
+    def winding_numbers(self, positions: Float[np.ndarray, "points 3"]) -> Float[np.ndarray, " points"]:
+        """How often the surface goes around each place: 1 inside, 0 outside, between them near holes (Jacobson et al. 2013).
+
+        Differs from there: not summed over triangles, but a mean, over directions, of crossings outwards less those inwards.
+        """
+        random = np.random.default_rng(0)
+        directions = random.normal(size=(NUM_DIRECTIONS, 3)).astype(np.float32)
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        numbers = np.empty(len(positions))
+        every = max(RAYS_AT_ONCE // NUM_DIRECTIONS, 1)
+        for start in range(0, len(positions), every):
+            here = positions[start : start + every].astype(np.float32)
+            rays = np.concatenate([np.repeat(here, NUM_DIRECTIONS, 0), np.tile(directions, (len(here), 1))], axis=1)
+            found = self.scene.list_intersections(rays)
+            ray, face = found["ray_ids"].numpy(), found["primitive_ids"].numpy()
+            outwards = np.sign(np.einsum("rd,rd->r", self.face_normals[face], rays[ray, 3:]))
+            total = np.bincount(ray // NUM_DIRECTIONS, outwards, minlength=len(here))
+            numbers[start : start + every] = total / NUM_DIRECTIONS
+        return numbers
+
+    def cast(self, origins: Float[np.ndarray, "rays 3"], directions: Float[np.ndarray, "rays 3"]) -> MeshHits:
+        """The first triangle along each ray."""
+        found = self.scene.cast_rays(np.concatenate([origins, directions], axis=1).astype(np.float32))
+        distances = found["t_hit"].numpy()
+        hit = np.isfinite(distances)
+        faces = np.where(hit, found["primitive_ids"].numpy(), 0).astype(np.int64)
+        return MeshHits(hit, distances.astype(np.float64), faces, _corner_weights(found["primitive_uvs"].numpy()))
+
+
+def turned_outwards(mesh: SurfaceMesh) -> tuple[SurfaceMesh, int]:
+    """The mesh with its triangles facing outwards, and how many had to be turned.
+
+    Triangles are made to agree with their neighbours; a connected part whose volume then is negative is turned, unless it
+    lies inside another part: that is a hollow.
+    """
+    shape = o3d.geometry.TriangleMesh(
+        o3d.utility.Vector3dVector(mesh.vertices), o3d.utility.Vector3iVector(mesh.faces.astype(np.int32))
+    )
+    shape.orient_triangles()
+    agreed = np.asarray(shape.triangles)
+    turned = _is_turned(mesh.faces, agreed)
+    mesh = mesh.flipped(turned)
+    parts = np.asarray(shape.cluster_connected_triangles()[0])
+    inside_out = np.zeros(len(mesh.faces), bool)
+    volumes = _volumes(mesh, parts)
+    for part in np.flatnonzero(volumes < 0):
+        around = _volumes_around(mesh, parts, volumes, part)
+        inside_out |= (parts == part) & (not around)
+    return mesh.flipped(inside_out), int((turned ^ inside_out).sum())
+
+
+def _is_turned(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Whether three corners go round the other way."""
+    following = np.take_along_axis(after, (np.argmax(after == before[:, :1], 1)[:, None] + 1) % 3, 1)[:, 0]
+    return following != before[:, 1]
+
+
+def _volumes(mesh: SurfaceMesh, parts: np.ndarray) -> np.ndarray:
+    """Signed, of each part, about its own middle."""
+    corners = mesh.vertices[mesh.faces]
+    middles = np.stack([np.bincount(parts, corners[:, :, axis].mean(1)) for axis in range(3)], 1)
+    corners = corners - (middles / np.bincount(parts)[:, None])[parts][:, None]
+    return np.bincount(parts, np.einsum("fd,fd->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6)
+
+
+def _volumes_around(mesh: SurfaceMesh, parts: np.ndarray, volumes: np.ndarray, part: int) -> bool:
+    """Whether a part lies inside one with a larger volume."""
+    corner = mesh.vertices[mesh.faces[parts == part][0, 0]][None]
+    for other in np.flatnonzero(np.abs(volumes) > abs(volumes[part])):
+        scene = o3d.t.geometry.RaycastingScene()
+        scene.add_triangles(mesh.vertices.astype(np.float32), mesh.faces[parts == other].astype(np.uint32))
+        if scene.compute_signed_distance(corner.astype(np.float32), nsamples=7).numpy()[0] < 0:
+            return True
+    return False
+
+
+def _corner_weights(uvs: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 3"]:
+    return np.concatenate([1 - uvs.sum(1, keepdims=True), uvs], axis=1).astype(np.float64)

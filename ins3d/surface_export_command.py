@@ -1,0 +1,99 @@
+"""`export`: a field and a mix become mesh files."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import Progress
+
+from ins3d.command_objective import torch_device
+from ins3d.mesh_files import read_mesh, write_glb, write_obj, write_ply
+from ins3d.picture_record import CONSOLE, make_folder
+from ins3d.style_mix import make_mix
+from ins3d.stylized_surface import ShownSurface
+from ins3d.surface_baking import bake_texture, color_vertices
+from ins3d.surface_checkpoint import SurfaceSpec, load_surface, show_field
+from ins3d.surface_mesh import SurfaceMesh
+from ins3d.surface_settings import Export
+from ins3d.surface_triangles import extract_triangles, judge_layout, make_atlas, simplify
+
+NAME = "painted"
+
+
+def run_export(settings: Export) -> None:
+    """`export`: writes what was asked for, each file whole or not at all."""
+    check_export(settings)
+    device = torch_device(settings.device)
+    field, spec = load_surface(settings.load, "load", device)
+    mix = make_mix(settings.mix, settings.strength, spec.styles or ("content",), "mix", "strength")
+    kept = kept_mesh(settings, spec)
+    make_folder(settings.output)
+    surface = show_field(field, mix.code().to(device))
+    with Progress(console=CONSOLE, transient=True) as bar:
+        triangles = kept or _extracted(surface, settings, device, bar)
+        written = [_write(name, triangles, surface, spec, settings, device, bar) for name in settings.formats]
+    for path, number in written:
+        CONSOLE.print(f"Wrote {path}, {number} triangles.", soft_wrap=True)
+
+
+def check_export(settings: Export) -> None:
+    """Refuses numbers that mean nothing."""
+    if not settings.formats:
+        raise ValueError("formats: none is given; use one or more of obj, glb, ply.")
+    for name, least in (("resolution", 8), ("texture", 16), ("most_faces", 100)):
+        if getattr(settings, name) < least:
+            raise ValueError(f"{name.replace('_', '-')}: {getattr(settings, name)} is too little; use {least} or more.")
+
+
+def kept_mesh(settings: Export, spec: SurfaceSpec) -> SurfaceMesh | None:
+    """The mesh that was fitted, in the ball, where it is to be painted itself; else None."""
+    path = settings.mesh or (Path(spec.source) if spec.source and spec.cameras is None else None)
+    if settings.surface == "field" or (settings.surface == "auto" and path is None):
+        return None
+    if path is None:
+        raise ValueError(f"surface: {settings.load} was not made from a mesh file; use field, or name one with mesh.")
+    if spec.bound and settings.surface == "mesh":
+        raise ValueError(f"surface: the shape in {settings.load} has been distilled, and is the mesh's no more; use field.")
+    if spec.bound:
+        return None
+    mesh = spec.placement.inward(read_mesh(path, "mesh"))
+    if np.linalg.norm(mesh.vertices, axis=1).max() > 1:
+        raise ValueError(f"mesh: {path} does not lie where the fitted mesh lay; name that one, or use surface field.")
+    layout = judge_layout(mesh)
+    if layout == "one place each":
+        return mesh
+    if settings.surface == "auto" and layout == "none":
+        return None
+    if layout != "none":
+        CONSOLE.print(
+            f"The mesh's places in its texture cannot be painted ({layout}); new ones are made for it.", soft_wrap=True
+        )
+    return replace(mesh, corner_uvs=make_atlas(mesh), materials=None)
+
+
+def _extracted(surface: ShownSurface, settings: Export, device: torch.device, bar: Progress) -> SurfaceMesh:
+    task = bar.add_task("marching cubes")
+    return extract_triangles(
+        surface, settings.resolution, device, lambda done, of: bar.update(task, completed=done, total=of)
+    )
+
+
+def _write(
+    name: str, triangles: SurfaceMesh, surface: ShownSurface, spec: SurfaceSpec, settings: Export, device: torch.device,
+    bar: Progress,
+) -> tuple[Path, int]:  # fmt: skip
+    path = settings.output / f"{NAME}.{name}"
+    task = bar.add_task(f"painting {path.name}")
+    if name == "obj":
+        if triangles.corner_uvs is None:
+            triangles = simplify(triangles, settings.most_faces)
+            triangles = replace(triangles, corner_uvs=make_atlas(triangles))
+        painted = bake_texture(
+            triangles, surface, settings.texture, device, lambda done, of: bar.update(task, completed=done, total=of)
+        )
+    else:
+        painted = color_vertices(triangles, surface, device)
+    painted = replace(painted, vertices=spec.placement.outward(painted.vertices))
+    {"obj": write_obj, "glb": write_glb, "ply": write_ply}[name](path, painted)
+    return path, len(painted.faces)

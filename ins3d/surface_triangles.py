@@ -1,0 +1,106 @@
+"""A surface becomes triangles, and triangles get places on a picture."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import open3d as o3d
+import torch
+import xatlas
+from jaxtyping import Float, Int
+from skimage.measure import marching_cubes
+
+from ins3d.stylized_surface import ShownSurface
+from ins3d.surface_mesh import SurfaceMesh
+
+MOST_OVERLAP = 0.01
+"""Share of the painted texture that may belong to two places at once."""
+PROBE = 512
+"""Texels a side with which layouts are probed."""
+
+
+def extract_triangles(
+    surface: ShownSurface, resolution: int, device: torch.device, report: Callable[[int, int], None] = lambda done, of: None
+) -> SurfaceMesh:
+    """Marching cubes of the distance in the ball, on a grid of `resolution` places a side; triangles face outwards."""
+    line = torch.linspace(-1, 1, resolution, device=device)
+    distances = np.empty((resolution,) * 3, np.float32)
+    slab = max(2**18 // resolution**2, 1)
+    for start in range(0, resolution, slab):
+        grid = torch.stack(torch.meshgrid(line[start : start + slab], line, line, indexing="ij"), dim=-1).reshape(-1, 3)
+        outside = grid.norm(dim=-1, keepdim=True) - 1
+        with torch.inference_mode():
+            # Beyond the ball nothing is known, and nothing is.
+            values = torch.maximum(surface.signed_distance(grid), outside)
+        distances[start : start + slab] = values.reshape(-1, resolution, resolution).cpu().numpy()
+        report(min(start + slab, resolution), resolution)
+    if not distances.min() < 0 < distances.max():
+        raise ValueError("load: the field has no surface inside the ball; fit it again, with more steps.")
+    vertices, faces, _, _ = marching_cubes(distances, 0.0)
+    return SurfaceMesh(vertices / (resolution - 1) * 2.0 - 1, faces[:, ::-1].astype(np.int64))
+
+
+def simplify(mesh: SurfaceMesh, most_faces: int) -> SurfaceMesh:
+    """At most so many triangles, where they are needed least (quadric decimation); colours and places are not kept."""
+    if len(mesh.faces) <= most_faces:
+        return mesh
+    shape = o3d.geometry.TriangleMesh(
+        o3d.utility.Vector3dVector(mesh.vertices), o3d.utility.Vector3iVector(mesh.faces.astype(np.int32))
+    ).simplify_quadric_decimation(most_faces)
+    shape.remove_unreferenced_vertices()
+    return SurfaceMesh(np.asarray(shape.vertices), np.asarray(shape.triangles).astype(np.int64))
+
+
+def make_atlas(mesh: SurfaceMesh) -> Float[np.ndarray, "faces 3 2"]:
+    """Every triangle gets a place of its own on one picture (xatlas)."""
+    atlas = xatlas.Atlas()
+    atlas.add_mesh(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32))
+    options = xatlas.PackOptions()
+    options.padding, options.bilinear, options.resolution = 4, True, 1024
+    atlas.generate(pack_options=options)
+    _, indices, uvs = atlas[0]
+    return uvs[indices].astype(np.float64)
+
+
+Layout = Literal["one place each", "overlapping", "several pictures", "none"]
+
+
+def judge_layout(mesh: SurfaceMesh) -> Layout:
+    """Whether a mesh's own places in its texture can be painted: no texel may belong to two of them."""
+    if mesh.corner_uvs is None:
+        return "none"
+    if mesh.materials is not None and len(np.unique(mesh.materials)) > 1:
+        return "several pictures"
+    texels = (np.arange(PROBE) + 0.5) / PROBE
+    across, up = (grid.ravel() for grid in np.meshgrid(texels, texels))
+    down = np.tile([0.0, 0.0, 1.0, 0.0, 0.0, -1.0], (len(across), 1))
+    down[:, 0], down[:, 1] = across, up
+    counts = TextureLayout(mesh.corner_uvs).scene.count_intersections(down.astype(np.float32)).numpy()
+    if not counts.any():
+        return "none"
+    return "overlapping" if (counts > 1).sum() > MOST_OVERLAP * (counts > 0).sum() else "one place each"
+
+
+class TextureLayout:
+    """The triangles where they lie on the picture, ready to be asked about texels; pictures repeat outside [0, 1]."""
+
+    def __init__(self, corner_uvs: Float[np.ndarray, "faces 3 2"]) -> None:
+        first, last = (np.floor(end(corner_uvs, 1)).astype(int) for end in (np.min, np.max))
+        placed, self.faces = [], []
+        for across in range(first[:, 0].min(), last[:, 0].max() + 1):
+            for up in range(first[:, 1].min(), last[:, 1].max() + 1):
+                here = ((first <= (across, up)) & (last >= (across, up))).all(1)
+                placed.append(corner_uvs[here] - (across, up))
+                self.faces.append(np.flatnonzero(here))
+        self.faces = np.concatenate(self.faces)
+        corners = np.concatenate(placed).reshape(-1, 2)
+        flat = np.concatenate([corners, np.zeros((len(corners), 1))], axis=1).astype(np.float32)
+        self.scene = o3d.t.geometry.RaycastingScene()
+        self.scene.add_triangles(flat, np.arange(len(flat), dtype=np.uint32).reshape(-1, 3))
+
+    def at(self, uvs: Float[np.ndarray, "texels 2"]) -> tuple[Int[np.ndarray, " texels"], Float[np.ndarray, "texels 3"]]:
+        """(triangle, what its corners weigh) of texels in [0, 1]; of those outside all triangles, at the nearest."""
+        flat = np.concatenate([uvs, np.zeros((len(uvs), 1))], axis=1)
+        found = self.scene.compute_closest_points(flat.astype(np.float32))
+        places, inner = found["primitive_ids"].numpy().astype(np.int64), found["primitive_uvs"].numpy().astype(np.float64)
+        return self.faces[places], np.concatenate([1 - inner.sum(1, keepdims=True), inner], axis=1)
