@@ -74,11 +74,20 @@ def check_settings(settings: Output) -> None:
         "content_weight": 0,
         "tv_weight": 0,
         "fit_weight": 0,
+        "rays": 1,
+        "views": 1,
+        "view_size": 16,
+        "texture": 16,
+        "hold_out": 0,
+        "bound": 1e-6,
+        "mask_weight": 0,
+        "eikonal_weight": 0,
+        "distance_weight": 0,
     }
     for name, value in least.items():
         given = getattr(settings, name, None)
         if given is not None and not given >= value:
-            raise ValueError(f"{name.replace('_', '-')}: {given} is too little; use {value} or more.")
+            raise ValueError(f"{name.replace('_', '-')}: {given} is too little; use {value:g} or more.")
     for name in ("strength_share", "mix_share", "coarse_share"):
         if not 0 <= getattr(settings, name, 0.0) < 1:
             raise ValueError(

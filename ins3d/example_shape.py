@@ -16,7 +16,7 @@ def example_distance(positions: Float[np.ndarray, "points 3"]) -> Float[np.ndarr
     x, y, z = positions.T
     ball = np.linalg.norm(positions, axis=1) - 0.5
     bead = np.linalg.norm(positions - np.array([0.0, 0.62, 0.0]), axis=1) - 0.24
-    ring = np.hypot(np.hypot(x, z) - 0.72, y + 0.18) - 0.16
+    ring = np.hypot(np.hypot(x, z) - 0.66, y + 0.18) - 0.16
     return _smooth_union(_smooth_union(ball, bead, 0.08), ring, 0.1)
 
 
@@ -30,8 +30,7 @@ def example_mesh(resolution: int = 128) -> SurfaceMesh:
     height = np.clip(vertices[:, 1:2] + 0.5, 0, 1)
     low, high, line_color = (np.array(color) for color in ((0.66, 0.30, 0.20), (0.93, 0.87, 0.74), (0.16, 0.28, 0.47)))
     colors = (low + (high - low) * height) * (1 - 0.8 * stripes**4) + line_color * 0.8 * stripes**4
-    # skimage turns triangles inwards where values grow outwards.
-    return SurfaceMesh(vertices, faces[:, ::-1].astype(np.int64), vertex_colors=colors)
+    return SurfaceMesh(vertices, faces.astype(np.int64), vertex_colors=colors)
 
 
 def _smooth_union(one: np.ndarray, other: np.ndarray, width: float) -> np.ndarray:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 NUMBERS, MEANING, TRAINING = "field.safetensors", "field.json", "training.pt"
-MAY_CHANGE = ("output", "device", "resume", "steps", "mix", "strength")
+MAY_CHANGE = ("output", "device", "resume", "steps", "mix", "strength", "export", "texture")
 """Settings that a resumed run may have others of."""
 
 
@@ -76,8 +76,11 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """What `write` writes, under its name once it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.stem}.writing{path.suffix}")
-    write(aside)
-    os.replace(aside, path)
+    try:
+        write(aside)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _words(settings: Mapping[str, object]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Mesh files become triangles with their colours, and painted triangles become files that Blender opens."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -8,15 +9,17 @@ import numpy as np
 import open3d as o3d
 import trimesh
 from jaxtyping import Float, Int
+from PIL import Image
 
 from ins3d.field_files import replace_file
 from ins3d.surface_mesh import CLAY, SurfaceMesh
 
 SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".gltf")
+LINEAR = (".glb", ".gltf")
 MOST_OFFSET = 20_000
 """Distance from 0, in sizes of the mesh, beyond which 32-bit coordinates have lost its shape."""
-DEFAULT_GRAYS = (0.4, 0.6)
-"""What open3d's reader gives materials that say nothing."""
+MAP_OPTIONS = r"(?:-\S+(?:\s+(?:[-+.\d]+|on|off))+\s+)*"
+"""Before the name of a texture in an .mtl file."""
 
 
 def read_mesh(path: Path, setting: str) -> SurfaceMesh:
@@ -29,31 +32,73 @@ def read_mesh(path: Path, setting: str) -> SurfaceMesh:
         raise FileNotFoundError(f"{setting}: {path} does not exist; give a mesh ({', '.join(SUFFIXES)}).")
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"{setting}: {path.suffix or path} is no mesh that is read; save it as {', '.join(SUFFIXES)}.")
-    if path.suffix.lower() == ".obj":
-        _check_materials(path, setting)
+    suffix = path.suffix.lower()
     with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
+        says_colors = _check_obj(path, setting) if suffix == ".obj" else suffix in LINEAR
+        if suffix in (".ply", ".stl"):  # below, corners that are no numbers are lost
+            _check_numbers(np.asarray(o3d.io.read_triangle_mesh(str(path)).vertices), path, setting)
         model = o3d.io.read_triangle_model(str(path))
     if not sum(len(part.mesh.triangles) for part in model.meshes):
         raise ValueError(f"{setting}: {path} holds no triangles; export the object as a mesh, with its faces.")
     mesh = _joined(
         [_part(part.mesh) for part in model.meshes], [part.material_idx for part in model.meshes], model.materials
     )
+    if suffix in LINEAR:
+        mesh = _from_linear(mesh)
+    if not says_colors:
+        mesh = replace(mesh, colors=(CLAY,) * len(mesh.colors))
     return _clean(mesh, path, setting)
 
 
-def _check_materials(path: Path, setting: str) -> None:
-    """open3d goes on without files that are missing; a mesh that lost its texture would be painted as clay."""
-    for name in re.findall(r"^\s*mtllib\s+(.+?)\s*$", path.read_text(errors="replace"), re.MULTILINE):
+def _check_obj(path: Path, setting: str) -> bool:
+    """Whether the file says colours. open3d goes on without files that are missing, and without corners it cannot read."""
+    text, says_colors = path.read_text(errors="replace"), False
+    numbers = re.findall(r"^\s*v\s+(.*)$", text, re.MULTILINE)
+    wrong = [line for line in numbers if re.search(r"nan|inf", line, re.IGNORECASE)]
+    _check_numbers(np.full((len(wrong), 3), np.nan), path, setting)
+    for name in re.findall(r"^\s*mtllib\s+(.+?)\s*$", text, re.MULTILINE):
         library = path.parent / name
         if not library.is_file():
             raise FileNotFoundError(
                 f"{setting}: {path} needs {name}, which is not beside it; put it there, or delete the line mtllib."
             )
-        for texture in re.findall(r"^\s*map_Kd\s+(?:-\S+\s+\S+\s+)*(.+?)\s*$", library.read_text(errors="replace"), re.M):
-            if not (library.parent / texture.replace("\\", "/")).is_file():
-                raise FileNotFoundError(
-                    f"{setting}: the texture {texture} of {library} is missing; put it there, or delete the line map_Kd."
-                )
+        materials = library.read_text(errors="replace")
+        says_colors |= re.search(r"^\s*Kd\s", materials, re.MULTILINE) is not None
+        for texture in re.findall(rf"^\s*map_Kd\s+{MAP_OPTIONS}(.+?)\s*$", materials, re.MULTILINE):
+            _check_texture(library.parent / texture.replace("\\", "/"), library, setting)
+    return says_colors
+
+
+def _check_texture(texture: Path, library: Path, setting: str) -> None:
+    if not texture.is_file():
+        raise FileNotFoundError(
+            f"{setting}: the texture {texture.name} of {library} is missing; put it there, or delete the line map_Kd."
+        )
+    try:
+        with Image.open(texture) as picture:
+            picture.verify()
+    except (OSError, SyntaxError) as error:
+        raise ValueError(
+            f"{setting}: the texture {texture} is not a picture that can be read; save it as png or jpg."
+        ) from error
+
+
+def _check_numbers(vertices: np.ndarray, path: Path, setting: str) -> None:
+    wrong = int((~np.isfinite(vertices)).any(1).sum())
+    if wrong:
+        raise ValueError(
+            f"{setting}: {path} has {wrong} corners whose coordinates are no numbers; delete those vertices (in Blender: "
+            "Mesh, Clean Up), and export it again."
+        )
+
+
+def _from_linear(mesh: SurfaceMesh) -> SurfaceMesh:
+    """glTF's colours, but not its textures, are linear; a plain white is one that nobody chose."""
+    colors = tuple(
+        CLAY if min(color) > 0.999 else tuple(_linear_to_srgb(np.asarray(color)).tolist()) for color in mesh.colors
+    )
+    vertex_colors = None if mesh.vertex_colors is None else _linear_to_srgb(mesh.vertex_colors)
+    return replace(mesh, colors=colors, vertex_colors=vertex_colors)
 
 
 def _part(mesh: o3d.geometry.TriangleMesh) -> SurfaceMesh:
@@ -91,17 +136,12 @@ def _texture(image: o3d.geometry.Image | None) -> np.ndarray | None:
 
 
 def _base_color(record) -> tuple[float, float, float]:
-    color = tuple(round(float(value), 4) for value in record.base_color[:3])
-    return CLAY if len(set(color)) == 1 and color[0] in DEFAULT_GRAYS else color
+    return tuple(round(float(value), 4) for value in record.base_color[:3])
 
 
 def _clean(mesh: SurfaceMesh, path: Path, setting: str) -> SurfaceMesh:
     used = mesh.vertices[mesh.faces.ravel()]
-    if not np.isfinite(used).all():
-        raise ValueError(
-            f"{setting}: {path} has {int((~np.isfinite(used).all(1)).sum())} corners whose coordinates are no numbers; "
-            "delete those vertices (in Blender: Mesh, Clean Up), and export it again."
-        )
+    _check_numbers(used, path, setting)
     size, offset = np.ptp(used, axis=0).max(), np.abs((used.max(0) + used.min(0)) / 2).max()
     if offset > MOST_OFFSET * size:
         raise ValueError(
@@ -185,6 +225,10 @@ def _vertex_colors(mesh: SurfaceMesh) -> Float[np.ndarray, "vertices 3"]:
 
 def _srgb_to_linear(values: np.ndarray) -> np.ndarray:
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def _linear_to_srgb(values: np.ndarray) -> np.ndarray:
+    return np.where(values <= 0.0031308, values * 12.92, 1.055 * np.maximum(values, 1e-12) ** (1 / 2.4) - 0.055)
 
 
 def _must(written: bool, path: Path) -> None:

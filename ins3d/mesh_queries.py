@@ -1,6 +1,7 @@
 """A mesh is asked about places and rays: signed distance, the nearest colour and normal, the first hit."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -41,6 +42,14 @@ class MeshQueries:
         lengths = np.linalg.norm(mesh.normals, axis=1, keepdims=True)
         self.face_normals = mesh.normals / np.maximum(lengths, 1e-30)
         self.areas = lengths[:, 0] / 2
+        # Part by part: of triangles that a ray meets at one distance, open3d counts but one of each geometry.
+        parts = connected_parts(mesh)
+        self.by_part = np.argsort(parts, kind="stable")
+        self.part_starts = np.concatenate([[0], np.cumsum(np.bincount(parts))])
+        self.part_scene = o3d.t.geometry.RaycastingScene()
+        for first, last in pairwise(self.part_starts):
+            faces = mesh.faces[self.by_part[first:last]]
+            self.part_scene.add_triangles(mesh.vertices.astype(np.float32), faces.astype(np.uint32))
         self.inside: Inside = "winding"
         just_below = self._below(0.004)
         if (self.winding_numbers(just_below) > 0.5).mean() < 0.5:
@@ -93,8 +102,9 @@ class MeshQueries:
         for start in range(0, len(positions), every):
             here = positions[start : start + every].astype(np.float32)
             rays = np.concatenate([np.repeat(here, NUM_DIRECTIONS, 0), np.tile(directions, (len(here), 1))], axis=1)
-            found = self.scene.list_intersections(rays)
-            ray, face = found["ray_ids"].numpy(), found["primitive_ids"].numpy()
+            found = self.part_scene.list_intersections(rays)
+            ray, part, within = (found[name].numpy() for name in ("ray_ids", "geometry_ids", "primitive_ids"))
+            face = self.by_part[self.part_starts[part] + within]
             outwards = np.sign(np.einsum("rd,rd->r", self.face_normals[face], rays[ray, 3:]))
             total = np.bincount(ray // NUM_DIRECTIONS, outwards, minlength=len(here))
             numbers[start : start + every] = total / NUM_DIRECTIONS
@@ -109,23 +119,31 @@ class MeshQueries:
         return MeshHits(hit, distances.astype(np.float64), faces, _corner_weights(found["primitive_uvs"].numpy()))
 
 
+def connected_parts(mesh: SurfaceMesh) -> Int[np.ndarray, " faces"]:
+    """The number of the connected part that each triangle belongs to."""
+    return np.asarray(_open3d_mesh(mesh).cluster_connected_triangles()[0]).astype(np.int64)
+
+
+def _open3d_mesh(mesh: SurfaceMesh) -> o3d.geometry.TriangleMesh:
+    return o3d.geometry.TriangleMesh(
+        o3d.utility.Vector3dVector(mesh.vertices), o3d.utility.Vector3iVector(mesh.faces.astype(np.int32))
+    )
+
+
 def turned_outwards(mesh: SurfaceMesh) -> tuple[SurfaceMesh, int]:
     """The mesh with its triangles facing outwards, and how many had to be turned.
 
     Triangles are made to agree with their neighbours; a connected part whose volume then is negative is turned, unless it
     lies inside another part: that is a hollow.
     """
-    shape = o3d.geometry.TriangleMesh(
-        o3d.utility.Vector3dVector(mesh.vertices), o3d.utility.Vector3iVector(mesh.faces.astype(np.int32))
-    )
+    shape = _open3d_mesh(mesh)
     shape.orient_triangles()
-    agreed = np.asarray(shape.triangles)
-    turned = _is_turned(mesh.faces, agreed)
+    turned = _is_turned(mesh.faces, np.asarray(shape.triangles))
     mesh = mesh.flipped(turned)
-    parts = np.asarray(shape.cluster_connected_triangles()[0])
+    parts = connected_parts(mesh)
     inside_out = np.zeros(len(mesh.faces), bool)
     volumes = _volumes(mesh, parts)
-    for part in np.flatnonzero(volumes < 0):
+    for part in np.flatnonzero(volumes < 0).tolist():
         around = _volumes_around(mesh, parts, volumes, part)
         inside_out |= (parts == part) & (not around)
     return mesh.flipped(inside_out), int((turned ^ inside_out).sum())
@@ -146,12 +164,12 @@ def _volumes(mesh: SurfaceMesh, parts: np.ndarray) -> np.ndarray:
 
 
 def _volumes_around(mesh: SurfaceMesh, parts: np.ndarray, volumes: np.ndarray, part: int) -> bool:
-    """Whether a part lies inside one with a larger volume."""
-    corner = mesh.vertices[mesh.faces[parts == part][0, 0]][None]
+    """Whether all of a part lies inside one with a larger volume."""
+    corners = np.unique(mesh.vertices[mesh.faces[parts == part]].reshape(-1, 3), axis=0)
     for other in np.flatnonzero(np.abs(volumes) > abs(volumes[part])):
         scene = o3d.t.geometry.RaycastingScene()
         scene.add_triangles(mesh.vertices.astype(np.float32), mesh.faces[parts == other].astype(np.uint32))
-        if scene.compute_signed_distance(corner.astype(np.float32), nsamples=7).numpy()[0] < 0:
+        if (scene.compute_signed_distance(corners.astype(np.float32), nsamples=7).numpy() < 0).all():
             return True
     return False
 

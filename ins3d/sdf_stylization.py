@@ -1,7 +1,6 @@
 """The style stage of a surface: patches of rays that meet it become stylised pictures, and pictures become losses."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ins3d.color_transfer import color_statistics
@@ -98,7 +97,7 @@ class SurfaceStyling:
             gradient = shown.gradient(at)
         positions = surface_positions(origins, directions, distances, shown.signed_distance(at), gradient)
         rgb = torch.zeros_like(rays.rgb)
-        rgb[hit] = shown.rgb(positions, F.normalize(gradient, dim=-1))
+        rgb[hit] = shown.rgb(positions)
         return rgb, hit[:, None].float(), at
 
     def _shape_losses(self, positions: Tensor, mix: StyleMix, generator: torch.Generator) -> dict[str, Tensor]:

@@ -22,8 +22,7 @@ class ShownSurface:
 
     signed_distance: Ask
     gradient: Ask
-    rgb: Callable[[Float[Tensor, "points 3"], Float[Tensor, "points 3"]], Tensor]
-    """Of positions and unit normals."""
+    rgb: Ask
 
 
 def show_content(content: SurfaceContent) -> ShownSurface:
@@ -31,7 +30,7 @@ def show_content(content: SurfaceContent) -> ShownSurface:
     return ShownSurface(
         content.signed_distance,
         content.gradient,
-        lambda positions, normals: content.rgb(content(positions)[1], positions, normals),
+        lambda positions: content.rgb(content(positions)[1], positions, content.color_normals(positions)),
     )
 
 
@@ -65,7 +64,9 @@ class StylizedSurface(nn.Module):
         return ShownSurface(
             (lambda positions: self.signed_distance(positions, style_code)) if moved else self.content.signed_distance,
             (lambda positions: self.gradient(positions, style_code)) if moved else self.content.gradient,
-            lambda positions, normals: self.rgb(self.content(positions)[1], positions, normals, style_code),
+            lambda positions: self.rgb(
+                self.content(positions)[1], positions, self.content.color_normals(positions), style_code
+            ),
         )
 
     def signed_distance(

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 
 from ins3d.stylized_surface import ShownSurface
@@ -52,6 +51,5 @@ def _colors(
     asked = []
     with torch.inference_mode():
         for part in torch.from_numpy(positions).float().split(POINTS_AT_ONCE):
-            at = part.to(device)
-            asked.append(surface.rgb(at, F.normalize(surface.gradient(at), dim=-1)).clamp(0, 1).cpu())
+            asked.append(surface.rgb(part.to(device)).clamp(0, 1).cpu())
     return torch.cat(asked).numpy().astype(np.float64)

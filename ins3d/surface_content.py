@@ -52,6 +52,10 @@ class SurfaceContent(nn.Module, ABC):
         """Colour in [0, 1]; without directions, that which does not depend on the view."""
         return self.head(features, positions, normals, directions)
 
+    def color_normals(self, positions: Float[Tensor, "points 3"]) -> Float[Tensor, "points 3"]:
+        """Normals as `rgb` wants them: zeros, where its head does not look at them."""
+        return torch.zeros_like(positions)
+
     def signed_distance(self, positions: Float[Tensor, "points 3"]) -> Float[Tensor, "points 1"]:
         """Without the features."""
         return self(positions)[0]
@@ -179,6 +183,10 @@ class IdrSurface(SurfaceContent):
         with torch.enable_grad():
             at = positions if positions.requires_grad else positions.detach().requires_grad_(True)
             return torch.autograd.grad(self.signed_distance(at).sum(), at, create_graph=keep)[0]
+
+    def color_normals(self, positions: Float[Tensor, "points 3"]) -> Float[Tensor, "points 3"]:
+        """See `SurfaceContent.color_normals`."""
+        return F.normalize(self.gradient(positions), dim=-1)
 
 
 def numerical_gradient(

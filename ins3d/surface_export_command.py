@@ -15,7 +15,7 @@ from ins3d.stylized_surface import ShownSurface
 from ins3d.surface_baking import bake_texture, color_vertices
 from ins3d.surface_checkpoint import SurfaceSpec, load_surface, show_field
 from ins3d.surface_mesh import SurfaceMesh
-from ins3d.surface_settings import Export
+from ins3d.surface_settings import Export, Format
 from ins3d.surface_triangles import extract_triangles, judge_layout, make_atlas, simplify
 
 NAME = "painted"
@@ -31,8 +31,13 @@ def run_export(settings: Export) -> None:
     make_folder(settings.output)
     surface = show_field(field, mix.code().to(device))
     with Progress(console=CONSOLE, transient=True) as bar:
-        triangles = kept or _extracted(surface, settings, device, bar)
-        written = [_write(name, triangles, surface, spec, settings, device, bar) for name in settings.formats]
+        cubes = not all(takes_kept(name, kept, settings) for name in settings.formats)
+        dense = _extracted(surface, settings, device, bar) if cubes else None
+        written = []
+        for name in settings.formats:
+            triangles = kept if takes_kept(name, kept, settings) else dense
+            assert triangles is not None
+            written.append(_write(name, triangles, surface, spec, settings, device, bar))
     for path, number in written:
         CONSOLE.print(f"Wrote {path}, {number} triangles.", soft_wrap=True)
 
@@ -70,6 +75,11 @@ def kept_mesh(settings: Export, spec: SurfaceSpec) -> SurfaceMesh | None:
             f"The mesh's places in its texture cannot be painted ({layout}); new ones are made for it.", soft_wrap=True
         )
     return replace(mesh, corner_uvs=make_atlas(mesh), materials=None)
+
+
+def takes_kept(name: Format, kept: SurfaceMesh | None, settings: Export) -> bool:
+    """Whether a file holds the mesh that was fitted. Its corners are too few for colours, unless it is asked for."""
+    return kept is not None and (name == "obj" or settings.surface == "mesh")
 
 
 def _extracted(surface: ShownSurface, settings: Export, device: torch.device, bar: Progress) -> SurfaceMesh:

@@ -69,7 +69,7 @@ def _band(surface: ShownSurface, cameras: ObjectCameras, camera: int, rows: slic
         normals = F.normalize(surface.gradient(positions), dim=-1)
         axis = -cameras.camera_to_world[camera, :, 2]
         depth = ((positions - origins[0]) @ axis)[:, None]
-        rgb = surface.rgb(positions, normals).clamp(0, 1)
+        rgb = surface.rgb(positions).clamp(0, 1)
         seen[hits.hit] = torch.cat([rgb, normals, depth, torch.ones_like(depth)], dim=-1)
     grid = seen.reshape(rows.stop - rows.start, finer, cameras.width, finer, 8)
     return grid.mean((1, 3)).permute(2, 0, 1)

@@ -115,6 +115,8 @@ class StylizeSurface(Painted):
     """Of what is written: a weight for each style; empty: the first alone."""
     export: tuple[Format, ...] = ("obj", "glb")
     """What is written at the end, into `mesh` in the output folder; see the subcommand export."""
+    texture: int = 1024
+    """Texels along one side of the texture."""
 
 
 @dataclass
@@ -128,8 +130,8 @@ class Export:
     formats: tuple[Format, ...] = ("obj", "glb", "ply")
     """One or more of obj, glb, ply."""
     surface: Literal["auto", "mesh", "field"] = "auto"
-    """mesh: the triangles that were fitted, and their places in the texture; field: marching cubes. auto: the mesh where it
-    has places in a texture that can be painted."""
+    """mesh: the triangles that were fitted, and their places in the texture; field: marching cubes. auto: for obj the mesh,
+    where it has places in a texture that can be painted; else marching cubes, which are fine enough for vertex colours."""
     mesh: Path | None = None
     """Where the fitted mesh is now, if it has been moved."""
     resolution: int = 256

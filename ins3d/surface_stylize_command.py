@@ -35,6 +35,12 @@ def run_stylize_surface(settings: StylizeSurface) -> None:
         raise ValueError(f"{given[0]}: {given[1]} is given too; paint one object in a run.")
     device = torch_device(settings.device)
     objective = command_objective(settings, GATYS_LAYERS, device)
+    least = objective.features.smallest_side * max(settings.scales)
+    if settings.patch < least:
+        raise ValueError(
+            f"patch: {settings.patch} is too little for the encoder's deepest layer, which needs {least}; use more, or "
+            "style and content layers less deep."
+        )
     names = tuple(style.name for style in objective.styles)
     mix = make_mix(settings.mix, settings.strength, names, "mix", "strength")
     content, fitted, settings = fitted_surface(settings, device)
@@ -59,9 +65,16 @@ def run_stylize_surface(settings: StylizeSurface) -> None:
     CONSOLE.print(f"Gram distance to {names[shown]}: {before:.3f} -> {styling.gram_distance(shown):.3f}.")
     if settings.export:
         run_export(
-            Export(settings.output, settings.output / "mesh", settings.export, mix=settings.mix, strength=settings.strength,
-                   device=settings.device)
-        )  # fmt: skip
+            Export(
+                settings.output,
+                settings.output / "mesh",
+                settings.export,
+                texture=settings.texture,
+                mix=settings.mix,
+                strength=settings.strength,
+                device=settings.device,
+            )
+        )
 
 
 def surface_windows(

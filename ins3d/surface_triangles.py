@@ -37,7 +37,7 @@ def extract_triangles(
     if not distances.min() < 0 < distances.max():
         raise ValueError("load: the field has no surface inside the ball; fit it again, with more steps.")
     vertices, faces, _, _ = marching_cubes(distances, 0.0)
-    return SurfaceMesh(vertices / (resolution - 1) * 2.0 - 1, faces[:, ::-1].astype(np.int64))
+    return SurfaceMesh(vertices / (resolution - 1) * 2.0 - 1, faces.astype(np.int64))
 
 
 def simplify(mesh: SurfaceMesh, most_faces: int) -> SurfaceMesh:
@@ -72,19 +72,23 @@ def judge_layout(mesh: SurfaceMesh) -> Layout:
     if mesh.materials is not None and len(np.unique(mesh.materials)) > 1:
         return "several pictures"
     texels = (np.arange(PROBE) + 0.5) / PROBE
-    across, up = (grid.ravel() for grid in np.meshgrid(texels, texels))
+    # Off the middles of texels, through which the edges of many layouts go.
+    across, up = (grid.ravel() for grid in np.meshgrid(texels + 0.137 / PROBE, texels + 0.311 / PROBE))
     down = np.tile([0.0, 0.0, 1.0, 0.0, 0.0, -1.0], (len(across), 1))
     down[:, 0], down[:, 1] = across, up
-    counts = TextureLayout(mesh.corner_uvs).scene.count_intersections(down.astype(np.float32)).numpy()
+    counts = TextureLayout(mesh.corner_uvs, apart=True).scene.count_intersections(down.astype(np.float32)).numpy()
     if not counts.any():
         return "none"
     return "overlapping" if (counts > 1).sum() > MOST_OVERLAP * (counts > 0).sum() else "one place each"
 
 
 class TextureLayout:
-    """The triangles where they lie on the picture, ready to be asked about texels; pictures repeat outside [0, 1]."""
+    """The triangles where they lie on the picture, ready to be asked about texels; pictures repeat outside [0, 1].
 
-    def __init__(self, corner_uvs: Float[np.ndarray, "faces 3 2"]) -> None:
+    `apart`: each at a height of its own, so that a ray from above meets all that lie over each other.
+    """
+
+    def __init__(self, corner_uvs: Float[np.ndarray, "faces 3 2"], apart: bool = False) -> None:
         first, last = (np.floor(end(corner_uvs, 1)).astype(int) for end in (np.min, np.max))
         placed, self.faces = [], []
         for across in range(first[:, 0].min(), last[:, 0].max() + 1):
@@ -94,7 +98,8 @@ class TextureLayout:
                 self.faces.append(np.flatnonzero(here))
         self.faces = np.concatenate(self.faces)
         corners = np.concatenate(placed).reshape(-1, 2)
-        flat = np.concatenate([corners, np.zeros((len(corners), 1))], axis=1).astype(np.float32)
+        lift = np.repeat(np.linspace(0, 0.5, len(corners) // 3), 3) * apart
+        flat = np.concatenate([corners, lift[:, None]], axis=1).astype(np.float32)
         self.scene = o3d.t.geometry.RaycastingScene()
         self.scene.add_triangles(flat, np.arange(len(flat), dtype=np.uint32).reshape(-1, 3))
 

@@ -31,7 +31,10 @@ LAYERS = (
     {"picture_rendering", "pixel_objective", "style_objective", "surface_baking"},
     {"image_fitting", "picture_settings", "pixel_optimization", "sdf_stylization", "surface_settings"},
     {"command_objective", "picture_blending"},
-    {"picture_commands", "picture_render_command", "pixel_commands", "surface_export_command", "surface_fit_commands", "surface_render_command"},
+    {
+        "picture_commands", "picture_render_command", "pixel_commands", "surface_export_command", "surface_fit_commands",
+        "surface_render_command",
+    },
     {"surface_stylize_command"},
 )  # fmt: skip
 LAYER_OF = {module: number for number, modules in enumerate(LAYERS) for module in modules}

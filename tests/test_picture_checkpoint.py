@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from ins3d.field_files import load_training, save_training
 from ins3d.picture_checkpoint import FieldSpec, load_field, read_spec, save_field
 
 CPU = torch.device("cpu")
@@ -60,27 +59,3 @@ def test_the_meaning_is_for_people(tmp_path: Path):
     save_field(tmp_path, SPECS[1].build(), SPECS[1])
     contents = json.loads((tmp_path / "field.json").read_text())
     assert contents["styles"] == ["wave", "mosaic"] and contents["kind"] == "stylize"
-
-
-class TestTraining:
-    def test_comes_back_for_the_same_settings_and_for_more_steps(self, tmp_path: Path):
-        save_training(tmp_path / "training.pt", {"step": 3}, {"size": 16, "steps": 5})
-        assert load_training(tmp_path / "training.pt", {"size": 16, "steps": 9}) == {"step": 3}
-
-    def test_other_settings_are_refused_by_name(self, tmp_path: Path):
-        save_training(tmp_path / "training.pt", {}, {"style_loss": ("gram",)})
-        with pytest.raises(ValueError) as caught:
-            load_training(tmp_path / "training.pt", {"style_loss": ("nnfm",)})
-        assert str(caught.value) == (
-            "resume: style-loss was ('gram',) and is now ('nnfm',); resume with all that the run was begun with, or leave "
-            "out --resume."
-        )
-
-    def test_nothing_to_resume(self, tmp_path: Path):
-        with pytest.raises(FileNotFoundError, match="resume: there is no training.pt in "):
-            load_training(tmp_path / "training.pt", {})
-
-    def test_a_broken_file(self, tmp_path: Path):
-        (tmp_path / "training.pt").write_bytes(b"broken")
-        with pytest.raises(ValueError, match="training.pt cannot be read; leave out --resume"):
-            load_training(tmp_path / "training.pt", {})

@@ -32,30 +32,25 @@ def positions(random: torch.Generator) -> Tensor:
     return torch.rand(60, 3, generator=random) - 0.5
 
 
-@pytest.fixture
-def normals(random: torch.Generator) -> Tensor:
-    return torch.nn.functional.normalize(torch.randn(60, 3, generator=random), dim=-1)
-
-
 @pytest.mark.parametrize("colors", ["none", "style", "content"])
 class TestColours:
-    def test_the_zero_code_is_the_content_to_the_last_bit(self, colors: str, positions: Tensor, normals: Tensor):
+    def test_the_zero_code_is_the_content_to_the_last_bit(self, colors: str, positions: Tensor):
         field = stylized(colors)
         # Also after the copied head has learned something else than the content's.
         for parameter in field.head.parameters():
             parameter.data.add_(0.3)
-        shown = field.shown(torch.zeros(2)).rgb(positions, normals)
-        assert torch.equal(shown, show_content(field.content).rgb(positions, normals))
+        shown = field.shown(torch.zeros(2)).rgb(positions)
+        assert torch.equal(shown, show_content(field.content).rgb(positions))
 
-    def test_styles_differ_from_the_content_and_from_each_other(self, colors: str, positions: Tensor, normals: Tensor):
+    def test_styles_differ_from_the_content_and_from_each_other(self, colors: str, positions: Tensor):
         field = stylized(colors)
-        plain, one, other = (field.shown(code).rgb(positions, normals) for code in (torch.zeros(2), *torch.eye(2)))
+        plain, one, other = (field.shown(code).rgb(positions) for code in (torch.zeros(2), *torch.eye(2)))
         assert float((one - other).abs().max()) > 1e-3 and float((one - plain).abs().max()) > 1e-3
 
 
-def test_in_the_contents_colours_strokes_change_brightness_alone(positions: Tensor, normals: Tensor):
+def test_in_the_contents_colours_strokes_change_brightness_alone(positions: Tensor):
     field = stylized("content")
-    change = field.shown(torch.eye(2)[0]).rgb(positions, normals) - field.shown(torch.zeros(2)).rgb(positions, normals)
+    change = field.shown(torch.eye(2)[0]).rgb(positions) - field.shown(torch.zeros(2)).rgb(positions)
     torch.testing.assert_close(change, change[:, :1].expand(-1, 3))
 
 
@@ -90,12 +85,12 @@ class TestShape:
 
 @pytest.mark.parametrize("bound", [0.0, 0.02])
 class TestLearning:
-    def test_the_content_is_frozen_and_all_else_learns(self, bound: float, positions: Tensor, normals: Tensor):
+    def test_the_content_is_frozen_and_all_else_learns(self, bound: float, positions: Tensor):
         field = stylized(bound=bound)
         before = copy.deepcopy(field.content.state_dict())
         optimizer = torch.optim.Adam(field.groups())
         shown = field.shown(torch.tensor([0.5, 0.5]))
-        (shown.rgb(positions, normals).square().sum() + shown.signed_distance(positions).square().sum()).backward()
+        (shown.rgb(positions).square().sum() + shown.signed_distance(positions).square().sum()).backward()
         learning = {name for name, parameter in field.named_parameters() if parameter.grad is not None}
         assert learning == {name for name, _ in field.named_parameters() if not name.startswith("content.")}
         optimizer.step()
@@ -106,11 +101,11 @@ class TestLearning:
         grouped = [id(parameter) for group in field.groups() for parameter in group["params"]]
         assert sorted(grouped) == sorted(id(parameter) for parameter in field.parameters() if parameter.requires_grad)
 
-    def test_at_the_first_step_there_is_something_to_learn_for_all(self, bound: float, positions: Tensor, normals: Tensor):
+    def test_at_the_first_step_there_is_something_to_learn_for_all(self, bound: float, positions: Tensor):
         """Gates of 1, as in the release, would give SIM and AM gradients of exactly 0."""
         field = StylizedSurface(PlanesSurface((8, 16), channels=4), 1, "none", bound)
         shown = field.shown(torch.ones(1))
-        (shown.rgb(positions, normals).square().sum() + shown.signed_distance(positions).square().sum()).backward()
+        (shown.rgb(positions).square().sum() + shown.signed_distance(positions).square().sum()).backward()
         silent = [
             name for name, parameter in field.named_parameters()
             if parameter.requires_grad and (parameter.grad is None or not parameter.grad.any())

@@ -1,13 +1,9 @@
 """The script that makes pictures from pictures, from flags to files."""
 
-import contextlib
 import csv
 import importlib.util
-import io
 import json
-import os
 import re
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -313,21 +309,8 @@ class TestFields:
         assert pictures[0] == pictures[1] != pictures[2]
 
 
-def test_what_each_subcommand_says_of_itself_is_that_of_the_golden_file(script, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "120")
-    said = io.StringIO()
-    for name in script.COMMANDS:
-        with contextlib.redirect_stdout(said), pytest.raises(SystemExit):
-            script.main([name, "--help"])
-    # Without colours, boxes, rules and the checkout's place.
-    text = re.sub(r"\x1b\[[0-9;]*m", "", said.getvalue()).replace(f"{ROOT}/", "")
-    text = re.sub(r"usage: \S+", "usage:", text)
-    words = [word for word in re.sub("[─│╭╮╰╯]|-{3,}", " ", text).split()]
-    lines = textwrap.fill(" ".join(words), 120, break_on_hyphens=False, break_long_words=False)
-    golden = ROOT / "tests" / "golden" / "fit_image_help.txt"
-    if os.environ.get("INS3D_UPDATE_GOLDEN"):
-        golden.write_text(lines + "\n")
-    assert lines.splitlines() == golden.read_text().splitlines()
+def test_what_each_subcommand_says_of_itself_is_that_of_the_golden_file(script, assert_golden):
+    assert_golden(script, "fit_image_help.txt")
 
 
 class TestRefusals:
