@@ -45,6 +45,7 @@ def trace_rays(
             break
         alive = march.step(alive, threshold)
     march.sample(alive)
+    march.refine()
     return Hits(torch.where(march.hit, march.at, march.nearest_at), march.hit)
 
 
@@ -87,6 +88,8 @@ class _March:
         self.nearest = torch.full_like(near, torch.inf)
         self.last = near.clone()
         self.last_value = torch.full_like(near, torch.nan)
+        self.brackets = near.new_full((4, len(near)), torch.nan)
+        """Of rays whose distance has changed its sign: a place outside, its distance, a place inside, its distance."""
         self.hit = torch.zeros_like(near, dtype=torch.bool)
 
     def distance(self, rays: Tensor, at: Tensor) -> Tensor:
@@ -99,25 +102,14 @@ class _March:
         nearer = value < self.nearest[rays]
         self.nearest[rays[nearer]], self.nearest_at[rays[nearer]] = value[nearer], at[nearer]
         through = (value < 0) & (self.last_value[rays] > 0)
-        if through.any():
-            crossing = rays[through]
-            self.between(crossing, self.last[crossing], self.last_value[crossing], at[through], value[through])
+        ends = (self.last[rays], self.last_value[rays], at, value)
+        self.brackets[:, rays[through]] = torch.stack(ends)[:, through]
         # A ray that begins inside is at the surface at once; so is one that came near enough.
         self.hit[rays] |= value < threshold
         self.last[rays], self.last_value[rays] = at, value
         on = ~self.hit[rays]
         self.at[rays[on]] += value[on]
         return rays[on & (self.at[rays] < self.far[rays])]
-
-    def between(self, rays: Tensor, before: Tensor, outside: Tensor, behind: Tensor, inside: Tensor) -> None:
-        """The zero between a place outside and one inside, by secants that keep it between them."""
-        for _ in range(SECANTS):
-            middle = before + (behind - before) * outside / (outside - inside)
-            value = self.distance(rays, middle)
-            out = value > 0
-            before, outside = torch.where(out, middle, before), torch.where(out, value, outside)
-            behind, inside = torch.where(out, behind, middle), torch.where(out, inside, value)
-        self.at[rays], self.hit[rays] = before + (behind - before) * outside / (outside - inside), True
 
     def sample(self, rays: Tensor) -> None:
         """Looks for the first change of sign on what is left of the rays."""
@@ -132,9 +124,20 @@ class _March:
         self.nearest[rays[nearer]] = least[nearer]
         self.nearest_at[rays[nearer]] = places.gather(1, where[:, None])[nearer, 0]
         crosses = (values[:, :-1] > 0) & (values[:, 1:] <= 0)
-        first = crosses.int().argmax(1, keepdim=True)
-        found = crosses.any(1)
-        ends = [
-            values_or_places.gather(1, first + step)[found, 0] for step in (0, 1) for values_or_places in (places, values)
-        ]
-        self.between(rays[found], *ends)
+        first, found = crosses.int().argmax(1, keepdim=True), crosses.any(1)
+        ends = [part.gather(1, first + step)[found, 0] for step in (0, 1) for part in (places, values)]
+        self.brackets[:, rays[found]] = torch.stack(ends)
+
+    def refine(self) -> None:
+        """The zeros between places outside and places inside, by secants that keep them between the two."""
+        rays = self.brackets[0].isfinite().nonzero()[:, 0]
+        if not len(rays):
+            return
+        before, outside, behind, inside = self.brackets[:, rays]
+        for _ in range(SECANTS):
+            middle = before + (behind - before) * outside / (outside - inside)
+            value = self.distance(rays, middle)
+            out = value > 0
+            before, outside = torch.where(out, middle, before), torch.where(out, value, outside)
+            behind, inside = torch.where(out, behind, middle), torch.where(out, inside, value)
+        self.at[rays], self.hit[rays] = before + (behind - before) * outside / (outside - inside), True
