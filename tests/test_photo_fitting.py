@@ -98,6 +98,14 @@ class TestHullDistances:
         found = hull_distances(seen)
         assert found[20, 20, 20] == pytest.approx(-1, abs=0.06) and found[0, 0, 0] == pytest.approx(3**0.5 - 1, abs=0.06)
 
+    def test_what_a_picture_does_not_show_is_left_to_the_others(self):
+        # From z = 3, four times as near: the picture ends 0.27 from the axis, and shows a ball of radius 0.1.
+        far = looking_cameras(torch.tensor([[0.0, 0.0, 3.0]]), "y", 64)
+        near = ObjectCameras(far.camera_to_world, far.intrinsics * torch.tensor([4, 4, 1, 1]), 64, 64)
+        found = hull_distances(photographs(near, radius=0.1))[20:, 20, 20]
+        # At 0.0, 0.2 and 0.6 on the x axis.
+        assert found[0] < 0 and found[4] > 0 and found[12] < 0
+
     def test_silhouettes_without_a_place_in_common_are_refused(self):
         seen = photographs(cameras_around(4, "y", 16))
         seen.pictures[2, 3] = 0
@@ -125,7 +133,7 @@ class TestHullSteps:
 
 class TestColorLoss:
     def test_is_zero_when_the_content_is_the_object(self, seen: ObjectPictures, random: torch.Generator):
-        found = losses_of(Ball(), seen)(STEPS - 1, random)
+        found = losses_of(Ball(0.4, ASIDE), photographs(seen.cameras, ASIDE, 0.4))(STEPS - 1, random)
         assert found["color_loss"] < 1e-6 and found["psnr"] > 100
 
     def test_and_its_gradient_are_those_worked_out_by_hand(self, pixel: ObjectPictures, random: torch.Generator):
@@ -151,7 +159,8 @@ class TestColorLoss:
 
 class TestMaskLoss:
     def test_is_tiny_when_the_content_is_the_object(self, seen: ObjectPictures, random: torch.Generator):
-        right, wrong = (losses_of(Ball(radius), seen)(STEPS - 1, random)["mask_loss"] for radius in (RADIUS, 0.4))
+        seen = photographs(seen.cameras, ASIDE, 0.5)
+        right, wrong = (losses_of(Ball(radius, ASIDE), seen)(STEPS - 1, random)["mask_loss"] for radius in (0.5, 0.4))
         assert right < 1e-4 and wrong > 100 * right
 
     def test_of_a_ray_that_misses_is_its_distance_from_the_object(self, pixel: ObjectPictures, random: torch.Generator):
