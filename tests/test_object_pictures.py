@@ -208,7 +208,10 @@ class TestNerfstudioFolders:
             imageio.imwrite(tmp_path / f"mask_{camera}.png", picture[..., 3])
             frame["mask_path"] = f"mask_{camera}.png"
         seen = read(tmp_path, words)
-        assert torch.equal(seen.pictures, expected.pictures) and seen.placement == expected.placement
+        assert torch.equal(seen.pictures, expected.pictures)
+        # Least squares on several threads round as they like.
+        assert seen.placement.center == pytest.approx(expected.placement.center, abs=1e-5)
+        assert seen.placement.scale == pytest.approx(expected.placement.scale, abs=1e-5)
 
     def test_an_angle_says_the_same_as_focal_lengths(self, words: dict[str, Any], tmp_path: Path):
         expected = read(tmp_path, words).cameras
