@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import cv2
 import imageio.v3 as imageio
@@ -81,7 +82,9 @@ def _read_idr(folder: Path, long_side: int | None) -> ObjectPictures:
         cameras = dict(np.load(folder / IDR))
         numbers = sorted(int(name.removeprefix("world_mat_")) for name in cameras if re.fullmatch(r"world_mat_\d+", name))
         scale = cameras[f"scale_mat_{numbers[0]}"]
-    except (OSError, ValueError, KeyError, IndexError) as error:
+        known = [number for number in numbers if cameras[f"world_mat_{number}"].shape == (4, 4) == scale.shape]
+        numbers = [number for number in known if cameras.get(f"scale_mat_{number}", np.zeros(0)).shape == (4, 4)]
+    except (OSError, EOFError, BadZipFile, ValueError, KeyError, IndexError) as error:
         raise ValueError(
             f"images: {folder / IDR} does not hold world_mat_0, scale_mat_0, ... as IDR's do; give IDR's own file."
         ) from error
@@ -113,12 +116,18 @@ def _read_nerfstudio(path: Path, long_side: int | None) -> ObjectPictures:
     try:
         contents = json.loads(path.read_text())
         frames = [_nerfstudio_frame(path.parent, contents, frame) for frame in contents["frames"]]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except KeyError as error:
         raise ValueError(f"images: {path} lacks {error}; make it with ns-process-data, or give IDR's files.") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(
+            f"images: {path} is no file of cameras; make it with ns-process-data, or give IDR's files."
+        ) from error
+    if not frames:
+        raise ValueError(f"images: {path} lists no pictures; make it with ns-process-data, or give IDR's files.")
     pictures, cameras = _read_frames(frames, long_side)
     small = PosedPictures(pictures, cameras.camera_to_world, cameras.intrinsics)
     points = hull_points(small).double().numpy()
-    if not len(points):
+    if len(points) < 8:
         raise ValueError(f"images: the silhouettes of {path.parent} have no place in common; check masks and cameras.")
     placement = MeshPlacement.of(points)
     poses = cameras.camera_to_world.clone()
@@ -137,11 +146,13 @@ def _nerfstudio_frame(folder: Path, contents: dict[str, Any], frame: dict[str, A
     path = path if path.suffix else path.with_suffix(".png")
     mask = folder / frame["mask_path"] if "mask_path" in frame else None
     pose = np.asarray(frame["transform_matrix"], float)[:3]
+    if pose.shape != (3, 4):
+        raise TypeError("transform_matrix")
     if told("fl_x") is not None:
         return _Frame(
             path, mask, pose, np.array([told("fl_x"), told("fl_y") or told("fl_x"), told("cx"), told("cy")], float)
         )
-    angle = contents["camera_angle_x"]
+    angle = float(contents["camera_angle_x"])
     return _Frame(path, mask, pose, lambda height, width: _from_angle(angle, height, width))
 
 
@@ -152,6 +163,13 @@ def shrunk_by(intrinsics: Float[Tensor, "cameras 4"], width: int) -> int:
     4
     """
     return max(round(float(2 * intrinsics[:, 2].median() / width)), 1)
+
+
+def _scaled(numbers: tuple[Any, ...], told_width: int | None, height: int, width: int) -> np.ndarray:
+    """fx, fy, cx, cy in pixels of the pictures as they are; an axis that is not told goes through the middle."""
+    scale = width / told_width if told_width else 1.0
+    fx, fy, cx, cy = (None if number is None else number * scale for number in numbers)
+    return np.array([fx, fy, width / 2 if cx is None else cx, height / 2 if cy is None else cy], float)
 
 
 def _from_angle(angle: float, height: int, width: int) -> np.ndarray:
@@ -216,6 +234,9 @@ def _read(path: Path) -> np.ndarray:
     except (OSError, ValueError) as error:
         raise ValueError(f"images: {path} is not a picture that can be read; save it as png or jpg.") from error
     values = values[..., None] if values.ndim == 2 else values
+    values = values.astype(np.uint8) * 255 if values.dtype == bool else values
+    if values.dtype.kind != "u":
+        raise ValueError(f"images: {path} holds {values.dtype} numbers; save it with 8 or 16 bits, as png or jpg.")
     values = values.astype(np.float32) / np.iinfo(values.dtype).max
     return values if values.shape[2] > 2 else np.repeat(values[..., :1], 3, 2)
 
@@ -223,4 +244,6 @@ def _read(path: Path) -> np.ndarray:
 def _pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in (".png", ".jpg") and path.stem.isdigit())
+    return sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in (".png", ".jpg", ".jpeg") and path.stem.isdigit()
+    )

@@ -132,6 +132,8 @@ def compare_views(
         origins, directions = seen.cameras.picture_rays(camera)
         hits = trace_rays(content.signed_distance, origins, directions)
         covered = (picture[3] > 0.5).flatten()
+        if not covered.any():  # there is nothing to be compared
+            continue
         overlap.append(float((hits.hit & covered).sum() / (hits.hit | covered).sum()))
         rgb = torch.zeros(len(origins), 3, device=origins.device)
         at, towards = (origins + hits.distances[:, None] * directions)[hits.hit], directions[hits.hit]
@@ -140,4 +142,6 @@ def compare_views(
         # Where the object is missed, black is compared with: a hole costs what it should.
         psnr.append(float(peak_signal_noise_ratio(rgb[covered], picture[:3].flatten(1).T[covered], data_range=1.0)))
         report(camera + 1)
+    if not psnr:
+        return {}
     return {"psnr": sum(psnr) / len(psnr), "silhouette_iou": sum(overlap) / len(overlap)}

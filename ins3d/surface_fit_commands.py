@@ -88,6 +88,8 @@ def run_fit_images(settings: FitImages) -> None:
     device = torch_device(settings.device)
     seen = seen.to(device)
     learned, held = seen.split(settings.hold_out)
+    if not len(learned.pictures):
+        raise ValueError(f"hold-out: {settings.hold_out} leaves no picture to learn from; use 2 or more, or 0.")
     torch.manual_seed(settings.seed)
     cameras = cameras_words(seen.cameras.to(torch.device("cpu")))
     spec = SurfaceSpec("fit-images", settings.network, "y", seen.placement, source_word(settings.images), cameras=cameras)
@@ -99,6 +101,8 @@ def run_fit_images(settings: FitImages) -> None:
         if not len(held.pictures):
             return {}
         found = compare_views(field, held)
+        if not found:
+            return {}
         CONSOLE.print(
             f"On {len(held.pictures)} pictures that were held out: PSNR {found['psnr']:.2f} dB where the object is, "
             f"silhouettes agree to {found['silhouette_iou']:.4f} (IoU).",

@@ -82,8 +82,14 @@ class TestReplacingFiles:
 
         with pytest.raises(KeyboardInterrupt):
             replace_file(path, stopped)
-        assert path.read_text() == "before"
-        replace_file(path, lambda aside: aside.write_text("after"))
+        assert path.read_text() == "before" and [found.name for found in tmp_path.iterdir()] == ["picture.png"]
+
+    def test_who_reads_meanwhile_reads_the_one_before_to_its_end(self, tmp_path: Path):
+        path = tmp_path / "picture.png"
+        path.write_text("before")
+        with path.open() as reader:
+            replace_file(path, lambda aside: aside.write_text("after"))
+            assert reader.read() == "before"
         assert path.read_text() == "after" and [found.name for found in tmp_path.iterdir()] == ["picture.png"]
 
     def test_what_is_written_has_the_ending_of_what_it_becomes(self, tmp_path: Path):

@@ -267,7 +267,7 @@ class TestNerfstudioFolders:
         imageio.imwrite(tmp_path / "view_0.png", np.zeros((64, 64, 4), np.uint8))
         assert message() == (f"images: the silhouettes of {tmp_path} have no place in common; check masks and cameras.")
         file.write_text("{")
-        assert refused(tmp_path).startswith(f"images: {file} lacks ")
+        assert refused(tmp_path).startswith(f"images: {file} is no file of cameras; make it with")
 
 
 def test_a_folder_that_is_none_or_has_no_cameras(tmp_path: Path):
