@@ -2,12 +2,38 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ins3d.perceptual_features import Pooling
 from ins3d.perceptual_weights import Encoder
 
 DEFAULT_STYLE = Path(__file__).resolve().parent / "default_style.png"
+
+LEAST = {
+    "size": 16,
+    "points": 1,
+    "steps": 1,
+    "fit_steps": 0,
+    "patch": 0,
+    "content_weight": 0,
+    "tv_weight": 0,
+    "fit_weight": 0,
+    "rays": 1,
+    "views": 1,
+    "view_size": 16,
+    "texture": 16,
+    "hold_out": 0,
+    "bound": 1e-6,
+    "mask_weight": 0,
+    "eikonal_weight": 0,
+    "resolution": 8,
+    "most_faces": 100,
+    "frames": 1,
+    "fps": 1,
+    "finer": 1,
+    "distance_weight": 0,
+}
+"""What the options of all subcommands can be at the least."""
 
 
 @dataclass
@@ -63,28 +89,9 @@ class Painted(Judged):
     """Goes on where the run in the output folder was stopped."""
 
 
-def check_settings(settings: Output) -> None:
+def check_settings(settings: Any) -> None:
     """Refuses numbers that mean nothing, by their options' names, before anything is read or written."""
-    least = {
-        "size": 16,
-        "points": 1,
-        "steps": 1,
-        "fit_steps": 0,
-        "patch": 0,
-        "content_weight": 0,
-        "tv_weight": 0,
-        "fit_weight": 0,
-        "rays": 1,
-        "views": 1,
-        "view_size": 16,
-        "texture": 16,
-        "hold_out": 0,
-        "bound": 1e-6,
-        "mask_weight": 0,
-        "eikonal_weight": 0,
-        "distance_weight": 0,
-    }
-    for name, value in least.items():
+    for name, value in LEAST.items():
         given = getattr(settings, name, None)
         if given is not None and not given >= value:
             raise ValueError(f"{name.replace('_', '-')}: {given} is too little; use {value:g} or more.")

@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError
@@ -59,10 +58,11 @@ def load_training(path: Path, settings: Mapping[str, object]) -> dict[str, Any]:
     """The state that `save_training` wrote; a run can be longer than it was, or show another mix, and nothing else."""
     if not path.is_file():
         raise FileNotFoundError(f"resume: there is no {path.name} in {path.parent}; leave out --resume, or name its output.")
-    if not is_zipfile(path):  # the container that torch writes
-        raise ValueError(f"resume: {path} cannot be read; leave out --resume.")
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    before, state = saved["settings"], saved["state"]
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        before, state = dict(saved)["settings"], saved["state"]
+    except Exception as error:  # readers of junk raise anything
+        raise ValueError(f"resume: {path} cannot be read; leave out --resume.") from error
     for name, value in _words(settings).items():
         if name not in MAY_CHANGE and before.get(name) != value:
             raise ValueError(

@@ -17,7 +17,19 @@ MOST_PIXELS = 50_000_000
 
 
 def read_rgb(path: Path, setting: str, behind: float = 1.0) -> Float[Tensor, "3 height width"]:
-    """Reads a picture of 8 or 16 bits, grey or coloured; what is transparent shows what is `behind`, else white.
+    """Reads a picture as `read_picture` does; what is transparent shows what is `behind`, else white."""
+    values = read_picture(path, setting)
+    if min(values.shape[1:]) < SMALLEST_SIDE:
+        height, width = values.shape[1:]
+        raise ValueError(
+            f"{setting}: {path} is {width}x{height} pixels; use a picture of at least {SMALLEST_SIDE} pixels a side."
+        )
+    alpha = values[3:] if len(values) == 4 else torch.ones(())
+    return values[:3] * alpha + behind * (1 - alpha)
+
+
+def read_picture(path: Path, setting: str) -> Float[Tensor, "channels height width"]:
+    """Reads a picture of 8 or 16 bits, grey or coloured: RGB in [0, 1], and how opaque it is where the file says so.
 
     `setting` is the option that the path came from: errors name it. Of an animation the first frame is read.
     """
@@ -28,32 +40,26 @@ def read_rgb(path: Path, setting: str, behind: float = 1.0) -> Float[Tensor, "3 
         with Image.open(path) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise Image.DecompressionBombError
-            rgb = _to_rgb(picture, behind)
+            values = _to_channels(picture)
     except Image.DecompressionBombError as error:
         raise ValueError(
             f"{setting}: {path} has more than {MOST_PIXELS:,} pixels; shrink it to a long side of 4000 or so."
         ) from error
     except (OSError, ValueError, SyntaxError) as error:  # decoders raise any of these
         raise ValueError(f"{setting}: {path} is not a picture that can be read; save it as png or jpg.") from error
-    if not bool(((rgb >= 0) & (rgb <= 1)).all()):
+    if not bool(((values >= 0) & (values <= 1)).all()):
         raise ValueError(f"{setting}: {path} holds numbers outside 0 to 1; save it with 8 or 16 bits, as png or jpg.")
-    if min(rgb.shape[1:]) < SMALLEST_SIDE:
-        height, width = rgb.shape[1:]
-        raise ValueError(
-            f"{setting}: {path} is {width}x{height} pixels; use a picture of at least {SMALLEST_SIDE} pixels a side."
-        )
-    return rgb
+    return values
 
 
-def _to_rgb(picture: Image.Image, behind: float) -> Tensor:
+def _to_channels(picture: Image.Image) -> Tensor:
     picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith(("I", "F")):
         # Pillow would clip 16-bit grey to 8 bits; everything else it converts well: palettes, inks, transparency.
         pixels = np.asarray(picture).astype(np.float32)
         return torch.from_numpy(pixels / (1.0 if picture.mode == "F" else 65535.0)).expand(3, -1, -1).contiguous()
-    values = torch.from_numpy(np.array(picture.convert("RGBA"))).permute(2, 0, 1).float() / 255
-    color, alpha = values.split([3, 1])
-    return color * alpha + behind * (1 - alpha)
+    channels = "RGBA" if picture.has_transparency_data else "RGB"
+    return torch.from_numpy(np.array(picture.convert(channels))).permute(2, 0, 1).float() / 255
 
 
 def resize_long_side(rgb: Float[Tensor, "3 height width"], long_side: int) -> Float[Tensor, "3 new_height new_width"]:

@@ -1,14 +1,19 @@
 """Mesh files become triangles with their colours, and painted triangles become files that Blender opens."""
 
+import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import imageio.v3 as imageio
 import numpy as np
 import open3d as o3d
+import torch
 import trimesh
 from jaxtyping import Float, Int
+from kornia.color import linear_rgb_to_rgb, rgb_to_linear_rgb
 from PIL import Image
 
 from ins3d.field_files import replace_file
@@ -35,6 +40,8 @@ def read_mesh(path: Path, setting: str) -> SurfaceMesh:
     suffix = path.suffix.lower()
     with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
         says_colors = _check_obj(path, setting) if suffix == ".obj" else suffix in LINEAR
+        if suffix == ".gltf":
+            _check_gltf(path, setting)
         if suffix in (".ply", ".stl"):  # below, corners that are no numbers are lost
             _check_numbers(np.asarray(o3d.io.read_triangle_mesh(str(path)).vertices), path, setting)
         model = o3d.io.read_triangle_model(str(path))
@@ -69,6 +76,19 @@ def _check_obj(path: Path, setting: str) -> bool:
     return says_colors
 
 
+def _check_gltf(path: Path, setting: str) -> None:
+    try:
+        contents = json.loads(path.read_text())
+        names = [each["uri"] for kind in ("buffers", "images") for each in contents.get(kind, []) if "uri" in each]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{setting}: {path} is no glTF file that can be read; export it again, as .glb.") from error
+    for name in (name for name in names if not name.startswith("data:")):
+        if unquote(name) != name:  # open3d does not find it
+            raise ValueError(f"{setting}: {path} needs {unquote(name)}; name it without blanks and accents, or use .glb.")
+        if not (path.parent / name).is_file():
+            raise FileNotFoundError(f"{setting}: {path} needs {name}, which is not beside it; put it there, or use .glb.")
+
+
 def _check_texture(texture: Path, library: Path, setting: str) -> None:
     if not texture.is_file():
         raise FileNotFoundError(
@@ -95,9 +115,10 @@ def _check_numbers(vertices: np.ndarray, path: Path, setting: str) -> None:
 def _from_linear(mesh: SurfaceMesh) -> SurfaceMesh:
     """glTF's colours, but not its textures, are linear; a plain white is one that nobody chose."""
     colors = tuple(
-        CLAY if min(color) > 0.999 else tuple(_linear_to_srgb(np.asarray(color)).tolist()) for color in mesh.colors
+        CLAY if min(color) > 0.999 else tuple(_converted(np.asarray(color), linear_rgb_to_rgb).tolist())
+        for color in mesh.colors
     )
-    vertex_colors = None if mesh.vertex_colors is None else _linear_to_srgb(mesh.vertex_colors)
+    vertex_colors = None if mesh.vertex_colors is None else _converted(mesh.vertex_colors, linear_rgb_to_rgb)
     return replace(mesh, colors=colors, vertex_colors=vertex_colors)
 
 
@@ -112,13 +133,13 @@ def _joined(parts: list[SurfaceMesh], materials: list[int], records: list) -> Su
     starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
     textures = tuple(_texture(record.albedo_img) for record in records)
     colors = tuple(_base_color(record) for record in records)
-    with_uvs = any(part.corner_uvs is not None for part in parts) and any(texture is not None for texture in textures)
+    with_uvs = any(part.corner_uvs is not None for part in parts)
     uvs = [np.zeros((len(part.faces), 3, 2)) if part.corner_uvs is None else part.corner_uvs for part in parts]
     with_colors = all(part.vertex_colors is not None for part in parts)
     return SurfaceMesh(
         np.concatenate([part.vertices for part in parts]),
         np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=False)]),
-        np.concatenate(uvs) if with_uvs or any(part.corner_uvs is not None for part in parts) else None,
+        np.concatenate(uvs) if with_uvs else None,
         textures,
         colors,
         np.concatenate([np.full(len(part.faces), index) for part, index in zip(parts, materials, strict=True)]),
@@ -185,17 +206,13 @@ def _merged(
 
 def write_ply(path: Path, mesh: SurfaceMesh) -> None:
     """Vertices with colours of 8 bits, binary."""
-    shape = o3d.geometry.TriangleMesh(
-        o3d.utility.Vector3dVector(mesh.vertices), o3d.utility.Vector3iVector(mesh.faces.astype(np.int32))
-    )
-    shape.vertex_colors = o3d.utility.Vector3dVector(_vertex_colors(mesh))
-    replace_file(path, lambda aside: _must(o3d.io.write_triangle_mesh(str(aside), shape), path))
+    replace_file(path, lambda aside: _must(o3d.io.write_triangle_mesh(str(aside), mesh.open3d()), path))
 
 
 def write_glb(path: Path, mesh: SurfaceMesh) -> None:
     """Vertices with colours, which glTF wants linear and not as sRGB."""
-    linear = (_srgb_to_linear(_vertex_colors(mesh)) * 255).round().astype(np.uint8)
-    material = trimesh.visual.material.PBRMaterial(metallicFactor=0.0, roughnessFactor=1.0)
+    linear = (_converted(_vertex_colors(mesh), rgb_to_linear_rgb) * 255).round().astype(np.uint8)
+    material = trimesh.visual.material.PBRMaterial(metallicFactor=0.0, roughnessFactor=1.0, doubleSided=True)
     shape = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=linear, process=False)
     shape.visual.material = material
     replace_file(path, lambda aside: aside.write_bytes(trimesh.Scene(shape).export(file_type="glb")))
@@ -223,12 +240,9 @@ def _vertex_colors(mesh: SurfaceMesh) -> Float[np.ndarray, "vertices 3"]:
     return mesh.vertex_colors
 
 
-def _srgb_to_linear(values: np.ndarray) -> np.ndarray:
-    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-
-
-def _linear_to_srgb(values: np.ndarray) -> np.ndarray:
-    return np.where(values <= 0.0031308, values * 12.92, 1.055 * np.maximum(values, 1e-12) ** (1 / 2.4) - 0.055)
+def _converted(values: np.ndarray, convert: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+    """By a function of kornia's, which takes pictures."""
+    return convert(torch.from_numpy(values).reshape(-1, 3).T[..., None])[..., 0].T.reshape(values.shape).numpy()
 
 
 def _must(written: bool, path: Path) -> None:

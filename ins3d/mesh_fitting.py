@@ -35,7 +35,7 @@ def sample_mesh(queries: MeshQueries, number: int, seed: int, device: torch.devi
     """`number` places on the surface, as many near it, and as many in all of the ball."""
     random = np.random.default_rng(seed)
     faces, weights = queries.sample_faces(number, random)
-    on = queries.positions(faces, weights)
+    on = queries.mesh.positions_at(faces, weights)
     spread = random.choice(SPREADS, (number, 1))
     anywhere = random.normal(size=(number, 3))
     anywhere *= random.random((number, 1)) ** (1 / 3) / np.linalg.norm(anywhere, axis=1, keepdims=True)

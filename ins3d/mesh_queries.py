@@ -1,4 +1,4 @@
-"""A mesh is asked about places and rays: signed distance, the nearest colour and normal, the first hit."""
+"""A mesh is asked about places and rays: signed distance, what is inside, the first hit."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -8,7 +8,7 @@ import numpy as np
 import open3d as o3d
 from jaxtyping import Bool, Float, Int
 
-from ins3d.surface_mesh import SurfaceMesh
+from ins3d.surface_mesh import SurfaceMesh, corner_weights
 
 Inside = Literal["winding", "shell"]
 SHELL = 0.01
@@ -58,7 +58,7 @@ class MeshQueries:
     def _below(self, depth: float) -> Float[np.ndarray, "points 3"]:
         """Places a little inside, if the triangles are turned the right way."""
         faces, weights = self.sample_faces(500, np.random.default_rng(0))
-        return self.positions(faces, weights) - depth * self.face_normals[faces]
+        return self.mesh.positions_at(faces, weights) - depth * self.face_normals[faces]
 
     def sample_faces(
         self, number: int, random: np.random.Generator
@@ -67,20 +67,6 @@ class MeshQueries:
         faces = random.choice(len(self.areas), number, p=self.areas / self.areas.sum())
         root, second = np.sqrt(random.random(number)), random.random(number)
         return faces, np.stack([1 - root, root * (1 - second), root * second], axis=1)
-
-    def positions(
-        self, faces: Int[np.ndarray, " points"], weights: Float[np.ndarray, "points 3"]
-    ) -> Float[np.ndarray, "points 3"]:
-        """Places on triangles."""
-        return np.einsum("pc,pcd->pd", weights, self.mesh.vertices[self.mesh.faces[faces]])
-
-    def nearest(
-        self, positions: Float[np.ndarray, "points 3"]
-    ) -> tuple[Float[np.ndarray, "points 3"], Int[np.ndarray, " points"], Float[np.ndarray, "points 3"]]:
-        """(nearest place of the surface, its triangle, what the corners weigh)."""
-        found = self.scene.compute_closest_points(positions.astype(np.float32))
-        faces = found["primitive_ids"].numpy().astype(np.int64)
-        return found["points"].numpy().astype(np.float64), faces, _corner_weights(found["primitive_uvs"].numpy())
 
     def signed_distances(self, positions: Float[np.ndarray, "points 3"]) -> Float[np.ndarray, " points"]:
         """Negative inside."""
@@ -116,18 +102,12 @@ class MeshQueries:
         distances = found["t_hit"].numpy()
         hit = np.isfinite(distances)
         faces = np.where(hit, found["primitive_ids"].numpy(), 0).astype(np.int64)
-        return MeshHits(hit, distances.astype(np.float64), faces, _corner_weights(found["primitive_uvs"].numpy()))
+        return MeshHits(hit, distances.astype(np.float64), faces, corner_weights(found["primitive_uvs"].numpy()))
 
 
 def connected_parts(mesh: SurfaceMesh) -> Int[np.ndarray, " faces"]:
     """The number of the connected part that each triangle belongs to."""
-    return np.asarray(_open3d_mesh(mesh).cluster_connected_triangles()[0]).astype(np.int64)
-
-
-def _open3d_mesh(mesh: SurfaceMesh) -> o3d.geometry.TriangleMesh:
-    return o3d.geometry.TriangleMesh(
-        o3d.utility.Vector3dVector(mesh.vertices), o3d.utility.Vector3iVector(mesh.faces.astype(np.int32))
-    )
+    return np.asarray(mesh.open3d().cluster_connected_triangles()[0]).astype(np.int64)
 
 
 def turned_outwards(mesh: SurfaceMesh) -> tuple[SurfaceMesh, int]:
@@ -136,7 +116,7 @@ def turned_outwards(mesh: SurfaceMesh) -> tuple[SurfaceMesh, int]:
     Triangles are made to agree with their neighbours; a connected part whose volume then is negative is turned, unless it
     lies inside another part: that is a hollow.
     """
-    shape = _open3d_mesh(mesh)
+    shape = mesh.open3d()
     shape.orient_triangles()
     turned = _is_turned(mesh.faces, np.asarray(shape.triangles))
     mesh = mesh.flipped(turned)
@@ -172,7 +152,3 @@ def _volumes_around(mesh: SurfaceMesh, parts: np.ndarray, volumes: np.ndarray, p
         if (scene.compute_signed_distance(corners.astype(np.float32), nsamples=7).numpy() < 0).all():
             return True
     return False
-
-
-def _corner_weights(uvs: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 3"]:
-    return np.concatenate([1 - uvs.sum(1, keepdims=True), uvs], axis=1).astype(np.float64)

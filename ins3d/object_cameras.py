@@ -4,9 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from scipy.spatial.transform import Rotation, Slerp
 from torch import Tensor
 
 UpAxis = Literal["y", "z"]
@@ -47,8 +49,8 @@ class ObjectCameras:
     ) -> tuple[Float[Tensor, "rays 3"], Float[Tensor, "rays 3"]]:
         """All of a picture's rays, or some rows', row by row; `finer` rays a pixel across and down."""
         device = self.intrinsics.device
-        first, last = (finer * (row or other) for row, other in ((rows.start, 0), (rows.stop, self.height)))
-        down = torch.arange(first, last, device=device)
+        first, last, _ = rows.indices(self.height)
+        down = torch.arange(finer * first, finer * last, device=device)
         across = torch.arange(self.width * finer, device=device)
         grid = torch.stack(torch.meshgrid(across, down, indexing="xy"), dim=-1).reshape(-1, 2)
         return self.rays(torch.full((len(grid),), camera, device=device), (grid + 0.5) / finer)
@@ -97,16 +99,20 @@ def turntable(number: int, up: UpAxis, size: int, elevation: float = 20.0) -> Ob
 
 
 def walk(cameras: ObjectCameras, number: int) -> ObjectCameras:
-    """From each camera to the next and back to the first, evenly; between two of them centres and axes are blended."""
-    places = torch.arange(number) * len(cameras) / number
-    before = places.long()
-    share = (places - before)[:, None, None]
-    after = (before + 1) % len(cameras)
-    pose = torch.lerp(cameras.camera_to_world[before], cameras.camera_to_world[after], share)
-    rotation, _ = torch.linalg.qr(pose[:, :, :3])
-    signs = (rotation * pose[:, :, :3]).sum(1, keepdim=True).sign()
-    intrinsics = torch.lerp(cameras.intrinsics[before], cameras.intrinsics[after], share[:, 0])
-    return ObjectCameras(torch.cat([rotation * signs, pose[:, :, 3:]], -1), intrinsics, cameras.height, cameras.width)
+    """From each camera to the next and back to the first, evenly.
+
+    Rotations are blended (slerp), and the place at which the camera sees the ball's middle: between opposite cameras the way
+    goes around the object.
+    """
+    places = np.arange(number) * len(cameras) / number
+    before = torch.from_numpy(places).long()
+    after, share = (before + 1) % len(cameras), torch.from_numpy(places % 1).float()[:, None]
+    stops = Rotation.from_matrix(cameras.camera_to_world[[*range(len(cameras)), 0], :, :3].double().numpy())
+    rotation = torch.from_numpy(Slerp(range(len(cameras) + 1), stops)(places).as_matrix()).float()
+    local = -(cameras.camera_to_world[:, :, :3].mT @ cameras.camera_to_world[:, :, 3:])[..., 0]
+    centers = -(rotation @ torch.lerp(local[before], local[after], share)[..., None])
+    intrinsics = torch.lerp(cameras.intrinsics[before], cameras.intrinsics[after], share)
+    return ObjectCameras(torch.cat([rotation, centers], -1), intrinsics, cameras.height, cameras.width)
 
 
 def _around(up: UpAxis, angle: Tensor, height: Tensor) -> Tensor:

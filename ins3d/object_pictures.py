@@ -1,6 +1,7 @@
 """Folders of photographs become pictures with silhouettes and cameras, placed so that the object lies in the unit ball."""
 
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,13 +10,13 @@ from typing import Any
 from zipfile import BadZipFile
 
 import cv2
-import imageio.v3 as imageio
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from ins3d.image_files import read_picture
 from ins3d.mesh_queries import MeshQueries
 from ins3d.object_cameras import ObjectCameras, cameras_around
 from ins3d.posed_pictures import PosedPictures
@@ -145,15 +146,23 @@ def _nerfstudio_frame(folder: Path, contents: dict[str, Any], frame: dict[str, A
     path = folder / frame["file_path"]
     path = path if path.suffix else path.with_suffix(".png")
     mask = folder / frame["mask_path"] if "mask_path" in frame else None
-    pose = np.asarray(frame["transform_matrix"], float)[:3]
+    pose = _numbers(frame["transform_matrix"])[:3]
     if pose.shape != (3, 4):
         raise TypeError("transform_matrix")
-    if told("fl_x") is not None:
-        return _Frame(
-            path, mask, pose, np.array([told("fl_x"), told("fl_y") or told("fl_x"), told("cx"), told("cy")], float)
-        )
-    angle = float(contents["camera_angle_x"])
-    return _Frame(path, mask, pose, lambda height, width: _from_angle(angle, height, width))
+    if told("fl_x") is None:
+        angle = float(contents["camera_angle_x"])
+        return _Frame(path, mask, pose, lambda height, width: _from_angle(angle, height, width))
+    across, down = (
+        _numbers([told(name) or math.nan for name in names]) for names in (("fl_x", "cx", "w"), ("fl_y", "cy", "h"))
+    )
+    return _Frame(path, mask, pose, lambda height, width: _from_numbers(path, across, down, height, width))
+
+
+def _numbers(values: Any) -> np.ndarray:
+    try:
+        return np.asarray(values, float)
+    except ValueError as error:  # words, or rows of several lengths
+        raise TypeError(values) from error
 
 
 def shrunk_by(intrinsics: Float[Tensor, "cameras 4"], width: int) -> int:
@@ -165,11 +174,18 @@ def shrunk_by(intrinsics: Float[Tensor, "cameras 4"], width: int) -> int:
     return max(round(float(2 * intrinsics[:, 2].median() / width)), 1)
 
 
-def _scaled(numbers: tuple[Any, ...], told_width: int | None, height: int, width: int) -> np.ndarray:
-    """fx, fy, cx, cy in pixels of the pictures as they are; an axis that is not told goes through the middle."""
-    scale = width / told_width if told_width else 1.0
-    fx, fy, cx, cy = (None if number is None else number * scale for number in numbers)
-    return np.array([fx, fy, width / 2 if cx is None else cx, height / 2 if cy is None else cy], float)
+def _from_numbers(path: Path, across: np.ndarray, down: np.ndarray, height: int, width: int) -> np.ndarray:
+    """fx, fy, cx, cy in pixels of a picture as it is. Told is (focal length, middle, size); nan where nothing is told."""
+    scales = np.array([width / across[2], height / down[2]])
+    if abs(down[2] * scales[0] - height) > 1 and abs(across[2] * scales[1] - width) > 1:
+        raise ValueError(
+            f"images: {path} has {width}x{height} pixels, and its cameras are for {across[2]:.0f}x{down[2]:.0f}, another "
+            "shape; give the pictures that the cameras were made for."
+        )
+    scales = np.where(np.isnan(scales), 1.0, scales)
+    focal = np.array([across[0], across[0] if np.isnan(down[0]) else down[0]]) * scales
+    middle = np.array([across[1], down[1]]) * scales
+    return np.concatenate([focal, np.where(np.isnan(middle), np.array([width, height]) / 2, middle)])
 
 
 def _from_angle(angle: float, height: int, width: int) -> np.ndarray:
@@ -205,40 +221,39 @@ def _read_frames(
     if long_side is None or long_side == max(height, width):
         return stacked, cameras
     cameras = cameras.resized(long_side)
-    size = (cameras.height, cameras.width)
-    return F.interpolate(stacked, size=size, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1), cameras
+    return resize_masked(stacked, (cameras.height, cameras.width)), cameras
 
 
 def _read_frame(frame: _Frame) -> Float[Tensor, "4 height width"]:
-    rgb = _read(frame.picture)
-    if frame.mask is None and rgb.shape[2] != 4:
+    values = _read(frame.picture)
+    if frame.mask is None and len(values) != 4:
         raise ValueError(
             f"images: {frame.picture} has no mask and no transparency; say in mask_path which part is the object, or save "
             "pictures with alpha."
         )
-    if frame.mask is not None:
-        mask = _read(frame.mask)[..., :3].mean(-1, keepdims=True)
-        if mask.shape[:2] != rgb.shape[:2]:
-            raise ValueError(
-                f"images: {frame.mask} is of another size than {frame.picture}; make masks of the pictures' size."
-            )
-        rgb = np.concatenate([rgb[..., :3], mask > 0.5], axis=-1)
-    return torch.from_numpy(rgb).float().permute(2, 0, 1)
+    if frame.mask is None:
+        return values
+    mask = _read(frame.mask)[:3].mean(0, keepdim=True)
+    if mask.shape[1:] != values.shape[1:]:
+        raise ValueError(f"images: {frame.mask} is of another size than {frame.picture}; make masks of the pictures' size.")
+    return torch.cat([values[:3], (mask > 0.5).float()])
 
 
-def _read(path: Path) -> np.ndarray:
+def _read(path: Path) -> Float[Tensor, "channels height width"]:
     if not path.is_file():
         raise FileNotFoundError(f"images: {path} is missing; put it there, or take it out of the cameras' file.")
-    try:
-        values = imageio.imread(path)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"images: {path} is not a picture that can be read; save it as png or jpg.") from error
-    values = values[..., None] if values.ndim == 2 else values
-    values = values.astype(np.uint8) * 255 if values.dtype == bool else values
-    if values.dtype.kind != "u":
-        raise ValueError(f"images: {path} holds {values.dtype} numbers; save it with 8 or 16 bits, as png or jpg.")
-    values = values.astype(np.float32) / np.iinfo(values.dtype).max
-    return values if values.shape[2] > 2 else np.repeat(values[..., :1], 3, 2)
+    return read_picture(path, "images")
+
+
+def resize_masked(
+    pictures: Float[Tensor, "cameras 4 height width"], size: tuple[int, int]
+) -> Float[Tensor, "cameras 4 new_height new_width"]:
+    """Bilinear with antialiasing; pixels count for the colour as much as they are opaque, so that borders stay clean."""
+    rgb, alpha = pictures.split([3, 1], dim=1)
+    weighed = torch.cat([rgb * alpha, rgb, alpha], dim=1)
+    resized = F.interpolate(weighed, size=size, mode="bilinear", antialias=True, align_corners=False)
+    opaque, anyway, alpha = resized.split([3, 3, 1], dim=1)
+    return torch.cat([torch.where(alpha > 1e-3, opaque / alpha.clamp(min=1e-3), anyway), alpha], dim=1).clamp(0, 1)
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from ins3d.object_pictures import ObjectPictures
 from ins3d.posed_pictures import PosedPictures
 from ins3d.sphere_tracing import surface_positions, trace_rays
 from ins3d.surface_content import SurfaceContent
+from ins3d.visual_hull import carve
 
 ALPHA, DOUBLINGS = 50.0, 5
 """Sharpness of silhouettes at the beginning, and how often it is doubled (spec A.9)."""
@@ -111,9 +112,7 @@ def hull_distances(seen: ObjectPictures) -> Float[Tensor, "resolution resolution
     points = torch.stack(torch.meshgrid(line, line, line, indexing="ij"), dim=-1)
     inside = points.norm(dim=-1) < 1
     posed = PosedPictures(seen.pictures[:, 3:], seen.cameras.camera_to_world, seen.cameras.intrinsics)
-    for camera in range(len(seen.pictures)):
-        covered, shown = posed.look_up(camera, points)
-        inside &= (covered[0] > 0.05) | (shown == 0)
+    inside &= carve(posed, points, range(len(seen.pictures)))[0]
     if not inside.any():
         raise ValueError("images: the silhouettes have no place in common; check that masks and cameras belong together.")
     solid = inside.cpu().numpy()
@@ -125,8 +124,11 @@ def hull_distances(seen: ObjectPictures) -> Float[Tensor, "resolution resolution
 @torch.no_grad()
 def compare_views(
     content: SurfaceContent, seen: ObjectPictures, report: Callable[[int], None] = lambda done: None
-) -> dict[str, float]:
-    """Of pictures that were not learned from: PSNR where the object is, and how far the silhouettes agree (IoU)."""
+) -> dict[str, int | float]:
+    """Of pictures that were not learned from: PSNR where the object is, and how far the silhouettes agree (IoU).
+
+    Pictures without the object are left out; of none there is nothing.
+    """
     psnr, overlap = [], []
     for camera, picture in enumerate(seen.pictures):
         origins, directions = seen.cameras.picture_rays(camera)
@@ -144,4 +146,4 @@ def compare_views(
         report(camera + 1)
     if not psnr:
         return {}
-    return {"psnr": sum(psnr) / len(psnr), "silhouette_iou": sum(overlap) / len(overlap)}
+    return {"views": len(psnr), "psnr": sum(psnr) / len(psnr), "silhouette_iou": sum(overlap) / len(overlap)}

@@ -39,7 +39,7 @@ def bake_texture(
         rows = texels[top : top + rows_at_once]
         across, down = np.meshgrid(texels, rows)
         faces, weights = layout.at(np.stack([across, 1 - down], axis=-1).reshape(-1, 2))
-        positions = np.einsum("pc,pcd->pd", weights, mesh.vertices[mesh.faces[faces]])
+        positions = mesh.positions_at(faces, weights)
         texture[top : top + rows_at_once] = _colors(positions, surface, device).reshape(len(rows), size, 3)
         report(min(top + rows_at_once, size), size)
     return replace(mesh, textures=(texture,), vertex_colors=None, materials=None)

@@ -68,16 +68,21 @@ def save_surface(folder: Path, field: SurfaceField, spec: SurfaceSpec) -> None:
     write_field(folder, field, asdict(spec))
 
 
-def load_surface(folder: Path, setting: str, device: torch.device) -> tuple[SurfaceField, SurfaceSpec]:
-    """What `save_surface` wrote, ready to be asked; `setting` is the option that the folder came from."""
+def read_surface_spec(folder: Path, setting: str) -> SurfaceSpec:
+    """What `save_surface` wrote, without the numbers; `setting` is the option that the folder came from."""
     meaning = read_meaning(folder, setting, get_args(Kind))
     try:
         placement = MeshPlacement(tuple(meaning["placement"]["center"]), meaning["placement"]["scale"])
-        spec = SurfaceSpec(**meaning | {"styles": tuple(meaning["styles"]), "placement": placement})
+        return SurfaceSpec(**meaning | {"styles": tuple(meaning["styles"]), "placement": placement})
     except (TypeError, KeyError) as error:
         raise ValueError(
             f"{setting}: {folder / MEANING} is not what fit-mesh, fit-images or stylize write; name their output."
         ) from error
+
+
+def load_surface(folder: Path, setting: str, device: torch.device) -> tuple[SurfaceField, SurfaceSpec]:
+    """What `save_surface` wrote, ready to be asked."""
+    spec = read_surface_spec(folder, setting)
     field = spec.build()
     read_numbers(folder, field, setting)
     return cast(SurfaceField, field.requires_grad_(False).eval().to(device)), spec

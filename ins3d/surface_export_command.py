@@ -8,6 +8,7 @@ import torch
 from rich.progress import Progress
 
 from ins3d.command_objective import torch_device
+from ins3d.command_settings import check_settings
 from ins3d.mesh_files import read_mesh, write_glb, write_obj, write_ply
 from ins3d.picture_record import CONSOLE, make_folder
 from ins3d.style_mix import make_mix
@@ -43,12 +44,10 @@ def run_export(settings: Export) -> None:
 
 
 def check_export(settings: Export) -> None:
-    """Refuses numbers that mean nothing."""
+    """Refuses what cannot be written."""
+    check_settings(settings)
     if not settings.formats:
         raise ValueError("formats: none is given; use one or more of obj, glb, ply.")
-    for name, least in (("resolution", 8), ("texture", 16), ("most_faces", 100)):
-        if getattr(settings, name) < least:
-            raise ValueError(f"{name.replace('_', '-')}: {getattr(settings, name)} is too little; use {least} or more.")
 
 
 def kept_mesh(settings: Export, spec: SurfaceSpec) -> SurfaceMesh | None:

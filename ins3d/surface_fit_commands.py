@@ -23,7 +23,7 @@ from ins3d.surface_checkpoint import SurfaceField, SurfaceSpec, cameras_words, s
 from ins3d.surface_content import SurfaceContent
 from ins3d.surface_mesh import MeshPlacement, SurfaceMesh
 from ins3d.surface_rendering import render_view
-from ins3d.surface_settings import FitImages, FitMesh, StylizeSurface
+from ins3d.surface_settings import FitImages, FitMesh, FitSurface, StylizeSurface
 from ins3d.training import Training
 from ins3d.training_run import run_training
 
@@ -72,10 +72,8 @@ def placed_mesh(path: Path | None, up: str, clay: str) -> tuple[SurfaceMesh, Mes
 
 def lit_clay(mesh: SurfaceMesh, up: str) -> SurfaceMesh:
     """The colour of clay, darker the further a corner is turned away from above."""
-    normals = np.zeros_like(mesh.vertices)
-    np.add.at(normals, mesh.faces.ravel(), np.repeat(mesh.normals, 3, 0))
-    share = normals[:, "xyz".index(up)] / np.maximum(np.linalg.norm(normals, axis=1), 1e-30)
-    brightness = 0.45 + 0.55 * (0.5 + 0.5 * share)
+    normals = np.asarray(mesh.open3d().compute_vertex_normals().vertex_normals)
+    brightness = 0.45 + 0.55 * (0.5 + 0.5 * normals[:, "xyz".index(up)])
     colors = np.asarray(mesh.colors[0]) * brightness[:, None]
     return replace(mesh, vertex_colors=colors, corner_uvs=None, textures=())
 
@@ -104,7 +102,7 @@ def run_fit_images(settings: FitImages) -> None:
         if not found:
             return {}
         CONSOLE.print(
-            f"On {len(held.pictures)} pictures that were held out: PSNR {found['psnr']:.2f} dB where the object is, "
+            f"On {found['views']} pictures that were held out: PSNR {found['psnr']:.2f} dB where the object is, "
             f"silhouettes agree to {found['silhouette_iou']:.4f} (IoU).",
             soft_wrap=True,
         )
@@ -121,7 +119,7 @@ def read_pictures(settings: FitImages) -> ObjectPictures:
     return picture_mesh(MeshQueries(mesh), size=settings.size or EXAMPLE_SIZE)
 
 
-def new_training(field: SurfaceContent, settings: FitMesh | FitImages) -> Training:
+def new_training(field: SurfaceContent, settings: FitSurface) -> Training:
     """All of the field learns, at its own rate."""
     rate = field.learning_rate if isinstance(settings, FitMesh) else field.photo_learning_rate
     groups = [{"params": list(field.parameters()), "lr": rate}]
@@ -129,7 +127,7 @@ def new_training(field: SurfaceContent, settings: FitMesh | FitImages) -> Traini
 
 
 def train(
-    settings: FitMesh | FitImages | StylizeSurface, spec: SurfaceSpec, training: Training, losses: Any, mix: StyleMix,
+    settings: FitSurface | StylizeSurface, spec: SurfaceSpec, training: Training, losses: Any, mix: StyleMix,
     **about: Any,
 ) -> Tensor:  # fmt: skip
     """Runs or resumes; the picture that is shown on the way is four views, and the shape below them."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import open3d as o3d
 from jaxtyping import Float, Int
 
 CLAY = (0.72, 0.68, 0.63)
@@ -41,6 +42,21 @@ class SurfaceMesh:
         """Of the triangles; their length is twice the triangle's area."""
         corners = self.vertices[self.faces]
         return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+
+    def open3d(self) -> o3d.geometry.TriangleMesh:
+        """Its vertices, triangles and vertex colours, as open3d takes them."""
+        shape = o3d.geometry.TriangleMesh(
+            o3d.utility.Vector3dVector(self.vertices), o3d.utility.Vector3iVector(self.faces.astype(np.int32))
+        )
+        if self.vertex_colors is not None:
+            shape.vertex_colors = o3d.utility.Vector3dVector(self.vertex_colors)
+        return shape
+
+    def positions_at(
+        self, faces: Int[np.ndarray, " points"], weights: Float[np.ndarray, "points 3"]
+    ) -> Float[np.ndarray, "points 3"]:
+        """Places on triangles, given by what their corners weigh."""
+        return np.einsum("pc,pcd->pd", weights, self.vertices[self.faces[faces]])
 
     def colors_at(
         self, faces: Int[np.ndarray, " points"], weights: Float[np.ndarray, "points 3"]
@@ -88,6 +104,11 @@ class MeshPlacement:
     def outward(self, positions: Float[np.ndarray, "points 3"]) -> Float[np.ndarray, "points 3"]:
         """Places of the ball in the object's own coordinates."""
         return positions * self.scale + np.asarray(self.center)
+
+
+def corner_weights(uvs: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 3"]:
+    """What a triangle's corners weigh, of open3d's shares of its second and third."""
+    return np.concatenate([1 - uvs.sum(1, keepdims=True), uvs], axis=1).astype(np.float64)
 
 
 def read_texture(texture: Float[np.ndarray, "_ _ 3"], uvs: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 3"]:

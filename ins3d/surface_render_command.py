@@ -8,6 +8,7 @@ from rich.progress import track
 from torch import Tensor
 
 from ins3d.command_objective import torch_device
+from ins3d.command_settings import check_settings
 from ins3d.image_files import write_rgb
 from ins3d.object_cameras import ObjectCameras, turntable, walk
 from ins3d.picture_record import CONSOLE, make_folder
@@ -43,14 +44,12 @@ def run_render_surface(settings: RenderSurface) -> None:
 
 def check_render_surface(settings: RenderSurface) -> None:
     """Refuses what cannot be written or looked at."""
+    check_settings(settings)
     suffix = settings.output.suffix.lower()
     if suffix and suffix not in MOVING:
         raise ValueError(
             f"output: {settings.output} is no .mp4 or .gif, and no folder; name a film, or a folder for stills."
         )
-    for name, least in (("frames", 1), ("fps", 1), ("size", 8), ("finer", 1)):
-        if getattr(settings, name) < least:
-            raise ValueError(f"{name}: {getattr(settings, name)} is too little; use {least} or more.")
     if not settings.pictures:
         raise ValueError("pictures: none is given; use one or more of rgb, normals, depth.")
     if not abs(settings.elevation) <= 90:

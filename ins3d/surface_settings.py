@@ -15,7 +15,17 @@ Picture = Literal["rgb", "normals", "depth"]
 
 
 @dataclass
-class FitMesh(Output):
+class FitSurface(Output):
+    """What fits of meshes and of photographs are told alike."""
+
+    network: SurfaceNetwork = "planes"
+    """planes: feature planes and small networks, fastest. idr: the paper's eight layers of 512, hours on a CPU."""
+    resume: bool = False
+    """Goes on where the run in the output folder was stopped."""
+
+
+@dataclass
+class FitMesh(FitSurface):
     """Fits a mesh with networks: signed distance and colour as functions of place (stage 1)."""
 
     output: Path = Path("outputs/fit_mesh")
@@ -26,18 +36,14 @@ class FitMesh(Output):
     """The mesh's upward axis; z is usual for STL and PLY."""
     clay: Clay = "lit"
     """Of a mesh without colours: lit paints a soft light from above into it, so that its shape is seen; flat does not."""
-    network: SurfaceNetwork = "planes"
-    """planes: feature planes and small networks, fastest. idr: the paper's eight layers of 512, hours on a CPU."""
     steps: int = 1200
     """Of the fit."""
     points: int = 4096
     """Places asked in each step."""
-    resume: bool = False
-    """Goes on where the run in the output folder was stopped."""
 
 
 @dataclass
-class FitImages(Output):
+class FitImages(FitSurface):
     """Fits photographs of an object with its masks: the shape and the colours are learned from pictures (IDR)."""
 
     output: Path = Path("outputs/fit_images")
@@ -49,8 +55,6 @@ class FitImages(Output):
     """Long side in pixels at which the photographs are looked at; as they are when not given."""
     hold_out: int = 8
     """Every so-manieth picture is kept for measuring; 0: none."""
-    network: SurfaceNetwork = "planes"
-    """planes: feature planes and small networks, fastest. idr: the paper's eight layers of 512, hours on a CPU."""
     steps: int = 8000
     """Of the fit."""
     rays: int = 1024
@@ -59,8 +63,6 @@ class FitImages(Output):
     """How much silhouettes count, beside colours."""
     eikonal_weight: float = 0.1
     """How much the distance must grow by one unit a unit."""
-    resume: bool = False
-    """Goes on where the run in the output folder was stopped."""
 
 
 @dataclass

@@ -18,7 +18,7 @@ from ins3d.sdf_stylization import SurfaceStyling
 from ins3d.style_draws import StyleDraws
 from ins3d.style_mix import make_mix
 from ins3d.stylized_surface import StylizedSurface
-from ins3d.surface_checkpoint import SurfaceSpec, load_surface
+from ins3d.surface_checkpoint import SurfaceSpec, load_surface, read_surface_spec
 from ins3d.surface_content import SurfaceContent
 from ins3d.surface_export_command import run_export
 from ins3d.surface_fit_commands import run_fit_images, run_fit_mesh, source_word, train
@@ -106,7 +106,7 @@ def fitted_surface(settings: StylizeSurface, device: torch.device) -> tuple[Surf
         raise FileNotFoundError(
             f"resume: there is no {TRAINING} in {settings.output}; leave out --resume, or name its output."
         )
-    if settings.fit is None and is_fitted(folder, settings, device):
+    if settings.fit is None and is_fitted(folder, settings):
         CONSOLE.print(f"The fit in {folder} is taken; delete it to fit the object anew.", soft_wrap=True)
     elif settings.fit is None:
         painted.unlink(missing_ok=True)
@@ -118,12 +118,12 @@ def fitted_surface(settings: StylizeSurface, device: torch.device) -> tuple[Surf
     return content, spec, settings
 
 
-def is_fitted(folder: Path, settings: StylizeSurface, device: torch.device) -> bool:
+def is_fitted(folder: Path, settings: StylizeSurface) -> bool:
     """Whether a fit of the same object stands there, finished, and younger than the object."""
     told = folder / "run.json"
     if not told.is_file() or not (folder / MEANING).is_file() or json.loads(told.read_text()).get("stopped"):
         return False
-    _, spec = load_surface(folder, "fit", device)
+    spec = read_surface_spec(folder, "fit")
     source = settings.images or settings.mesh
     same = spec.source == source_word(source) and spec.kind == ("fit-images" if settings.images else "fit-mesh")
     newer = source is not None and source.exists() and source.stat().st_mtime > told.stat().st_mtime

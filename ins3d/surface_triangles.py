@@ -11,10 +11,12 @@ from jaxtyping import Float, Int
 from skimage.measure import marching_cubes
 
 from ins3d.stylized_surface import ShownSurface
-from ins3d.surface_mesh import SurfaceMesh
+from ins3d.surface_mesh import SurfaceMesh, corner_weights
 
 MOST_OVERLAP = 0.01
 """Share of the painted texture that may belong to two places at once."""
+MOST_REPEATS = 16
+"""Pictures that a triangle may reach over, in the mean: beyond that it lies over itself, or its places are in pixels."""
 PROBE = 512
 """Texels a side with which layouts are probed."""
 
@@ -44,9 +46,7 @@ def simplify(mesh: SurfaceMesh, most_faces: int) -> SurfaceMesh:
     """At most so many triangles, where they are needed least (quadric decimation); colours and places are not kept."""
     if len(mesh.faces) <= most_faces:
         return mesh
-    shape = o3d.geometry.TriangleMesh(
-        o3d.utility.Vector3dVector(mesh.vertices), o3d.utility.Vector3iVector(mesh.faces.astype(np.int32))
-    ).simplify_quadric_decimation(most_faces)
+    shape = mesh.open3d().simplify_quadric_decimation(most_faces)
     shape.remove_unreferenced_vertices()
     return SurfaceMesh(np.asarray(shape.vertices), np.asarray(shape.triangles).astype(np.int64))
 
@@ -71,6 +71,8 @@ def judge_layout(mesh: SurfaceMesh) -> Layout:
         return "none"
     if mesh.materials is not None and len(np.unique(mesh.materials)) > 1:
         return "several pictures"
+    if _tiles(mesh.corner_uvs)[1].prod(1).sum() > MOST_REPEATS * len(mesh.faces):
+        return "overlapping"
     texels = (np.arange(PROBE) + 0.5) / PROBE
     # Off the middles of texels, through which the edges of many layouts go.
     across, up = (grid.ravel() for grid in np.meshgrid(texels + 0.137 / PROBE, texels + 0.311 / PROBE))
@@ -89,15 +91,12 @@ class TextureLayout:
     """
 
     def __init__(self, corner_uvs: Float[np.ndarray, "faces 3 2"], apart: bool = False) -> None:
-        first, last = (np.floor(end(corner_uvs, 1)).astype(int) for end in (np.min, np.max))
-        placed, self.faces = [], []
-        for across in range(first[:, 0].min(), last[:, 0].max() + 1):
-            for up in range(first[:, 1].min(), last[:, 1].max() + 1):
-                here = ((first <= (across, up)) & (last >= (across, up))).all(1)
-                placed.append(corner_uvs[here] - (across, up))
-                self.faces.append(np.flatnonzero(here))
-        self.faces = np.concatenate(self.faces)
-        corners = np.concatenate(placed).reshape(-1, 2)
+        first, spans = _tiles(corner_uvs)
+        numbers = spans.prod(1)
+        self.faces = np.repeat(np.arange(len(corner_uvs)), numbers)
+        place = np.arange(len(self.faces)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
+        tiles = first[self.faces] + np.stack(np.divmod(place, spans[self.faces, 1]), axis=1)
+        corners = (corner_uvs[self.faces] - tiles[:, None]).reshape(-1, 2)
         lift = np.repeat(np.linspace(0, 0.5, len(corners) // 3), 3) * apart
         flat = np.concatenate([corners, lift[:, None]], axis=1).astype(np.float32)
         self.scene = o3d.t.geometry.RaycastingScene()
@@ -107,5 +106,10 @@ class TextureLayout:
         """(triangle, what its corners weigh) of texels in [0, 1]; of those outside all triangles, at the nearest."""
         flat = np.concatenate([uvs, np.zeros((len(uvs), 1))], axis=1)
         found = self.scene.compute_closest_points(flat.astype(np.float32))
-        places, inner = found["primitive_ids"].numpy().astype(np.int64), found["primitive_uvs"].numpy().astype(np.float64)
-        return self.faces[places], np.concatenate([1 - inner.sum(1, keepdims=True), inner], axis=1)
+        return self.faces[found["primitive_ids"].numpy().astype(np.int64)], corner_weights(found["primitive_uvs"].numpy())
+
+
+def _tiles(corner_uvs: Float[np.ndarray, "faces 3 2"]) -> tuple[Int[np.ndarray, "faces 2"], Int[np.ndarray, "faces 2"]]:
+    """(first, how many) of the repeated pictures that each triangle lies on, rightwards and upwards."""
+    first, last = (np.floor(end(corner_uvs, 1)).astype(np.int64) for end in (np.min, np.max))
+    return first, last - first + 1

@@ -73,6 +73,7 @@ class SurfaceWindows:
     ) -> None:
         self.content, self.cameras, self.settings = content, cameras, settings
         self.strides = tuple(sorted(set(settings.strides)))
+        self.glances: dict[int, tuple[Tensor, Tensor]] = {}
         number = max(settings.rays // (settings.side**2 * len(self.strides)), 2)
         self.windows = {
             stride: SurfaceRays.stack([self._window(stride, generator) for _ in range(number)]) for stride in self.strides
@@ -115,21 +116,27 @@ class SurfaceWindows:
 
     def _aim(self, generator: torch.Generator) -> tuple[int, Tensor, float]:
         """(camera, place in pixels, depth) of a random place at which a random camera sees the object."""
-        glances = self.cameras.resized(GLANCE)
         for _ in range(MAX_DRAWS):
             camera = int(torch.randint(len(self.cameras), (), generator=generator))
-            origins, directions = glances.picture_rays(camera)
-            hits = trace_rays(self.content.signed_distance, origins, directions)
-            seen = hits.hit.nonzero()[:, 0]
-            if len(seen):
+            if camera not in self.glances:
+                self.glances[camera] = self._glance(camera)
+            places, depths = self.glances[camera]
+            if len(places):
                 break
         else:
             raise ValueError(f"{MAX_DRAWS} cameras saw nothing of the object; check the cameras, or fit it again.")
-        pixel = int(seen[int(torch.randint(len(seen), (), generator=generator))])
-        place = torch.tensor([pixel % glances.width + 0.5, pixel // glances.width + 0.5], device=origins.device)
+        which = int(torch.randint(len(places), (), generator=generator))
+        return camera, places[which], float(depths[which])
+
+    def _glance(self, camera: int) -> tuple[Tensor, Tensor]:
+        """(places in pixels, depths) at which a camera sees the object."""
+        small = self.cameras.resized(GLANCE)
+        origins, directions = small.picture_rays(camera)
+        hits = trace_rays(self.content.signed_distance, origins, directions)
+        pixels = hits.hit.nonzero()[:, 0]
+        places = torch.stack([pixels % small.width, pixels // small.width], dim=-1) + 0.5
         axis = -self.cameras.camera_to_world[camera, :, 2]
-        depth = float(hits.distances[pixel] * (directions[pixel] @ axis))
-        return camera, place * (self.cameras.width / glances.width), depth
+        return places * (self.cameras.width / small.width), hits.distances[pixels] * (directions[pixels] @ axis)
 
 
 @torch.no_grad()

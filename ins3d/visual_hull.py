@@ -1,7 +1,9 @@
 """Silhouettes become the points that every picture allows to be inside the object."""
 
+from collections.abc import Sequence
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ins3d.posed_pictures import PosedPictures
@@ -24,10 +26,18 @@ def hull_points(scene: PosedPictures, resolution: int = 64, max_views: int = 40)
     line = torch.linspace(-1, 1, resolution) * reach
     points = center + torch.stack(torch.meshgrid(line, line, line, indexing="ij"), dim=-1).reshape(-1, 3)
     views = torch.linspace(0, len(scene.pictures) - 1, min(max_views, len(scene.pictures))).round().long().unique()
-    times_seen = torch.zeros(len(points))
+    kept, times_seen = carve(scene, points, views.tolist())
+    return points[kept & (times_seen >= len(views) / 2)]
+
+
+def carve(
+    scene: PosedPictures, points: Float[Tensor, "*batch 3"], views: Sequence[int]
+) -> tuple[Bool[Tensor, "*batch"], Float[Tensor, "*batch"]]:
+    """(whether no picture's last channel, alpha, says that it is empty there; how many pictures show the place)."""
+    kept, times_seen = torch.ones_like(points[..., 0], dtype=torch.bool), torch.zeros_like(points[..., 0])
     for view in views:
-        seen, inside = scene.look_up(int(view), points)
+        seen, shown = scene.look_up(view, points)
         # Small, not half: a thin part covers little of a small picture's pixel.
-        keep = (seen[3] > 0.05) | (inside == 0)
-        points, times_seen = points[keep], (times_seen + inside)[keep]
-    return points[times_seen >= len(views) / 2]
+        kept &= (seen[-1] > 0.05) | (shown == 0)
+        times_seen += shown
+    return kept, times_seen

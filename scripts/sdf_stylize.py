@@ -11,8 +11,7 @@ is a shape of the project's own.
 from collections.abc import Callable
 from typing import Any
 
-import tyro
-
+from ins3d.command_line import run_subcommand
 from ins3d.surface_export_command import run_export
 from ins3d.surface_fit_commands import run_fit_images, run_fit_mesh
 from ins3d.surface_render_command import run_render_surface
@@ -29,17 +28,7 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], None]]] = {
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the subcommand; what a user can mend is said in a sentence."""
-    settings = tyro.extras.subcommand_cli_from_dict(
-        {name: settings for name, (settings, _) in COMMANDS.items()}, description=__doc__, args=arguments
-    )
-    run = next(run for kind, run in COMMANDS.values() if type(settings) is kind)
-    try:
-        run(settings)
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(str(error)) from error
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None  # what was reached is written
+    run_subcommand(COMMANDS, __doc__, arguments)
 
 
 if __name__ == "__main__":

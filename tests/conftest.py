@@ -4,11 +4,16 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import imageio.v3 as imageio
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from ins3d.image_fitting import PictureSource
+from ins3d.perceptual_features import PerceptualFeatures
+from ins3d.style_objective import StyleObjective
+from ins3d.style_targets import StyleView, style_target
 
 # Where torchvision's `features` keeps the convolutions, from the published table (spec 0.2, minus one); the compact
 # encoder's blocks have 2, 2, 3 and 1.
@@ -72,3 +77,22 @@ def source() -> PictureSource:
     rows, columns = torch.meshgrid(torch.arange(20) / 20, torch.arange(28) / 28, indexing="ij")
     waves = [0.5 + 0.4 * torch.sin(6 * rows * share + 5 * columns) for share in (0.2, 1.0, 1.7)]
     return PictureSource(torch.stack(waves))
+
+
+@pytest.fixture
+def two_styles(tiny_vgg, tmp_path: Path) -> Callable[..., StyleObjective]:
+    """Makes an objective with stripes of two directions and colours as its styles."""
+
+    def make(content_weight: float) -> StyleObjective:
+        view = StyleView(layers=("relu1_1", "relu2_1"), long_side=24)
+        features = PerceptualFeatures(tiny_vgg("vgg19", last=19), ("relu1_1", "relu2_1"), source="tiny")
+        targets = []
+        for name, axis in (("wave", 0), ("mosaic", 1)):
+            picture = np.zeros((24, 24, 3), dtype=np.uint8)
+            picture.swapaxes(0, axis)[::3] = (250, 40, 200) if axis else (30, 220, 60)
+            imageio.imwrite(tmp_path / f"{name}.png", picture)
+            targets.append(style_target(tmp_path / f"{name}.png", features, view, torch.device("cpu")))
+        weights = {"content_loss": content_weight, "gram_loss": 1.0, "tv_loss": 0.0}
+        return StyleObjective(features, targets, view, ("relu2_1",), weights)
+
+    return make

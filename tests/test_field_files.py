@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 import torch
@@ -150,5 +151,20 @@ class TestTraining:
         path = tmp_path / "training.pt"
         save_training(path, {"numbers": torch.zeros(100)}, {})
         path.write_bytes(path.read_bytes()[:-30])
+        with pytest.raises(ValueError, match="training.pt cannot be read; leave out --resume"):
+            load_training(path, {})
+
+    @pytest.mark.parametrize("contents", [{"other.txt": b"hello"}, {"archive/data.pkl": b"junk", "archive/version": b"3"}])
+    def test_another_zip(self, tmp_path: Path, contents: dict[str, bytes]):
+        path = tmp_path / "training.pt"
+        with ZipFile(path, "w") as file:
+            for name, written in contents.items():
+                file.writestr(name, written)
+        with pytest.raises(ValueError, match="training.pt cannot be read; leave out --resume"):
+            load_training(path, {})
+
+    def test_numbers_that_are_no_training(self, tmp_path: Path):
+        path = tmp_path / "training.pt"
+        torch.save(torch.zeros(3), path)
         with pytest.raises(ValueError, match="training.pt cannot be read; leave out --resume"):
             load_training(path, {})

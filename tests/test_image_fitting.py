@@ -1,9 +1,6 @@
 import copy
 import math
-from pathlib import Path
 
-import imageio.v3 as imageio
-import numpy as np
 import pytest
 import torch
 
@@ -15,31 +12,19 @@ from ins3d.image_fitting import (
     fit_losses,
     fit_picture,
 )
-from ins3d.perceptual_features import PerceptualFeatures
 from ins3d.picture_content import make_picture_content
 from ins3d.picture_rendering import StrengthMap, render_picture
 from ins3d.style_draws import StyleDraws
 from ins3d.style_mix import StyleMix
 from ins3d.style_objective import StyleObjective
-from ins3d.style_targets import StyleView, style_target
 from ins3d.stylized_picture import StylizedPicture
 
 CPU = torch.device("cpu")
-WEIGHTS = {"content_loss": 0.3, "gram_loss": 1.0, "tv_loss": 0.0}
 
 
 @pytest.fixture
-def objective(tiny_vgg, tmp_path: Path) -> StyleObjective:
-    """Two styles: stripes of two directions and colours."""
-    view = StyleView(layers=("relu1_1", "relu2_1"), long_side=24)
-    features = PerceptualFeatures(tiny_vgg("vgg19", last=19), ("relu1_1", "relu2_1"), source="tiny")
-    targets = []
-    for name, axis in (("wave", 0), ("mosaic", 1)):
-        picture = np.zeros((24, 24, 3), dtype=np.uint8)
-        picture.swapaxes(0, axis)[::3] = (250, 40, 200) if axis else (30, 220, 60)
-        imageio.imwrite(tmp_path / f"{name}.png", picture)
-        targets.append(style_target(tmp_path / f"{name}.png", features, view, CPU))
-    return StyleObjective(features, targets, view, ("relu2_1",), WEIGHTS)
+def objective(two_styles) -> StyleObjective:
+    return two_styles(content_weight=0.3)
 
 
 def windows(source: PictureSource, patch: int = 0) -> WindowDraws:

@@ -12,7 +12,8 @@ LONGEST_FUNCTION = 50
 # A module imports only from layers above its own line.
 LAYERS = (
     {
-        "color_transfer", "field_files", "frozen_teacher", "geometry_losses", "image_files", "mlp", "object_cameras",
+        "color_transfer", "command_line", "field_files", "frozen_teacher", "geometry_losses", "image_files", "mlp",
+        "object_cameras",
         "perceptual_features", "picture_windows", "pixel_patches", "png_rows", "point_encoding", "posed_pictures",
         "run_record", "scene_placement", "sphere_tracing", "style_mix", "style_pictures", "surface_mesh", "surface_points",
         "training",

@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -118,6 +119,31 @@ class TestReadMesh:
         assert mesh.vertex_colors is not None and mesh.has_color
         assert mesh.vertex_colors[mesh.faces] == pytest.approx(eight[shape.faces][..., :3] / 255, abs=1e-6)
         assert corners(mesh).tolist() == corners(shape).tolist()
+
+    def test_a_gltf_needs_its_files(self, tmp_path: Path):
+        picture = Image.new("RGB", (16, 16), (200, 40, 20))
+        look = trimesh.visual.TextureVisuals(
+            np.zeros((3, 2)), material=trimesh.visual.material.PBRMaterial(baseColorTexture=picture)
+        )
+        shape = trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]], visual=look, process=False)
+        for name, contents in trimesh.Scene(shape).export(file_type="gltf").items():
+            (tmp_path / name).write_bytes(contents)
+        words = json.loads((tmp_path / "model.gltf").read_text())
+        words["images"] = [{"uri": "paint.png"}]
+        (tmp_path / "a.gltf").write_text(json.dumps(words))
+        with pytest.raises(FileNotFoundError) as caught:
+            read(tmp_path / "a.gltf")
+        assert str(caught.value) == (
+            f"mesh: {tmp_path / 'a.gltf'} needs paint.png, which is not beside it; put it there, or use .glb."
+        )
+        picture.save(tmp_path / "paint.png")
+        assert read(tmp_path / "a.gltf").textures[0].reshape(-1, 3)[0] == pytest.approx([200 / 255, 40 / 255, 20 / 255])
+        (tmp_path / "a.gltf").write_text(json.dumps(words | {"images": [{"uri": "my%20paint.png"}]}))
+        with pytest.raises(ValueError, match="needs my paint.png; name it without blanks and accents, or use .glb.$"):
+            read(tmp_path / "a.gltf")
+        (tmp_path / "b.gltf").write_text("junk")
+        with pytest.raises(ValueError, match="b.gltf is no glTF file that can be read; export it again, as .glb.$"):
+            read(tmp_path / "b.gltf")
 
     def test_turns_the_linear_colours_of_a_glb_into_srgb(self, tmp_path: Path):
         # 0.2140 of the light is sRGB 0.5 (IEC 61966-2-1): 8 bits 55 for vertices, a number of its own for a material.

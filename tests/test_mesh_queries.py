@@ -103,15 +103,6 @@ class TestWindingNumbers:
         assert MeshQueries(inside_out(box())).winding_numbers(np.zeros((1, 3))).tolist() == [-1]
 
 
-class TestNearest:
-    def test_is_the_foot_on_the_surface(self):
-        queries = MeshQueries(box())
-        places, faces, weights = queries.nearest(np.array([[2.0, 0.1, 0.2], [0.1, -0.2, -0.4]]))
-        assert places == pytest.approx(np.array([[0.5, 0.1, 0.2], [0.1, -0.2, -0.5]]), abs=1e-6)
-        assert queries.face_normals[faces].tolist() == [[1, 0, 0], [0, 0, -1]]
-        assert queries.positions(faces, weights) == pytest.approx(places, abs=1e-6)
-
-
 class TestCast:
     def test_meets_the_first_triangle(self):
         queries = MeshQueries(box())
@@ -119,7 +110,7 @@ class TestCast:
         assert hits.hit.all() and hits.distances == pytest.approx([1.5, 0.3], abs=1e-6)
         assert queries.face_normals[hits.faces].tolist() == [[1, 0, 0], [0, 0, 1]]
         expected = np.array([[0.5, 0.1, 0.2], [0, 0.3, 0.5]])
-        assert queries.positions(hits.faces, hits.weights) == pytest.approx(expected, abs=1e-6)
+        assert queries.mesh.positions_at(hits.faces, hits.weights) == pytest.approx(expected, abs=1e-6)
 
     def test_tells_rays_that_miss(self):
         hits = MeshQueries(box()).cast(np.array([[2.0, 0, 0], [2.0, 0.8, 0]]), np.array([[1.0, 0, 0], [-1.0, 0, 0]]))
@@ -138,7 +129,7 @@ class TestSampleFaces:
         faces, weights = queries.sample_faces(20000, np.random.default_rng(4))
         assert weights.min() >= 0 and weights.sum(1) == pytest.approx(np.ones(20000))
         # The sheet is the unit square: a 4 x 4 board of it holds a sixteenth in every field (deviation 0.0017).
-        fields = np.floor((queries.positions(faces, weights)[:, :2] + 0.5).clip(0, 0.999) * 4).astype(int)
+        fields = np.floor((queries.mesh.positions_at(faces, weights)[:, :2] + 0.5).clip(0, 0.999) * 4).astype(int)
         assert np.bincount(fields @ (4, 1)) / 20000 == pytest.approx(np.full(16, 1 / 16), abs=0.008)
 
     def test_is_fixed_by_the_seed(self):

@@ -38,6 +38,10 @@ def is_rotation(poses: torch.Tensor) -> bool:
 
 
 class TestRays:
+    def test_no_rows_have_no_rays(self, turned: ObjectCameras):
+        origins, directions = turned.picture_rays(0, slice(0, 0))
+        assert len(origins) == len(directions) == 0
+
     def test_go_through_places_in_pixels(self):
         # The camera stands at z = 5 and looks along -z; focal length 2, axis through (3, 2). The place (5, 1) lies two
         # pixels rightwards and one upwards: direction (2/2, 1/2, -1), of length 1.5.
@@ -204,6 +208,14 @@ class TestWalk:
         path = walk(ObjectCameras(torch.stack([pose, near]), intrinsics, 10, 10), 4)
         assert path.camera_to_world[:, 0, 3].tolist() == [0, 1, 2, 1]
         assert path.intrinsics[:, 0].tolist() == [10, 20, 30, 20]
+
+    def test_goes_around_the_object_between_opposite_cameras(self):
+        opposite = looking_cameras(torch.tensor([[0.0, 0, 3], [0.0, 0, -3]]), "y", 20)
+        path = walk(opposite, 20)
+        centers = path.camera_to_world[:, :, 3]
+        torch.testing.assert_close(centers.norm(dim=-1), torch.full((20,), 3.0))
+        # And looks at it.
+        torch.testing.assert_close(path.camera_to_world[:, :, 2], centers / 3, atol=1e-5, rtol=0)
 
     def test_turns_as_far_as_it_walks(self):
         # A quarter turn about y; half way the axes have been turned by an eighth.

@@ -1,39 +1,22 @@
 import copy
-from pathlib import Path
 
-import imageio.v3 as imageio
-import numpy as np
 import pytest
 import torch
 
 from ins3d.object_cameras import cameras_around
-from ins3d.perceptual_features import PerceptualFeatures
 from ins3d.sdf_stylization import SurfaceStyling
 from ins3d.style_draws import StyleDraws
 from ins3d.style_mix import StyleMix, single_style
 from ins3d.style_objective import StyleObjective
-from ins3d.style_targets import StyleView, style_target
 from ins3d.stylized_surface import StylizedSurface
 from ins3d.surface_content import PlanesSurface
 from ins3d.surface_windows import SurfaceWindows, WindowSettings
 from ins3d.training import Training
 
-CPU = torch.device("cpu")
-WEIGHTS = {"content_loss": 0.1, "gram_loss": 1.0, "tv_loss": 0.0}
-
 
 @pytest.fixture
-def objective(tiny_vgg, tmp_path: Path) -> StyleObjective:
-    """Two styles: stripes of two directions and colours."""
-    view = StyleView(layers=("relu1_1", "relu2_1"), long_side=24)
-    features = PerceptualFeatures(tiny_vgg("vgg19", last=19), ("relu1_1", "relu2_1"), source="tiny")
-    targets = []
-    for name, axis in (("wave", 0), ("mosaic", 1)):
-        picture = np.zeros((24, 24, 3), dtype=np.uint8)
-        picture.swapaxes(0, axis)[::3] = (250, 40, 200) if axis else (30, 220, 60)
-        imageio.imwrite(tmp_path / f"{name}.png", picture)
-        targets.append(style_target(tmp_path / f"{name}.png", features, view, CPU))
-    return StyleObjective(features, targets, view, ("relu2_1",), WEIGHTS)
+def objective(two_styles) -> StyleObjective:
+    return two_styles(content_weight=0.1)
 
 
 def styling(objective: StyleObjective, colors="none", bound: float = 0.0, **weights: float) -> SurfaceStyling:

@@ -119,6 +119,10 @@ class TestJudgeLayout:
         halves = [[(u + a / size, v + b / size) for a, b in half] for u, v in corners for half in (LOWER, UPPER)]
         assert judge_layout(painted(*halves)) == "one place each"
 
+    def test_places_in_pixels_are_none_that_can_be_painted(self):
+        corners = [[(u * 4096, v * 4096) for u, v in half] for half in (LOWER, UPPER)]
+        assert judge_layout(painted(*corners)) == "overlapping"
+
     def test_several_pictures(self):
         assert judge_layout(painted(LOWER, UPPER, materials=[0, 1])) == "several pictures"
         assert judge_layout(painted(LOWER, UPPER, materials=[1, 1])) == "one place each"
