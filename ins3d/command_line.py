@@ -19,7 +19,7 @@ def run_subcommand(
     run = next(run for kind, run in commands.values() if type(settings) is kind)
     try:
         run(settings)
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error
     except KeyboardInterrupt:
         raise SystemExit(130) from None

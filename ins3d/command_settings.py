@@ -10,6 +10,7 @@ from ins3d.perceptual_weights import Encoder
 DEFAULT_STYLE = Path(__file__).resolve().parent / "default_style.png"
 
 LEAST = {
+    "seed": 0,
     "size": 16,
     "points": 1,
     "steps": 1,

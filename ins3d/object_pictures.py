@@ -1,32 +1,27 @@
 """Folders of photographs become pictures with silhouettes and cameras, placed so that the object lies in the unit ball."""
 
 import json
-import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from ins3d.camera_files import Frame, decompose, nerfstudio_frame, shrunk_by
 from ins3d.image_files import read_picture
 from ins3d.mesh_queries import MeshQueries
-from ins3d.object_cameras import ObjectCameras, cameras_around
+from ins3d.object_cameras import ObjectCameras, UpAxis, cameras_around
 from ins3d.posed_pictures import PosedPictures
 from ins3d.surface_mesh import MeshPlacement
 from ins3d.visual_hull import hull_points
 
 IDR, NERFSTUDIO = "cameras_sphere.npz", ("transforms.json", "transforms_train.json")
 EXAMPLE_VIEWS, EXAMPLE_SIZE = 24, 200
-FLIP = np.diag([1.0, -1.0, -1.0])
-"""From cameras that look along +z with y down (IDR) to those that look along -z with y up."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +32,8 @@ class ObjectPictures:
     """RGB in [0, 1] and the share of the pixel that the object covers."""
     cameras: ObjectCameras
     placement: MeshPlacement
+    up: UpAxis = "y"
+    """Of the cameras' world, as far as the kind of file tells."""
 
     def split(self, every: int) -> tuple["ObjectPictures", "ObjectPictures"]:
         """(to learn from, held out): every so-manieth picture is held out; of 0, none."""
@@ -45,11 +42,11 @@ class ObjectPictures:
         return self._of([index for index in range(number) if index not in held]), self._of(held)
 
     def _of(self, which: list[int]) -> "ObjectPictures":
-        return ObjectPictures(self.pictures[which], self.cameras[which], self.placement)
+        return replace(self, pictures=self.pictures[which], cameras=self.cameras[which])
 
     def to(self, device: torch.device) -> "ObjectPictures":
         """On another device."""
-        return ObjectPictures(self.pictures.to(device), self.cameras.to(device), self.placement)
+        return replace(self, pictures=self.pictures.to(device), cameras=self.cameras.to(device))
 
 
 def read_object_pictures(folder: Path, long_side: int | None) -> ObjectPictures:
@@ -80,12 +77,12 @@ def picture_mesh(queries: MeshQueries, number: int = EXAMPLE_VIEWS, size: int = 
 
 def _read_idr(folder: Path, long_side: int | None) -> ObjectPictures:
     try:
-        cameras = dict(np.load(folder / IDR))
+        read = {name: np.asarray(values, float) for name, values in dict(np.load(folder / IDR)).items()}
+        cameras = {name: values for name, values in read.items() if values.shape == (4, 4)}
         numbers = sorted(int(name.removeprefix("world_mat_")) for name in cameras if re.fullmatch(r"world_mat_\d+", name))
+        numbers = [number for number in numbers if f"scale_mat_{number}" in cameras]
         scale = cameras[f"scale_mat_{numbers[0]}"]
-        known = [number for number in numbers if cameras[f"world_mat_{number}"].shape == (4, 4) == scale.shape]
-        numbers = [number for number in known if cameras.get(f"scale_mat_{number}", np.zeros(0)).shape == (4, 4)]
-    except (OSError, EOFError, BadZipFile, ValueError, KeyError, IndexError) as error:
+    except (OSError, EOFError, BadZipFile, ValueError, TypeError, IndexError) as error:
         raise ValueError(
             f"images: {folder / IDR} does not hold world_mat_0, scale_mat_0, ... as IDR's do; give IDR's own file."
         ) from error
@@ -99,24 +96,19 @@ def _read_idr(folder: Path, long_side: int | None) -> ObjectPictures:
         raise FileNotFoundError(f"images: {what}; name pictures, masks and cameras by the same numbers.")
     frames = []
     for number in sorted(pictures):
-        intrinsics, pose = _decompose((cameras[f"world_mat_{number}"] @ cameras[f"scale_mat_{number}"])[:3])
-        frames.append(_Frame(pictures[number], masks[number], pose, intrinsics))
-    placement = MeshPlacement(tuple(scale[:3, 3].astype(float).tolist()), float(scale[0, 0]))
+        projection = (cameras[f"world_mat_{number}"] @ cameras[f"scale_mat_{number}"])[:3]
+        intrinsics, pose = decompose(projection, pictures[number])
+        frames.append(Frame(pictures[number], masks[number], pose, intrinsics))
+    if not np.isfinite(scale).all() or scale[0, 0] <= 0:
+        raise ValueError(f"images: scale_mat in {folder / IDR} is none (not finite, or without size); give IDR's own file.")
+    placement = MeshPlacement(tuple(scale[:3, 3].tolist()), float(scale[0, 0]))
     return ObjectPictures(*_read_frames(frames, long_side, shrunk=True), placement)
-
-
-def _decompose(projection: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(fx, fy, cx, cy; camera to world) of a 3x4 projection."""
-    matrix, rotation, center = cv2.decomposeProjectionMatrix(projection.astype(np.float64))[:3]
-    matrix = matrix / matrix[2, 2]
-    pose = np.concatenate([rotation.T @ FLIP, center[:3] / center[3]], axis=1)
-    return np.array([matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]]), pose
 
 
 def _read_nerfstudio(path: Path, long_side: int | None) -> ObjectPictures:
     try:
         contents = json.loads(path.read_text())
-        frames = [_nerfstudio_frame(path.parent, contents, frame) for frame in contents["frames"]]
+        frames = [nerfstudio_frame(path.parent, contents, frame) for frame in contents["frames"]]
     except KeyError as error:
         raise ValueError(f"images: {path} lacks {error}; make it with ns-process-data, or give IDR's files.") from error
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError, IndexError) as error:
@@ -133,78 +125,12 @@ def _read_nerfstudio(path: Path, long_side: int | None) -> ObjectPictures:
     placement = MeshPlacement.of(points)
     poses = cameras.camera_to_world.clone()
     poses[:, :, 3] = (poses[:, :, 3] - torch.tensor(placement.center)) / placement.scale
-    return ObjectPictures(pictures, ObjectCameras(poses, cameras.intrinsics, cameras.height, cameras.width), placement)
-
-
-def _nerfstudio_frame(folder: Path, contents: dict[str, Any], frame: dict[str, Any]) -> "_Frame":
-    def told(name: str) -> Any:
-        return frame.get(name, contents.get(name))
-
-    wrong = [name for name in ("k1", "k2", "k3", "p1", "p2") if told(name)]
-    if wrong:
-        raise ValueError(f"images: the lens is distorted ({wrong[0]} is {told(wrong[0])}); undistort the pictures first.")
-    path = folder / frame["file_path"]
-    path = path if path.suffix else path.with_suffix(".png")
-    mask = folder / frame["mask_path"] if "mask_path" in frame else None
-    pose = _numbers(frame["transform_matrix"])[:3]
-    if pose.shape != (3, 4):
-        raise TypeError("transform_matrix")
-    if told("fl_x") is None:
-        angle = float(contents["camera_angle_x"])
-        return _Frame(path, mask, pose, lambda height, width: _from_angle(angle, height, width))
-    across, down = (
-        _numbers([told(name) or math.nan for name in names]) for names in (("fl_x", "cx", "w"), ("fl_y", "cy", "h"))
-    )
-    return _Frame(path, mask, pose, lambda height, width: _from_numbers(path, across, down, height, width))
-
-
-def _numbers(values: Any) -> np.ndarray:
-    try:
-        return np.asarray(values, float)
-    except ValueError as error:  # words, or rows of several lengths
-        raise TypeError(values) from error
-
-
-def shrunk_by(intrinsics: Float[Tensor, "cameras 4"], width: int) -> int:
-    """How many times smaller pictures are than their cameras say, whose axis goes through their middle, or about so.
-
-    >>> shrunk_by(torch.tensor([[2892.0, 2883.0, 823.0, 619.0]]), 400)
-    4
-    """
-    return max(round(float(2 * intrinsics[:, 2].median() / width)), 1)
-
-
-def _from_numbers(path: Path, across: np.ndarray, down: np.ndarray, height: int, width: int) -> np.ndarray:
-    """fx, fy, cx, cy in pixels of a picture as it is. Told is (focal length, middle, size); nan where nothing is told."""
-    scales = np.array([width / across[2], height / down[2]])
-    if abs(down[2] * scales[0] - height) > 1 and abs(across[2] * scales[1] - width) > 1:
-        raise ValueError(
-            f"images: {path} has {width}x{height} pixels, and its cameras are for {across[2]:.0f}x{down[2]:.0f}, another "
-            "shape; give the pictures that the cameras were made for."
-        )
-    scales = np.where(np.isnan(scales), 1.0, scales)
-    focal = np.array([across[0], across[0] if np.isnan(down[0]) else down[0]]) * scales
-    middle = np.array([across[1], down[1]]) * scales
-    return np.concatenate([focal, np.where(np.isnan(middle), np.array([width, height]) / 2, middle)])
-
-
-def _from_angle(angle: float, height: int, width: int) -> np.ndarray:
-    focal = width / 2 / np.tan(angle / 2)
-    return np.array([focal, focal, width / 2, height / 2])
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """A picture that has not been read yet."""
-
-    picture: Path
-    mask: Path | None
-    pose: np.ndarray
-    intrinsics: np.ndarray | Callable[[int, int], np.ndarray]
+    placed = ObjectCameras(poses, cameras.intrinsics, cameras.height, cameras.width)
+    return ObjectPictures(pictures, placed, placement, "z")
 
 
 def _read_frames(
-    frames: list[_Frame], long_side: int | None, shrunk: bool = False
+    frames: list[Frame], long_side: int | None, shrunk: bool = False
 ) -> tuple[Float[Tensor, "cameras 4 height width"], ObjectCameras]:
     """Pictures and cameras; where a file does not say their size, pictures may have been `shrunk` since it was made."""
     pictures = [_read_frame(frame) for frame in frames]
@@ -218,13 +144,16 @@ def _read_frames(
     if shrunk:
         numbers = numbers / shrunk_by(numbers, width)
     cameras, stacked = ObjectCameras(poses, numbers, height, width), torch.stack(pictures)
+    if not bool((stacked[:, 3] > 0.5).any()):
+        where = (frames[0].mask or frames[0].picture).parent
+        raise ValueError(f"images: no mask in {where} shows anything; the object must be white, or opaque, in them.")
     if long_side is None or long_side == max(height, width):
         return stacked, cameras
     cameras = cameras.resized(long_side)
     return resize_masked(stacked, (cameras.height, cameras.width)), cameras
 
 
-def _read_frame(frame: _Frame) -> Float[Tensor, "4 height width"]:
+def _read_frame(frame: Frame) -> Float[Tensor, "4 height width"]:
     values = _read(frame.picture)
     if frame.mask is None and len(values) != 4:
         raise ValueError(

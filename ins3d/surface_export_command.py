@@ -17,9 +17,11 @@ from ins3d.surface_baking import bake_texture, color_vertices
 from ins3d.surface_checkpoint import SurfaceSpec, load_surface, show_field
 from ins3d.surface_mesh import SurfaceMesh
 from ins3d.surface_settings import Export, Format
-from ins3d.surface_triangles import extract_triangles, judge_layout, make_atlas, simplify
+from ins3d.surface_triangles import CRUMB, extract_triangles, judge_layout, make_atlas, simplify, without_crumbs
 
 NAME = "painted"
+FARTHEST = 0.05
+"""Median distance, in radii of the ball, of a mesh from the field's surface, beyond which it is another mesh."""
 
 
 def run_export(settings: Export) -> None:
@@ -29,11 +31,13 @@ def run_export(settings: Export) -> None:
     field, spec = load_surface(settings.load, "load", device)
     mix = make_mix(settings.mix, settings.strength, spec.styles or ("content",), "mix", "strength")
     kept = kept_mesh(settings, spec)
-    make_folder(settings.output)
     surface = show_field(field, mix.code().to(device))
+    if kept is not None:
+        check_kept(kept, surface, settings, device)
     with Progress(console=CONSOLE, transient=True) as bar:
         cubes = not all(takes_kept(name, kept, settings) for name in settings.formats)
         dense = _extracted(surface, settings, device, bar) if cubes else None
+        make_folder(settings.output)
         written = []
         for name in settings.formats:
             triangles = kept if takes_kept(name, kept, settings) else dense
@@ -68,12 +72,25 @@ def kept_mesh(settings: Export, spec: SurfaceSpec) -> SurfaceMesh | None:
     if layout == "one place each":
         return mesh
     if settings.surface == "auto" and layout == "none":
+        if "obj" in settings.formats:
+            CONSOLE.print("The mesh has no places in a texture: painted.obj gets new triangles; --surface mesh keeps them.")
         return None
     if layout != "none":
         CONSOLE.print(
             f"The mesh's places in its texture cannot be painted ({layout}); new ones are made for it.", soft_wrap=True
         )
     return replace(mesh, corner_uvs=make_atlas(mesh), materials=None)
+
+
+def check_kept(kept: SurfaceMesh, surface: ShownSurface, settings: Export, device: torch.device) -> None:
+    """Refuses a mesh that does not lie where the field has its surface: its colours would mean nothing."""
+    with torch.inference_mode():
+        away = surface.signed_distance(torch.from_numpy(kept.vertices).float().to(device)).abs()
+    if float(away.median()) > FARTHEST:
+        raise ValueError(
+            f"mesh: {settings.mesh or settings.load} is another mesh than was fitted (half of its corners lie "
+            f"{float(away.median()):.2g} radii or more off the surface); name the one that was, or use surface field."
+        )
 
 
 def takes_kept(name: Format, kept: SurfaceMesh | None, settings: Export) -> bool:
@@ -83,9 +100,13 @@ def takes_kept(name: Format, kept: SurfaceMesh | None, settings: Export) -> bool
 
 def _extracted(surface: ShownSurface, settings: Export, device: torch.device, bar: Progress) -> SurfaceMesh:
     task = bar.add_task("marching cubes")
-    return extract_triangles(
+    whole = extract_triangles(
         surface, settings.resolution, device, lambda done, of: bar.update(task, completed=done, total=of)
     )
+    mesh, dropped = without_crumbs(whole)
+    if dropped:
+        CONSOLE.print(f"Left out {dropped} specks in free space, each less than {CRUMB:.1%} of the largest part's area.")
+    return mesh
 
 
 def _write(

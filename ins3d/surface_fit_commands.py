@@ -36,8 +36,8 @@ def run_fit_mesh(settings: FitMesh) -> None:
     """`fit-mesh`: a mesh becomes a field of its own."""
     check_settings(settings)
     mesh, placement = placed_mesh(settings.mesh, settings.up, settings.clay)
-    make_folder(settings.output)
     device = torch_device(settings.device)
+    make_folder(settings.output)
     queries = MeshQueries(mesh)
     if queries.inside == "shell":
         CONSOLE.print(
@@ -45,12 +45,23 @@ def run_fit_mesh(settings: FitMesh) -> None:
             "close its holes if it should be solid.",
             soft_wrap=True,
         )
+    elif has_holes(mesh):
+        CONSOLE.print(
+            "The mesh has holes: its inside is told by the winding number, so the fit is closed over them.", soft_wrap=True
+        )
     torch.manual_seed(settings.seed)
     spec = SurfaceSpec("fit-mesh", settings.network, settings.up, placement, source_word(settings.mesh))
     field = cast(SurfaceContent, spec.build().to(device))
     samples = sample_mesh(queries, PLACES, settings.seed, device)
     losses = mesh_losses(field, samples, settings.points, queries.inside == "shell")
     train(settings, spec, new_training(field, settings), losses, StyleMix((1.0,)))
+
+
+def has_holes(mesh: SurfaceMesh) -> bool:
+    """Whether some edge belongs to one triangle alone."""
+    shape = mesh.open3d()
+    edges = (np.asarray(shape.get_non_manifold_edges(allow_boundary_edges=allowed)) for allowed in (False, True))
+    return len(next(edges)) > len(next(edges))
 
 
 def source_word(path: Path | None) -> str:
@@ -81,16 +92,17 @@ def lit_clay(mesh: SurfaceMesh, up: str) -> SurfaceMesh:
 def run_fit_images(settings: FitImages) -> None:
     """`fit-images`: photographs of an object become a field of it."""
     check_settings(settings)
-    seen = read_pictures(settings)
-    make_folder(settings.output)
     device = torch_device(settings.device)
-    seen = seen.to(device)
+    seen = read_pictures(settings).to(device)
     learned, held = seen.split(settings.hold_out)
     if not len(learned.pictures):
         raise ValueError(f"hold-out: {settings.hold_out} leaves no picture to learn from; use 2 or more, or 0.")
+    make_folder(settings.output)
     torch.manual_seed(settings.seed)
     cameras = cameras_words(seen.cameras.to(torch.device("cpu")))
-    spec = SurfaceSpec("fit-images", settings.network, "y", seen.placement, source_word(settings.images), cameras=cameras)
+    spec = SurfaceSpec(
+        "fit-images", settings.network, settings.up or seen.up, seen.placement, source_word(settings.images), cameras=cameras
+    )
     field = cast(SurfaceContent, spec.build().to(device))
     training = new_training(field, settings)
     losses = PhotoLosses(field, learned, settings.steps, settings.rays, settings.mask_weight, settings.eikonal_weight)

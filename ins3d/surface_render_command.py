@@ -50,6 +50,8 @@ def check_render_surface(settings: RenderSurface) -> None:
         raise ValueError(
             f"output: {settings.output} is no .mp4 or .gif, and no folder; name a film, or a folder for stills."
         )
+    if suffix in MOVING and settings.output.is_dir():
+        raise ValueError(f"output: {settings.output} is a folder; name a film that can be written.")
     if not settings.pictures:
         raise ValueError("pictures: none is given; use one or more of rgb, normals, depth.")
     if not abs(settings.elevation) <= 90:

@@ -51,6 +51,8 @@ class FitImages(FitSurface):
     images: Path | None = None
     """A folder: image/, mask/ and cameras_sphere.npz (IDR, DTU), or transforms.json with masks or transparent pictures
     (nerfstudio); pictures of a shape of the project's own when not given."""
+    up: UpAxis | None = None
+    """The upward axis of the cameras' world; when not given z for nerfstudio's files, y for IDR's."""
     size: int | None = None
     """Long side in pixels at which the photographs are looked at; as they are when not given."""
     hold_out: int = 8
@@ -79,8 +81,8 @@ class StylizeSurface(Painted):
     """Photographs of the object to paint, instead of a mesh; they are fitted first."""
     fit: Path | None = None
     """Output folder of fit-mesh or fit-images."""
-    up: UpAxis = "y"
-    """The mesh's upward axis."""
+    up: UpAxis | None = None
+    """The upward axis; when not given y, and z for nerfstudio's photographs."""
     content_weight: float = 0.09
     """More keeps more of the content; 1 is the difference between two places of it."""
     steps: int = 1600

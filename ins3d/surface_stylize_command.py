@@ -109,8 +109,8 @@ def fitted_surface(settings: StylizeSurface, device: torch.device) -> tuple[Surf
     if settings.fit is None and is_fitted(folder, settings):
         CONSOLE.print(f"The fit in {folder} is taken; delete it to fit the object anew.", soft_wrap=True)
     elif settings.fit is None:
-        painted.unlink(missing_ok=True)
         fit_first(settings, folder)
+        painted.unlink(missing_ok=True)  # of another fit; one that is refused has cost nothing
     settings = replace(settings, resume=settings.resume and painted.is_file())
     content, spec = load_surface(folder, "fit", device)
     if not isinstance(content, SurfaceContent):
@@ -127,7 +127,8 @@ def is_fitted(folder: Path, settings: StylizeSurface) -> bool:
     source = settings.images or settings.mesh
     same = spec.source == source_word(source) and spec.kind == ("fit-images" if settings.images else "fit-mesh")
     newer = source is not None and source.exists() and source.stat().st_mtime > told.stat().st_mtime
-    return same and not newer and (settings.images is not None or spec.up == settings.up)
+    up = settings.up or ("y" if settings.images is None else spec.up)
+    return same and not newer and spec.up == up
 
 
 def fit_first(settings: StylizeSurface, folder: Path) -> None:
@@ -136,6 +137,6 @@ def fit_first(settings: StylizeSurface, folder: Path) -> None:
     CONSOLE.print(f"The object is fitted first, into {folder}.", soft_wrap=True)
     about: dict[str, Any] = {"output": folder, "seed": settings.seed, "device": settings.device, "resume": resume}
     if settings.images:
-        run_fit_images(FitImages(images=settings.images, **about))
+        run_fit_images(FitImages(images=settings.images, up=settings.up, **about))
     else:
-        run_fit_mesh(FitMesh(mesh=settings.mesh, up=settings.up, **about))
+        run_fit_mesh(FitMesh(mesh=settings.mesh, up=settings.up or "y", **about))

@@ -10,9 +10,12 @@ import xatlas
 from jaxtyping import Float, Int
 from skimage.measure import marching_cubes
 
+from ins3d.mesh_queries import connected_parts
 from ins3d.stylized_surface import ShownSurface
 from ins3d.surface_mesh import SurfaceMesh, corner_weights
 
+CRUMB = 0.001
+"""Share of the largest part's area below which a part is a speck."""
 MOST_OVERLAP = 0.01
 """Share of the painted texture that may belong to two places at once."""
 MOST_REPEATS = 16
@@ -40,6 +43,15 @@ def extract_triangles(
         raise ValueError("load: the field has no surface inside the ball; fit it again, with more steps.")
     vertices, faces, _, _ = marching_cubes(distances, 0.0)
     return SurfaceMesh(vertices / (resolution - 1) * 2.0 - 1, faces.astype(np.int64))
+
+
+def without_crumbs(mesh: SurfaceMesh) -> tuple[SurfaceMesh, int]:
+    """The mesh without specks in free space, of which fits leave a few, and how many they were."""
+    parts = connected_parts(mesh)
+    areas = np.bincount(parts, np.linalg.norm(mesh.normals, axis=1))
+    small = areas < CRUMB * areas.max()
+    used, faces = np.unique(mesh.faces[~small[parts]], return_inverse=True)
+    return SurfaceMesh(mesh.vertices[used], faces.reshape(-1, 3)), int(small.sum())
 
 
 def simplify(mesh: SurfaceMesh, most_faces: int) -> SurfaceMesh:

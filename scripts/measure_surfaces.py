@@ -105,15 +105,15 @@ def measure_tracing(
 
 
 def measure_export(settings: Exported) -> dict[str, float]:
-    """Each exported file, from twelve sides, beside the field; what both show is written as pictures."""
+    """Each exported file, from twelve sides, beside the field; over the whole picture and where the object is."""
     field, spec = load_surface(settings.load, "load", CPU)
     run_export(Export(settings.load, settings.output, texture=settings.texture))
     surface = show_field(field, StyleMix((1.0, *[0.0] * (len(spec.styles) - 1))).code())
     cameras = turntable(12, spec.up, 384)
     found = {}
-    for name in ("obj", "ply"):
+    for name in ("obj", "glb", "ply"):
         queries = MeshQueries(spec.placement.inward(read_mesh(settings.output / f"painted.{name}", "mesh")))
-        psnr = []
+        psnr, on_object = [], []
         for camera in range(len(cameras)):
             own = render_view(surface, cameras, camera).over(1.0)
             origins, directions = (rays.numpy() for rays in cameras.picture_rays(camera))
@@ -122,9 +122,12 @@ def measure_export(settings: Exported) -> dict[str, float]:
             other[hits.hit] = queries.mesh.colors_at(hits.faces[hits.hit], hits.weights[hits.hit])
             picture = torch.from_numpy(other).float().T.reshape(own.shape)
             psnr.append(float(peak_signal_noise_ratio(picture, own, data_range=1.0)))
+            seen = torch.from_numpy(hits.hit).reshape(own.shape[1:])
+            on_object.append(float(peak_signal_noise_ratio(picture[:, seen], own[:, seen], data_range=1.0)))
             if camera == 2:
                 write_rgb(settings.output / f"beside_{name}.png", torch.cat([own, picture], dim=2))
         found |= {f"{name}_psnr": float(np.mean(psnr)), f"{name}_worst_psnr": min(psnr)}
+        found |= {f"{name}_psnr_on_object": float(np.mean(on_object)), f"{name}_worst_on_object": min(on_object)}
     return found
 
 

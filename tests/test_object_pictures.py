@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from ins3d.camera_files import shrunk_by
 from ins3d.mesh_queries import MeshQueries
 from ins3d.object_cameras import ObjectCameras, cameras_around
-from ins3d.object_pictures import ObjectPictures, picture_mesh, read_object_pictures, resize_masked, shrunk_by
+from ins3d.object_pictures import ObjectPictures, picture_mesh, read_object_pictures, resize_masked
 from ins3d.surface_mesh import MeshPlacement, SurfaceMesh
 
 HEIGHT, WIDTH = 12, 16
@@ -181,12 +182,34 @@ def read(folder: Path, words: dict[str, Any], name: str = "transforms.json") -> 
     (folder / name).write_text(json.dumps(words))
     return read_object_pictures(folder, None)
 
+    @pytest.mark.parametrize(
+        ("wrong", "said"),
+        [
+            (np.zeros((4, 4)), "000000.png has a camera that is none (not finite, or flat); give IDR's own file."),
+            (np.full((4, 4), np.nan), "000000.png has a camera that is none (not finite, or flat); give IDR's own file."),
+            (np.full((4, 4), "a"), "does not hold world_mat_0, scale_mat_0, ... as IDR's do; give IDR's own file."),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["world_mat_0", "scale_mat_0"])
+    def test_numbers_that_are_no_camera(self, idr: Path, name: str, wrong: np.ndarray, said: str):
+        numbers = dict(np.load(idr / "cameras_sphere.npz"))
+        np.savez(idr / "cameras_sphere.npz", **numbers | {name: wrong})
+        assert refused(idr).startswith("images: ") and refused(idr).endswith(said)
+
+    def test_masks_without_anything(self, idr: Path):
+        for path in (idr / "mask").iterdir():
+            imageio.imwrite(path, np.zeros((HEIGHT, WIDTH), np.uint8))
+        assert refused(idr) == (
+            f"images: no mask in {idr / 'mask'} shows anything; the object must be white, or opaque, in them."
+        )
+
 
 class TestNerfstudioFolders:
     @pytest.mark.parametrize("name", ["transforms.json", "transforms_train.json"])
     def test_colours_and_alpha_come_back(self, words: dict[str, Any], views: ObjectCameras, tmp_path: Path, name: str):
         seen = read(tmp_path, words, name)
         assert torch.equal(seen.pictures[:, 3], sphere_alpha(views, torch.from_numpy(CENTER).float(), 0.7 * SCALE))
+        assert seen.up == "z"  # as is the host's custom
         assert seen.pictures[3, :3, 5, 60].tolist() == pytest.approx([value / 255 for value in RED])
 
     def test_silhouettes_put_a_sphere_into_the_ball(self, words: dict[str, Any], tmp_path: Path):
@@ -269,7 +292,10 @@ class TestNerfstudioFolders:
         distorted = "images: the lens is distorted (k2 is 0.1); undistort the pictures first."
         assert message(k2=0.1) == distorted
         assert message(frames=[words["frames"][0] | {"k2": 0.1}]) == distorted
+        plain = "images: the lens is not a plain one (camera_model is OPENCV_FISHEYE); undistort the pictures first."
+        assert message(camera_model="OPENCV_FISHEYE") == plain
         remedy = "make it with ns-process-data, or give IDR's files."
+        assert message(fl_x=None, camera_angle_x="wide") == f"images: {file} is no file of cameras; {remedy}"
         assert message(fl_x=None) == f"images: {file} lacks 'camera_angle_x'; {remedy}"
         assert message(frames=[{"file_path": "view_0"}]) == f"images: {file} lacks 'transform_matrix'; {remedy}"
         pose = words["frames"][0]["transform_matrix"]
@@ -282,11 +308,14 @@ class TestNerfstudioFolders:
             "or save pictures with alpha."
         )
         imageio.imwrite(tmp_path / "view_0.png", np.zeros((64, 64, 4), np.uint8))
-        assert message() == (f"images: the silhouettes of {tmp_path} have no place in common; check masks and cameras.")
+        assert message().startswith("images: the silhouettes of")
         file.write_text("{")
         assert refused(tmp_path) == f"images: {file} is no file of cameras; {remedy}"
 
-    @pytest.mark.parametrize("pose", [[[1, 0, 0, 0], [0, 1, 0]], [[1, 0], [0, 1]], "pose", [["a"] * 4] * 4, None])
+    @pytest.mark.parametrize(
+        "pose",
+        [[[1, 0, 0, 0], [0, 1, 0]], [[1, 0], [0, 1]], "pose", [["a"] * 4] * 4, None, [[math.nan] * 4] * 4, [[0.0] * 4] * 4],
+    )
     def test_poses_that_are_none(self, words: dict[str, Any], tmp_path: Path, pose: Any):
         words["frames"][1]["transform_matrix"] = pose
         (tmp_path / "transforms.json").write_text(json.dumps(words))

@@ -131,5 +131,5 @@ def test_the_last_step_matches_colours_in_mode_style_alone(objective: StyleObjec
         before = stage.field.colors.maps.clone()
         distances = [stage.gram_distance(style) for style in (0, 1)]
         stage.end()
-        assert torch.equal(stage.field.colors.maps, before) != changes or not changes
+        assert torch.equal(stage.field.colors.maps, before) is not changes
         assert all(stage.gram_distance(style) <= distances[style] + 1e-4 for style in (0, 1))

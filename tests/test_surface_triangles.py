@@ -7,7 +7,7 @@ import trimesh
 
 from ins3d.stylized_surface import ShownSurface
 from ins3d.surface_mesh import SurfaceMesh
-from ins3d.surface_triangles import TextureLayout, extract_triangles, judge_layout, make_atlas, simplify
+from ins3d.surface_triangles import TextureLayout, extract_triangles, judge_layout, make_atlas, simplify, without_crumbs
 
 CPU = torch.device("cpu")
 
@@ -99,6 +99,25 @@ class TestMakeAtlas:
         room = np.abs(one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0])
         share = room / np.linalg.norm(mesh.normals, axis=1)
         assert share.min() > 0 and share.max() / share.min() < 2
+
+
+class TestWithoutCrumbs:
+    def test_specks_go_and_small_parts_stay(self):
+        def placed(size: float, x: float) -> SurfaceMesh:
+            shape = ball(1)
+            return replace(shape, vertices=shape.vertices * size + [x, 0, 0])
+
+        # Areas go by the square: .01 of the size is 1e-4 of the area, .1 is 1e-2.
+        parts = [placed(0.5, 0.0), placed(0.005, 0.7), placed(0.05, 0.8), placed(0.004, 0.9)]
+        starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
+        whole = SurfaceMesh(
+            np.concatenate([part.vertices for part in parts]),
+            np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=False)]),
+        )
+        mesh, dropped = without_crumbs(whole)
+        assert dropped == 2 and len(mesh.faces) == 2 * len(parts[0].faces)
+        kept = np.concatenate([parts[0].vertices[parts[0].faces], parts[2].vertices[parts[2].faces]])
+        assert mesh.vertices[mesh.faces] == pytest.approx(kept)
 
 
 class TestJudgeLayout:

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -160,6 +161,13 @@ class TestFitMesh:
         # Half a diagonal is 70.7, .9 of the ball: its radius is 78.6, and the sheet .02 of that.
         assert "The mesh encloses nothing: it is fitted as a sheet 1.57 thick" in capsys.readouterr().out
 
+    def test_holes_are_said_to_be_closed(self, script, box: Path, tmp_path: Path, capsys):
+        (box.parent / "open.obj").write_text(box.read_text().rsplit("\n", 2)[0])  # without its last two triangles
+        script.main(["fit-mesh", "--mesh", str(box.parent / "open.obj"), "--output", str(tmp_path / "fit"), *SMALL_FIT])
+        assert "The mesh has holes: its inside is told by the winding number" in capsys.readouterr().out
+        script.main(["fit-mesh", "--mesh", str(box), "--output", str(tmp_path / "fit"), *SMALL_FIT])
+        assert "The mesh has holes" not in capsys.readouterr().out
+
     def test_triangles_that_face_inwards_are_counted(self, script, box: Path, tmp_path: Path, capsys):
         lines = box.read_text().splitlines()
         turned = [line if not line.startswith("f") else "f " + " ".join(line.split()[:0:-1]) for line in lines]
@@ -209,6 +217,14 @@ class TestStylize:
         os.utime(box, (usual, usual))
         assert numbers.stat().st_mtime_ns != before
 
+    def test_what_is_refused_has_cost_nothing(self, script, painted: Path, judged: list[str], tmp_path: Path):
+        folder = tmp_path / "again"
+        shutil.copytree(painted, folder)
+        before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        (tmp_path / "none.obj").write_text("v 0 0 0\n")
+        refusal(script, "stylize", "--mesh", tmp_path / "none.obj", "--output", folder, *judged)
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
     def test_a_stopped_run_goes_on_as_if_it_had_not_been(
         self, script, fit: Path, painted: Path, judged: list[str], tmp_path: Path, monkeypatch
     ):
@@ -252,6 +268,25 @@ class TestExport:
             ["export", "--load", str(painted), "--output", str(tmp_path / "m"), "--formats", "obj", "--mesh", str(box)]
         )
         assert (tmp_path / "m" / "painted.obj").is_file()
+
+    def test_another_mesh_is_refused(self, script, painted: Path, tmp_path: Path):
+        shape = trimesh.creation.icosphere(radius=0.3)
+        shape.apply_translation((10, 0, 5))
+        shape.export(tmp_path / "ball.ply")
+        said = refusal(
+            script,
+            "export",
+            "--load",
+            painted,
+            "--output",
+            tmp_path / "m",
+            "--mesh",
+            tmp_path / "ball.ply",
+            "--surface",
+            "mesh",
+        )
+        assert said.startswith(f"mesh: {tmp_path / 'ball.ply'} is another mesh than was fitted (half of its corners lie 0.")
+        assert not (tmp_path / "m").exists()
 
 
 class TestRender:
@@ -309,6 +344,10 @@ class TestRefusals:
             (["render", "--elevation", "100"], "elevation: 100 degrees is beyond straight above; use -90 to 90."),
             (["render", "--background", "2"], "background: 2 is no grey; use 0 (black) to 1 (white)."),
             (["render", "--frames", "0"], "frames: 0 is too little; use 1 or more."),
+            (["fit-mesh", "--seed", "-1"], "seed: -1 is too little; use 0 or more."),
+            (["fit-images", "--hold-out", "1"], "hold-out: 1 leaves no picture to learn from; use 2 or more, or 0."),
+            (["fit-mesh", "--device", "cuda"], "device: "),
+            (["fit-images", "--device", "cuda"], "device: "),
         ],
     )  # fmt: skip
     def test_name_the_setting_the_value_and_the_remedy(
@@ -331,6 +370,11 @@ class TestRefusals:
     def test_of_keyframes(self, text: str, said: str):
         with pytest.raises(ValueError, match=re.escape(said)):
             read_keyframe(text, ("wave", "mosaic"))
+
+    def test_of_a_film_whose_name_a_folder_has(self, script, painted: Path, tmp_path: Path):
+        (tmp_path / "film.mp4").mkdir()
+        said = refusal(script, "render", "--load", painted, "--output", tmp_path / "film.mp4")
+        assert said == f"output: {tmp_path / 'film.mp4'} is a folder; name a film that can be written."
 
     def test_of_another_scripts_field(self, script, tmp_path: Path):
         meaning = {"kind": "stylize", "network": "planes", "long_side": 16, "styles": [], "colors": "none"}
