@@ -1,7 +1,6 @@
 """An encoder's name becomes a weights file that is there, and the file becomes the encoder; the choice is said aloud."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -9,20 +8,12 @@ import torch
 from torch import Tensor
 
 from ins3d.perceptual_features import Network, PerceptualFeatures, Pooling, network_of
+from ins3d.weights_files import WeightsFile, cached_file, download
 
 Encoder = Literal["auto", "vgg16", "vgg19", "vgg19-normalised", "compact"]
 OFFICIAL_FILES = {"vgg16": "vgg16-397923af.pth", "vgg19": "vgg19-dcbb9e9d.pth"}
 WEIGHTS_VARIABLE = "INS3D_PERCEPTUAL_WEIGHTS"
 COMPACT_FILE = Path(__file__).with_name("compact_encoder.safetensors")
-
-
-@dataclass
-class WeightsFile:
-    """Where perceptual weights are read from."""
-
-    path: Path
-    found_in: str
-    """Which rule found them; printed and recorded with the run, because losses compare only within one encoder."""
 
 
 def find_weights(setting: Path | None, encoder: Encoder, device: torch.device) -> WeightsFile:
@@ -44,13 +35,13 @@ def find_weights(setting: Path | None, encoder: Encoder, device: torch.device) -
             f"{WEIGHTS_VARIABLE}, or use vgg19 or compact."
         )
     network: Network = "vgg19" if encoder == "auto" else encoder
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / OFFICIAL_FILES[network]
+    cached = cached_file(OFFICIAL_FILES[network])
     if cached.is_file():
         return WeightsFile(cached, "torch's cache")
     if encoder == "auto" and device.type == "cpu":
         return WeightsFile(COMPACT_FILE, "the package; no VGG weights are at hand, and on a CPU it is the faster choice")
     try:
-        return WeightsFile(_download(network, cached), "torchvision's download")
+        return WeightsFile(_download(network), "torchvision's download")
     except FileNotFoundError:
         if encoder != "auto":
             raise
@@ -63,16 +54,15 @@ def _existing(path: Path, setting: str) -> Path:
     return path
 
 
-def _download(network: Network, target: Path) -> Path:
+def _download(network: Network) -> Path:
     name = OFFICIAL_FILES[network]
     try:
-        torch.hub.load_state_dict_from_url(f"https://download.pytorch.org/models/{name}", check_hash=True, progress=True)
-    except (OSError, RuntimeError) as error:  # no network; a download that does not match its checksum
+        return download(name)
+    except OSError as error:
         raise FileNotFoundError(
             f"perceptual-encoder: {name} is not here and could not be downloaded ({error}); fetch it elsewhere and give "
             f"its path with perceptual-weights or {WEIGHTS_VARIABLE}, or use the compact encoder, which ships with ins3d."
         ) from error
-    return target
 
 
 def load_weights(file: WeightsFile) -> dict[str, Tensor]:

@@ -4,10 +4,12 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 PACKAGES = ("ins3d", "torch", "torchvision", "nerfstudio", "kornia", "numpy")
@@ -26,6 +28,20 @@ def run_record(**settings: Any) -> dict[str, Any]:
         },
         **settings,
     }
+
+
+def peak_memory_mb() -> dict[str, int]:
+    """The most memory that this process has held so far, in megabytes: of the machine, and of a GPU where one is used."""
+    if sys.platform == "win32":
+        most = psutil.Process().memory_info().peak_wset
+    else:
+        import resource  # not there on Windows
+
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    found = {"ram": most // 2**20}
+    if torch.cuda.is_available():
+        found["gpu"] = torch.cuda.max_memory_allocated() // 2**20
+    return found
 
 
 def _commit() -> str | None:

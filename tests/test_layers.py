@@ -12,31 +12,44 @@ LONGEST_FUNCTION = 50
 # A module imports only from layers above its own line.
 LAYERS = (
     {
-        "color_transfer", "command_line", "field_files", "frozen_teacher", "geometry_losses", "image_files", "mlp",
-        "object_cameras",
-        "perceptual_features", "picture_windows", "pixel_patches", "png_rows", "point_encoding", "posed_pictures",
-        "run_record", "scene_placement", "sphere_tracing", "style_mix", "style_pictures", "surface_mesh", "surface_points",
-        "training",
+        "camera_files", "color_transfer", "command_line", "field_files", "frozen_teacher", "geometry_losses",
+        "image_files", "mlp", "object_cameras", "perceptual_features", "picture_warp", "picture_windows",
+        "pixel_patches", "png_rows", "point_encoding", "posed_pictures", "run_record", "scene_placement",
+        "sphere_tracing", "style_mix", "style_pictures", "surface_mesh", "surface_points", "training",
+        "weights_files",
     },
     {
-        "amalgamation", "content_features", "example_shape", "mesh_files", "mesh_queries", "perceptual_losses",
-        "perceptual_weights", "picture_content", "picture_record", "plane_sweep", "style_colors", "style_draws",
-        "style_features", "surface_content", "video_files", "visual_hull",
+        "amalgamation", "content_features", "example_shape", "flow_warp", "frame_stylizer", "geometry_warp",
+        "mesh_files", "mesh_queries", "optical_flow", "perceptual_distance", "perceptual_losses",
+        "perceptual_weights", "picture_content", "picture_record", "picture_statistics", "plane_sweep",
+        "style_colors", "style_draws", "style_features", "surface_content", "video_files", "visual_hull",
     },
     {
-        "command_settings", "mesh_fitting", "object_pictures", "style_losses", "stylized_field", "stylized_picture",
-        "stylized_surface", "surface_windows",
+        "command_settings", "evaluation_frames", "mesh_fitting", "object_pictures", "style_losses", "stylized_field",
+        "stylized_picture", "stylized_surface", "surface_windows",
     },
-    {"photo_fitting", "picture_checkpoint", "style_targets", "surface_checkpoint", "surface_rendering", "surface_triangles",
-     "training_run"},
-    {"picture_rendering", "pixel_objective", "style_objective", "surface_baking"},
-    {"image_fitting", "picture_settings", "pixel_optimization", "sdf_stylization", "surface_settings"},
-    {"command_objective", "picture_blending"},
     {
-        "picture_commands", "picture_render_command", "pixel_commands", "surface_export_command", "surface_fit_commands",
-        "surface_render_command",
+        "photo_fitting", "picture_checkpoint", "style_distances", "style_targets", "surface_checkpoint",
+        "surface_rendering", "surface_triangles", "training_run", "view_consistency",
     },
-    {"surface_stylize_command"},
+    {
+        "evaluation_measures", "evaluation_pictures", "evaluation_settings", "evaluation_stages", "picture_rendering",
+        "pixel_objective", "style_objective", "surface_baking",
+    },
+    {
+        "evaluation_judges", "evaluation_report", "image_fitting", "picture_settings", "pixel_optimization",
+        "sdf_stylization", "surface_settings",
+    },
+    {
+        "command_objective", "evaluation_comparison", "picture_blending",
+    },
+    {
+        "picture_commands", "picture_render_command", "pixel_commands", "surface_export_command",
+        "surface_fit_commands", "surface_render_command",
+    },
+    {
+        "surface_stylize_command",
+    },
 )  # fmt: skip
 LAYER_OF = {module: number for number, modules in enumerate(LAYERS) for module in modules}
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 
 import torch
 
-from ins3d.run_record import run_record
+from ins3d.run_record import peak_memory_mb, run_record
 
 
 class TestRunRecord:
@@ -34,3 +34,11 @@ class TestRunRecord:
         machine = run_record()["machine"]
         assert machine["cores"] >= 1
         assert (machine["gpu"] is None) == (not torch.cuda.is_available())
+
+
+def test_peak_memory_grows_by_what_is_held():
+    before = peak_memory_mb()["ram"]
+    held = torch.ones(2**20 * (before + 100) // 4)  # more than the process ever had
+    assert peak_memory_mb()["ram"] >= before + 100 - 1
+    del held
+    assert peak_memory_mb()["ram"] >= before + 100 - 1

@@ -9,8 +9,12 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
+from ins3d.content_features import ContentFeatures
 from ins3d.plugin.compositing import composite
 from ins3d.plugin.model import InsStylizeModel
+
+EMPTY, SOLID = 0.01, 0.05
+"""Opacity of a sample below which the frozen field has nothing there, and above which the stylised one has something."""
 
 
 @dataclass
@@ -21,24 +25,32 @@ class CodeRenders:
     content_depth: Float[Tensor, "1 height width"]
     accumulation: Float[Tensor, "1 height width"]
     rgb: list[Float[Tensor, "3 height width"]]
-    """One for each code."""
+    """One for each code, as all below."""
     depth: list[Float[Tensor, "1 height width"]]
-    """One for each code."""
+    opacity: list[Float[Tensor, "1 height width"]]
+    """Share of the ray that ends, in [0, 1]."""
+    floating: list[Float[Tensor, "1 height width"]]
+    """Share of the ray that ends where the frozen field has nothing."""
 
 
 @torch.no_grad()
 def render_codes(
-    model: InsStylizeModel, camera: Cameras, codes: Sequence[Float[Tensor, " styles"]] | Float[Tensor, "codes styles"]
+    model: InsStylizeModel,
+    camera: Cameras,
+    codes: Sequence[Float[Tensor, " styles"]] | Float[Tensor, "codes styles"],
+    frozen: ContentFeatures | None = None,
 ) -> CodeRenders:
     """As `ns-render` renders each code; for every further code only the style is computed. Before the style stage has
     begun every picture is the content.
+
+    `frozen` is the field whose depth and opacity are the content's, where the model's own has gone on learning.
     """
     codes = torch.stack([code.to(model.device) for code in codes]) * model.is_stylized
     bundle = camera.to(model.device).generate_rays(camera_indices=0, keep_shape=True)
     height, width = bundle.shape
     chunk = model.config.eval_num_rays_per_chunk
     parts = [
-        _render_rays(model, bundle.get_row_major_sliced_ray_bundle(start, start + chunk), codes)
+        _render_rays(model, bundle.get_row_major_sliced_ray_bundle(start, start + chunk), codes, frozen)
         for start in range(0, height * width, chunk)
     ]
 
@@ -46,14 +58,19 @@ def render_codes(
         return torch.cat([part[index] for part in parts]).T.reshape(-1, height, width)
 
     content_rgb, content_depth, accumulation, *others = (picture(index) for index in range(len(parts[0])))
-    return CodeRenders(content_rgb, content_depth, accumulation, others[::2], others[1::2])
+    return CodeRenders(content_rgb, content_depth, accumulation, *(others[each::4] for each in range(4)))
 
 
-def _render_rays(model: InsStylizeModel, rays: RayBundle, codes: Tensor) -> list[Tensor]:
-    along = model.ray_content(rays)
+def _render_rays(model: InsStylizeModel, rays: RayBundle, codes: Tensor, frozen: ContentFeatures | None) -> list[Tensor]:
+    along, content = model.ray_content(rays), model.ray_content
     content_rgb = composite(model.sample_rgb(along, rays), along.weights, model.background)
-    found = [content_rgb.clamp(0, 1), model.ray_content.depth(along.samples, along.weights), along.weights.sum(-2)]
+    raw_density = along.point.raw_density if frozen is None else frozen(along.positions).raw_density
+    weights = content.weights(along.samples, raw_density)
+    empty = content.opacity(along.samples, raw_density) < EMPTY
+    found = [content_rgb.clamp(0, 1), content.depth(along.samples, weights), weights.sum(-2)]
     for code in codes:
         stylized = model.stylize(along, rays, code, content_rgb)
-        found += [stylized.rgb.clamp(0, 1), model.ray_content.depth(along.samples, stylized.weights)]
+        floats = empty & (content.opacity(along.samples, stylized.raw_density) > SOLID)
+        depth = content.depth(along.samples, stylized.weights)
+        found += [stylized.rgb.clamp(0, 1), depth, stylized.weights.sum(-2), (stylized.weights * floats).sum(-2)]
     return found

@@ -180,6 +180,11 @@ class RayContentField(nn.Module):
         """Volume rendering weights. In an unbounded scene every ray ends at its last sample at the latest."""
         return self._ended(samples.get_weights(self.content.density(raw_density) * self.placement.density_scale))
 
+    def opacity(self, samples: RaySamples, raw_density: Float[Tensor, "rays samples 1"]) -> Float[Tensor, "rays samples 1"]:
+        """Of each sample alone, in [0, 1]."""
+        assert samples.deltas is not None
+        return 1 - torch.exp(-samples.deltas * self.content.density(raw_density) * self.placement.density_scale)
+
     def _ended(self, weights: Tensor) -> Tensor:
         if bool(self.placement.bounded):
             return weights

@@ -18,7 +18,7 @@ from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.progress import StageProgress
 from ins3d.plugin.schedule import StageScheduleConfig
 from ins3d.plugin.style_videos import columns_of
-from ins3d.run_record import run_record
+from ins3d.run_record import peak_memory_mb, run_record
 from ins3d.style_mix import FILE_NAME as MIX_FILE_NAME
 
 
@@ -111,6 +111,7 @@ class InsStylizeTrainer(Trainer):
             loss_units=None if stage is None else self._loss_units(),
             styles=[str(path) for path in self.pipeline.config.model.styles],
             steps=self.progress.lengths,
+            peak_memory_mb=peak_memory_mb(),
             seconds=self.progress.seconds | ({} if stage is None else {"keeping_samples": round(stage.keeping_seconds, 1)}),
         )
         (self.base_dir / "run.json").write_text(json.dumps(record, indent=1))

@@ -1,0 +1,73 @@
+"""Frames become numbers about single pictures: is it this style, is the content still there, and is it blurred?"""
+
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ins3d.evaluation_frames import FrameFolder, Row
+from ins3d.perceptual_distance import PerceptualDistance
+from ins3d.perceptual_features import PerceptualFeatures
+from ins3d.picture_statistics import colour_variance, edge_agreement, high_frequency_energy, structural_similarity
+from ins3d.style_distances import StyleDistances, content_distance
+
+Numbers = dict[str, float]
+
+
+def frame_mask(frames: FrameFolder, frame: int, bounded: bool) -> Float[Tensor, "1 height width"] | None:
+    """How much pixels count: what shows through behind an object is not painted."""
+    return frames.view(frame).accumulation.clamp(0, 1) if bounded else None
+
+
+def picture_numbers(
+    frames: FrameFolder, rows: list[Row], bounded: bool, features: PerceptualFeatures, lpips: PerceptualDistance | None
+) -> dict[str, Numbers]:
+    """By row, means over frames. `colour_variance` and `high_frequency` are in shares of the photographs'; `ssim`, `lpips`,
+    `content` (features) and `edges` compare with the unstylised render.
+    """
+    found = []
+    for frame in range(len(frames)):
+        mask = frame_mask(frames, frame, bounded)
+        photograph, plain = (frames.picture(Row(kind), frame) for kind in ("photographs", "unstylised"))
+        variance, energy = (measure(photograph, mask) for measure in (colour_variance, high_frequency_energy))
+        here: dict[str, Numbers] = {}
+        for row in rows:
+            rgb = frames.picture(row, frame)
+            numbers = {
+                "colour_variance": colour_variance(rgb, mask) / max(variance, 1e-9),
+                "high_frequency": high_frequency_energy(rgb, mask) / max(energy, 1e-12),
+                "ssim": structural_similarity(rgb, plain, mask),
+                "edges": edge_agreement(rgb, plain, mask),
+                "content": content_distance(features, rgb, plain, mask),
+            }
+            if lpips is not None:
+                numbers["lpips"] = lpips(rgb, plain, None if mask is None else mask[0] > 0.5)
+            here[row.label] = numbers
+        found.append(here)
+    return {row.label: mean_numbers([here[row.label] for here in found]) for row in rows}
+
+
+def style_numbers(
+    frames: FrameFolder, rows: list[Row], bounded: bool, distances: StyleDistances
+) -> dict[str, dict[str, Numbers]]:
+    """{row: {distance: {style picture: mean over frames}}}."""
+    masks = [frame_mask(frames, frame, bounded) for frame in range(len(frames))]
+    return {
+        row.label: distances.measure_all([(frames.picture(row, frame), mask) for frame, mask in enumerate(masks)])
+        for row in rows
+    }
+
+
+def geometry_numbers(frames: FrameFolder, style: str) -> Numbers:
+    """What was measured while rendering under a style: means over frames, drift at the 95th percentile the largest."""
+    told: list[dict[str, Any]] = [frames.numbers(frame) or {} for frame in range(len(frames))]
+    return mean_numbers([each[style] for each in told])
+
+
+def mean_numbers(each: list[Numbers]) -> Numbers:
+    """The mean of every number.
+
+    >>> mean_numbers([{"ssim": 0.5}, {"ssim": 1.0}])
+    {'ssim': 0.75}
+    """
+    return {name: sum(numbers[name] for numbers in each) / len(each) for name in each[0]}
