@@ -1,23 +1,26 @@
 """Mesh files become triangles with their colours, and painted triangles become files that Blender opens."""
 
 import json
+import os
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import unquote
 
 import imageio.v3 as imageio
 import numpy as np
 import open3d as o3d
-import torch
 import trimesh
-from jaxtyping import Float, Int
-from kornia.color import linear_rgb_to_rgb, rgb_to_linear_rgb
+from jaxtyping import Float
+from kornia.color import rgb_to_linear_rgb
 from PIL import Image
 
 from ins3d.field_files import replace_file
-from ins3d.surface_mesh import CLAY, SurfaceMesh
+from ins3d.surface_mesh import CLAY, SurfaceMesh, converted, from_linear, joined, merged
 
 SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".gltf")
 LINEAR = (".glb", ".gltf")
@@ -28,41 +31,70 @@ MAP_OPTIONS = r"(?:-\S+(?:\s+(?:[-+.\d]+|on|off))+\s+)*"
 
 
 def read_mesh(path: Path, setting: str) -> SurfaceMesh:
-    """Reads OBJ, PLY, STL or GLB, with texture or vertex colours; polygons become triangles.
+    """Reads OBJ, PLY, STL or GLB, with texture or vertex colours.
 
-    `setting` is the option that the path came from: errors name it. Vertices that coincide become one, triangles without an
-    area are left out. Raises FileNotFoundError or ValueError for what is no mesh that can be painted.
+    Polygons become triangles. Triangles without an area are left out, and so are vertices that no polygon uses. Vertices
+    that coincide become one; of an OBJ, PLY or STL they keep the file's order. `setting` is the option that the path came
+    from: errors name it. Raises FileNotFoundError or ValueError for what is no mesh that can be painted.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{setting}: {path} does not exist; give a mesh ({', '.join(SUFFIXES)}).")
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"{setting}: {path.suffix or path} is no mesh that is read; save it as {', '.join(SUFFIXES)}.")
-    suffix = path.suffix.lower()
+    suffix = _check_kind(path, setting)
+    own, text, files, says_colors = None, "", [], suffix in LINEAR
     with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
-        says_colors = _check_obj(path, setting) if suffix == ".obj" else suffix in LINEAR
-        if suffix == ".gltf":
+        if suffix == ".obj":
+            text = path.read_text("utf-8", "surrogateescape").replace("\\\n", " ")
+            own = _places(text)
+            _check_numbers(own, path, setting)
+            files, says_colors = _check_materials(text, path, setting)
+        elif suffix == ".gltf":
             _check_gltf(path, setting)
-        if suffix in (".ply", ".stl"):  # below, corners that are no numbers are lost
-            _check_numbers(np.asarray(o3d.io.read_triangle_mesh(str(path)).vertices), path, setting)
-        model = o3d.io.read_triangle_model(str(path))
-    if not sum(len(part.mesh.triangles) for part in model.meshes):
-        raise ValueError(f"{setting}: {path} holds no triangles; export the object as a mesh, with its faces.")
-    mesh = _joined(
-        [_part(part.mesh) for part in model.meshes], [part.material_idx for part in model.meshes], model.materials
-    )
-    if suffix in LINEAR:
-        mesh = _from_linear(mesh)
+        elif suffix in (".ply", ".stl"):  # below, corners that are no numbers are lost
+            own = np.asarray(o3d.io.read_triangle_mesh(str(path)).vertices)
+            _check_numbers(own, path, setting)
+        with _without_comments(text, path, files) as plain:
+            model = o3d.io.read_triangle_model(str(plain))
+    parts = [SurfaceMesh.of_open3d(part.mesh) for part in model.meshes]
+    if not sum(len(part.faces) for part in parts):
+        _check_contents(text, own, path, setting)
+        raise ValueError(f"{setting}: {path} holds no triangles that can be read; export it as a mesh, with its faces.")
+    textures = tuple(_texture(record.albedo_img) for record in model.materials)
+    colors = tuple(_base_color(record) for record in model.materials)
+    mesh = joined(parts, [part.material_idx for part in model.meshes], textures, colors)
+    mesh = from_linear(mesh) if suffix in LINEAR else mesh
     if not says_colors:
         mesh = replace(mesh, colors=(CLAY,) * len(mesh.colors))
-    return _clean(mesh, path, setting)
+    return _clean(mesh, own, path, setting)
 
 
-def _check_obj(path: Path, setting: str) -> bool:
-    """Whether the file says colours. open3d goes on without files that are missing, and without corners it cannot read."""
-    text, says_colors = path.read_text(errors="replace"), False
-    numbers = re.findall(r"^\s*v\s+(.*)$", text, re.MULTILINE)
-    wrong = [line for line in numbers if re.search(r"nan|inf", line, re.IGNORECASE)]
-    _check_numbers(np.full((len(wrong), 3), np.nan), path, setting)
+def _check_kind(path: Path, setting: str) -> str:
+    """The suffix of a file that exists."""
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise FileNotFoundError(f"{setting}: {path} {what}; give a mesh ({', '.join(SUFFIXES)}).")
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{setting}: {path.suffix or path} is no mesh that is read; save it as {', '.join(SUFFIXES)}.")
+    return path.suffix.lower()
+
+
+def _places(text: str) -> Float[np.ndarray, "lines 3"]:
+    """What the lines `v` of an OBJ say; nan for words that are no numbers, or missing.
+
+    >>> _places("v 1 2 3 # info\\nv a 5\\n").tolist()
+    [[1.0, 2.0, 3.0], [nan, 5.0, nan]]
+    """
+    lines = re.findall(r"^[ \t]*v[ \t]([^#\n]*)", text, re.MULTILINE)
+    return np.array([[_number(word) for word in [*line.split(), "", "", ""][:3]] for line in lines]).reshape(-1, 3)
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        return float("nan")
+
+
+def _check_materials(text: str, path: Path, setting: str) -> tuple[list[Path], bool]:
+    """The files that an OBJ needs, and whether they say colours. open3d goes on without files that are missing."""
+    files, says_colors = [], False
     for name in re.findall(r"^\s*mtllib\s+(.+?)\s*$", text, re.MULTILINE):
         library = path.parent / name
         if not library.is_file():
@@ -71,9 +103,48 @@ def _check_obj(path: Path, setting: str) -> bool:
             )
         materials = library.read_text(errors="replace")
         says_colors |= re.search(r"^\s*Kd\s", materials, re.MULTILINE) is not None
-        for texture in re.findall(rf"^\s*map_Kd\s+{MAP_OPTIONS}(.+?)\s*$", materials, re.MULTILINE):
-            _check_texture(library.parent / texture.replace("\\", "/"), library, setting)
-    return says_colors
+        names = re.findall(rf"^\s*map_Kd\s+{MAP_OPTIONS}(.+?)\s*$", materials, re.MULTILINE)
+        textures = [library.parent / each.replace("\\", "/") for each in names]
+        for texture in textures:
+            _check_texture(texture, library, setting)
+        files += [library, *textures]
+    return files, says_colors
+
+
+@contextmanager
+def _without_comments(text: str, path: Path, files: list[Path]) -> Iterator[Path]:
+    """An OBJ that open3d can read: it takes words of a comment behind numbers for more of them."""
+    plain = re.sub(r"^([ \t]*(?:v[tn]?|f)[ \t][^#\n]*)#.*$", r"\1", text, flags=re.MULTILINE)
+    if plain == text:
+        yield path
+        return
+    names = [os.path.relpath(file, path.parent) for file in files]
+    upwards = max((Path(name).parts.count("..") for name in names), default=0)
+    with TemporaryDirectory() as folder:
+        copy = Path(folder, *["down"] * upwards, path.name)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(plain, "utf-8", "surrogateescape")
+        for file, name in zip(files, names, strict=True):
+            beside = Path(os.path.normpath(copy.parent / name))
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, beside)
+        yield copy
+
+
+def _check_contents(text: str, own: np.ndarray | None, path: Path, setting: str) -> None:
+    """Says why no triangles were found, where the file tells."""
+    if path.suffix.lower() in LINEAR:
+        places = np.zeros((0, 3))
+        with suppress(Exception):  # what is no glTF at all fails in many ways
+            shapes = trimesh.load(path, force="scene", process=False).geometry.values()
+            places = np.concatenate([shape.vertices for shape in shapes])
+        _check_numbers(places, path, setting)
+    faces = re.findall(r"^[ \t]*f[ \t]([^#\n]*)", text, re.MULTILINE)
+    numbers = [int(number) for line in faces for number in re.findall(r"(?<!\S)[-+]?\d+", line)]
+    count = 0 if own is None else len(own)
+    for number in numbers:
+        if not 1 <= abs(number) <= count:
+            raise ValueError(f"{setting}: {path} has a face with vertex {number}, but {count} vertices; export it again.")
 
 
 def _check_gltf(path: Path, setting: str) -> None:
@@ -112,41 +183,6 @@ def _check_numbers(vertices: np.ndarray, path: Path, setting: str) -> None:
         )
 
 
-def _from_linear(mesh: SurfaceMesh) -> SurfaceMesh:
-    """glTF's colours, but not its textures, are linear; a plain white is one that nobody chose."""
-    colors = tuple(
-        CLAY if min(color) > 0.999 else tuple(_converted(np.asarray(color), linear_rgb_to_rgb).tolist())
-        for color in mesh.colors
-    )
-    vertex_colors = None if mesh.vertex_colors is None else _converted(mesh.vertex_colors, linear_rgb_to_rgb)
-    return replace(mesh, colors=colors, vertex_colors=vertex_colors)
-
-
-def _part(mesh: o3d.geometry.TriangleMesh) -> SurfaceMesh:
-    faces = np.asarray(mesh.triangles).astype(np.int64)
-    uvs = np.asarray(mesh.triangle_uvs).reshape(-1, 3, 2) if mesh.has_triangle_uvs() else None
-    colors = np.asarray(mesh.vertex_colors) if mesh.has_vertex_colors() else None
-    return SurfaceMesh(np.asarray(mesh.vertices), faces, uvs, vertex_colors=colors)
-
-
-def _joined(parts: list[SurfaceMesh], materials: list[int], records: list) -> SurfaceMesh:
-    starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
-    textures = tuple(_texture(record.albedo_img) for record in records)
-    colors = tuple(_base_color(record) for record in records)
-    with_uvs = any(part.corner_uvs is not None for part in parts)
-    uvs = [np.zeros((len(part.faces), 3, 2)) if part.corner_uvs is None else part.corner_uvs for part in parts]
-    with_colors = all(part.vertex_colors is not None for part in parts)
-    return SurfaceMesh(
-        np.concatenate([part.vertices for part in parts]),
-        np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=False)]),
-        np.concatenate(uvs) if with_uvs else None,
-        textures,
-        colors,
-        np.concatenate([np.full(len(part.faces), index) for part, index in zip(parts, materials, strict=True)]),
-        np.concatenate([part.vertex_colors for part in parts if part.vertex_colors is not None]) if with_colors else None,
-    )
-
-
 def _texture(image: o3d.geometry.Image | None) -> np.ndarray | None:
     if image is None or image.is_empty():
         return None
@@ -160,48 +196,22 @@ def _base_color(record) -> tuple[float, float, float]:
     return tuple(round(float(value), 4) for value in record.base_color[:3])
 
 
-def _clean(mesh: SurfaceMesh, path: Path, setting: str) -> SurfaceMesh:
+def _clean(mesh: SurfaceMesh, own: np.ndarray | None, path: Path, setting: str) -> SurfaceMesh:
     used = mesh.vertices[mesh.faces.ravel()]
     _check_numbers(used, path, setting)
-    size, offset = np.ptp(used, axis=0).max(), np.abs((used.max(0) + used.min(0)) / 2).max()
-    if offset > MOST_OFFSET * size:
+    # Far enough from 0 all corners coincide in 32 bits; the file's own numbers then still tell how large the mesh is.
+    told = used if own is None or not len(own) or np.ptp(used, axis=0).any() else own
+    size, offset = np.ptp(told, axis=0).max(), np.abs((told.max(0) + told.min(0)) / 2).max()
+    if 0 < MOST_OFFSET * size < offset:
         raise ValueError(
             f"{setting}: {path} is {size:.3g} large and lies {offset:.3g} from 0, where 32-bit coordinates have no shape "
             "left; move it to the origin and export it again."
         )
-    positions, faces = _merged(mesh.vertices, mesh.faces)
-    corners = positions[faces]
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    keep = area > 1e-14 * max(size, 1e-30) ** 2
+    mesh = merged(mesh, own)
+    keep = np.linalg.norm(mesh.normals, axis=1) > 1e-14 * max(size, 1e-30) ** 2
     if not keep.any():
         raise ValueError(f"{setting}: all {len(keep)} triangles of {path} have no area; export the object with its faces.")
-    colors = None
-    if mesh.vertex_colors is not None:
-        colors = np.zeros_like(positions)
-        colors[faces.ravel()] = mesh.vertex_colors[mesh.faces.ravel()]
-    return SurfaceMesh(
-        positions,
-        faces[keep],
-        None if mesh.corner_uvs is None else mesh.corner_uvs[keep],
-        mesh.textures,
-        mesh.colors,
-        None if mesh.materials is None else mesh.materials[keep],
-        colors,
-    )
-
-
-def _merged(
-    vertices: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"]
-) -> tuple[Float[np.ndarray, "merged 3"], Int[np.ndarray, "faces 3"]]:
-    """Vertices of one place become one, in the order in which they are first used: readers part them at every seam."""
-    _, first, where = np.unique(vertices[faces.ravel()], axis=0, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return vertices[faces.ravel()[first[order]]], rank[where.ravel()].reshape(faces.shape)
-
-
-# ---- writing
+    return mesh.chosen(keep)
 
 
 def write_ply(path: Path, mesh: SurfaceMesh) -> None:
@@ -211,10 +221,10 @@ def write_ply(path: Path, mesh: SurfaceMesh) -> None:
 
 def write_glb(path: Path, mesh: SurfaceMesh) -> None:
     """Vertices with colours, which glTF wants linear and not as sRGB."""
-    linear = (_converted(_vertex_colors(mesh), rgb_to_linear_rgb) * 255).round().astype(np.uint8)
-    material = trimesh.visual.material.PBRMaterial(metallicFactor=0.0, roughnessFactor=1.0, doubleSided=True)
+    assert mesh.vertex_colors is not None
+    linear = (converted(mesh.vertex_colors, rgb_to_linear_rgb) * 255).round().astype(np.uint8)
     shape = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=linear, process=False)
-    shape.visual.material = material
+    shape.visual.material = trimesh.visual.material.PBRMaterial(metallicFactor=0.0, roughnessFactor=1.0, doubleSided=True)
     replace_file(path, lambda aside: aside.write_bytes(trimesh.Scene(shape).export(file_type="glb")))
 
 
@@ -233,16 +243,6 @@ def write_obj(path: Path, mesh: SurfaceMesh) -> None:
     lines += ["vt {:.9g} {:.9g}".format(*uv) for uv in uvs.tolist()]
     lines += ["f {}/{} {}/{} {}/{}".format(*face) for face in corners.reshape(-1, 6).tolist()]
     replace_file(path, lambda aside: aside.write_text("\n".join([*lines, ""])))
-
-
-def _vertex_colors(mesh: SurfaceMesh) -> Float[np.ndarray, "vertices 3"]:
-    assert mesh.vertex_colors is not None
-    return mesh.vertex_colors
-
-
-def _converted(values: np.ndarray, convert: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
-    """By a function of kornia's, which takes pictures."""
-    return convert(torch.from_numpy(values).reshape(-1, 3).T[..., None])[..., 0].T.reshape(values.shape).numpy()
 
 
 def _must(written: bool, path: Path) -> None:

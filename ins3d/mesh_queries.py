@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 import open3d as o3d
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt
 
 from ins3d.surface_mesh import SurfaceMesh, corner_weights
 
@@ -48,8 +48,7 @@ class MeshQueries:
         self.part_starts = np.concatenate([[0], np.cumsum(np.bincount(parts))])
         self.part_scene = o3d.t.geometry.RaycastingScene()
         for first, last in pairwise(self.part_starts):
-            faces = mesh.faces[self.by_part[first:last]]
-            self.part_scene.add_triangles(mesh.vertices.astype(np.float32), faces.astype(np.uint32))
+            self.part_scene.add_triangles(*_compact(mesh.vertices, mesh.faces[self.by_part[first:last]]))
         self.inside: Inside = "winding"
         just_below = self._below(0.004)
         if (self.winding_numbers(just_below) > 0.5).mean() < 0.5:
@@ -110,22 +109,27 @@ def connected_parts(mesh: SurfaceMesh) -> Int[np.ndarray, " faces"]:
     return np.asarray(mesh.open3d().cluster_connected_triangles()[0]).astype(np.int64)
 
 
+def _compact(
+    vertices: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"]
+) -> tuple[Float[np.ndarray, "used 3"], UInt[np.ndarray, "faces 3"]]:
+    """The triangles with the vertices that they use only, as scenes take them."""
+    used, corners = np.unique(faces, return_inverse=True)
+    return vertices[used].astype(np.float32), corners.reshape(faces.shape).astype(np.uint32)
+
+
 def turned_outwards(mesh: SurfaceMesh) -> tuple[SurfaceMesh, int]:
     """The mesh with its triangles facing outwards, and how many had to be turned.
 
     Triangles are made to agree with their neighbours; a connected part whose volume then is negative is turned, unless it
-    lies inside another part: that is a hollow.
+    lies inside another part: that is a hollow. Parts with an open edge enclose nothing: they are no hollows and have none.
     """
     shape = mesh.open3d()
     shape.orient_triangles()
     turned = _is_turned(mesh.faces, np.asarray(shape.triangles))
     mesh = mesh.flipped(turned)
     parts = connected_parts(mesh)
-    inside_out = np.zeros(len(mesh.faces), bool)
     volumes = _volumes(mesh, parts)
-    for part in np.flatnonzero(volumes < 0).tolist():
-        around = _volumes_around(mesh, parts, volumes, part)
-        inside_out |= (parts == part) & (not around)
+    inside_out = ((volumes < 0) & ~_hollow(mesh, parts, volumes))[parts]
     return mesh.flipped(inside_out), int((turned ^ inside_out).sum())
 
 
@@ -143,12 +147,33 @@ def _volumes(mesh: SurfaceMesh, parts: np.ndarray) -> np.ndarray:
     return np.bincount(parts, np.einsum("fd,fd->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6)
 
 
-def _volumes_around(mesh: SurfaceMesh, parts: np.ndarray, volumes: np.ndarray, part: int) -> bool:
-    """Whether all of a part lies inside one with a larger volume."""
-    corners = np.unique(mesh.vertices[mesh.faces[parts == part]].reshape(-1, 3), axis=0)
-    for other in np.flatnonzero(np.abs(volumes) > abs(volumes[part])):
+def _closed(mesh: SurfaceMesh, parts: Int[np.ndarray, " faces"]) -> Bool[np.ndarray, " parts"]:
+    """Whether a part has no edge that belongs to one triangle only."""
+    edges = np.sort(mesh.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1).astype(np.int64)
+    _, first, count = np.unique(edges @ (len(mesh.vertices), 1), return_index=True, return_counts=True)
+    return np.bincount(parts[first[count == 1] // 3], minlength=parts.max() + 1) == 0
+
+
+def _hollow(
+    mesh: SurfaceMesh, parts: Int[np.ndarray, " faces"], volumes: Float[np.ndarray, " parts"]
+) -> Bool[np.ndarray, " parts"]:
+    """Whether all of a closed part that is inside out lies inside a closed one with a larger volume."""
+    closed, hollow = _closed(mesh, parts), np.zeros(len(volumes), bool)
+    by_part, starts = np.argsort(parts, kind="stable"), np.concatenate([[0], np.cumsum(np.bincount(parts))])
+    corners = mesh.vertices[mesh.faces[by_part]].astype(np.float32)
+    low, high = np.minimum.reduceat(corners.min(1), starts[:-1]), np.maximum.reduceat(corners.max(1), starts[:-1])
+    sizes = np.abs(volumes)
+    inner = np.flatnonzero(closed & (volumes < 0))
+    for outer in np.flatnonzero(closed & (sizes > sizes[inner].min(initial=np.inf))).tolist():
+        boxed = ((low[inner] >= low[outer]) & (high[inner] <= high[outer])).all(1)
+        within = inner[boxed & (sizes[inner] < sizes[outer]) & ~hollow[inner]]
+        if not len(within):
+            continue
         scene = o3d.t.geometry.RaycastingScene()
-        scene.add_triangles(mesh.vertices.astype(np.float32), mesh.faces[parts == other].astype(np.uint32))
-        if (scene.compute_signed_distance(corners.astype(np.float32), nsamples=7).numpy() < 0).all():
-            return True
-    return False
+        scene.add_triangles(*_compact(mesh.vertices, mesh.faces[by_part[starts[outer] : starts[outer + 1]]]))
+        used = [np.unique(mesh.faces[by_part[starts[part] : starts[part + 1]]]) for part in within]
+        places = mesh.vertices[np.concatenate(used)].astype(np.float32)
+        distances = scene.compute_signed_distance(places, nsamples=7).numpy()
+        offsets = np.cumsum([0, *map(len, used[:-1])])
+        hollow[within] = np.maximum.reduceat(distances, offsets) < 0
+    return hollow

@@ -1,10 +1,14 @@
 """Triangles and what they are painted with: the mesh that a user brings, and the one that goes back."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import open3d as o3d
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Bool, Float, Int
+from kornia.color import linear_rgb_to_rgb
+from scipy.spatial import KDTree
 
 CLAY = (0.72, 0.68, 0.63)
 """The colour of what has none."""
@@ -43,6 +47,14 @@ class SurfaceMesh:
         corners = self.vertices[self.faces]
         return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
 
+    @classmethod
+    def of_open3d(cls, shape: o3d.geometry.TriangleMesh) -> "SurfaceMesh":
+        """Its vertices, triangles, places in a texture and vertex colours."""
+        uvs = np.asarray(shape.triangle_uvs).reshape(-1, 3, 2) if shape.has_triangle_uvs() else None
+        colors = np.asarray(shape.vertex_colors) if shape.has_vertex_colors() else None
+        faces = np.asarray(shape.triangles).astype(np.int64)
+        return cls(np.asarray(shape.vertices), faces, uvs, vertex_colors=colors)
+
     def open3d(self) -> o3d.geometry.TriangleMesh:
         """Its vertices, triangles and vertex colours, as open3d takes them."""
         shape = o3d.geometry.TriangleMesh(
@@ -73,11 +85,88 @@ class SurfaceMesh:
                 found[here] = read_texture(texture, uvs)
         return found
 
+    def chosen(self, which: Bool[np.ndarray, " faces"]) -> "SurfaceMesh":
+        """With some of its triangles only."""
+        uvs = None if self.corner_uvs is None else self.corner_uvs[which]
+        materials = None if self.materials is None else self.materials[which]
+        return replace(self, faces=self.faces[which], corner_uvs=uvs, materials=materials)
+
     def flipped(self, which: np.ndarray) -> "SurfaceMesh":
         """With some triangles turned around."""
         order = np.where(which[:, None], [[0, 2, 1]], [[0, 1, 2]])
         uvs = None if self.corner_uvs is None else np.take_along_axis(self.corner_uvs, order[..., None], 1)
         return replace(self, faces=np.take_along_axis(self.faces, order, 1), corner_uvs=uvs)
+
+
+def joined(
+    parts: list[SurfaceMesh],
+    materials: list[int],
+    textures: tuple[Float[np.ndarray, "_ _ 3"] | None, ...],
+    colors: tuple[tuple[float, float, float], ...],
+) -> SurfaceMesh:
+    """Parts as one mesh; each has one material, of which `textures` and `colors` tell the look."""
+    starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
+    with_uvs = any(part.corner_uvs is not None for part in parts)
+    uvs = [np.zeros((len(part.faces), 3, 2)) if part.corner_uvs is None else part.corner_uvs for part in parts]
+    with_colors = all(part.vertex_colors is not None for part in parts)
+    return SurfaceMesh(
+        np.concatenate([part.vertices for part in parts]),
+        np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=False)]),
+        np.concatenate(uvs) if with_uvs else None,
+        textures,
+        colors,
+        np.concatenate([np.full(len(part.faces), index) for part, index in zip(parts, materials, strict=True)]),
+        np.concatenate([part.vertex_colors for part in parts if part.vertex_colors is not None]) if with_colors else None,
+    )
+
+
+def merged(mesh: SurfaceMesh, order: Float[np.ndarray, "places 3"] | None = None) -> SurfaceMesh:
+    """Vertices of one place become one, those of no triangle are left out: readers part and shuffle them at every seam.
+
+    They follow `order`, the places in which the file has them, if each is found there; else the triangles, as they come to
+    use them.
+    """
+    used = mesh.vertices[mesh.faces.ravel()]
+    _, first, where = np.unique(used, axis=0, return_index=True, return_inverse=True)
+    found = None if order is None else _first_places(used[first], order)
+    sequence = np.argsort(first if found is None else found, kind="stable")
+    rank = np.empty_like(sequence)
+    rank[sequence] = np.arange(len(sequence))
+    vertices, faces, colors = used[first[sequence]], rank[where.ravel()].reshape(mesh.faces.shape), None
+    if mesh.vertex_colors is not None:
+        colors = np.zeros_like(vertices)
+        colors[faces.ravel()] = mesh.vertex_colors[mesh.faces.ravel()]
+    return replace(mesh, vertices=vertices, faces=faces, vertex_colors=colors)
+
+
+def _first_places(
+    vertices: Float[np.ndarray, "vertices 3"], places: Float[np.ndarray, "places 3"]
+) -> Int[np.ndarray, " vertices"] | None:
+    """The first of `places` at which each vertex lies, but for the rounding to 32 bits; None if one lies at none."""
+    if not len(places):
+        return None
+    most = np.finfo(np.float32).max
+    distinct, first = np.unique(places.clip(-most, most).astype(np.float32) + 0.0, axis=0, return_index=True)
+    distances, nearest = KDTree(distinct).query(vertices)
+    rounding = 2 * np.finfo(np.float32).eps * np.linalg.norm(vertices, axis=1)
+    return first[nearest] if (distances <= rounding).all() else None
+
+
+def from_linear(mesh: SurfaceMesh) -> SurfaceMesh:
+    """glTF's colours, but not its textures, are linear; a plain white is one that nobody chose."""
+    colors = tuple(
+        CLAY if min(color) > 0.999 else tuple(converted(np.asarray(color), linear_rgb_to_rgb).tolist())
+        for color in mesh.colors
+    )
+    vertex_colors = None if mesh.vertex_colors is None else converted(mesh.vertex_colors, linear_rgb_to_rgb)
+    return replace(mesh, colors=colors, vertex_colors=vertex_colors)
+
+
+def converted(
+    values: Float[np.ndarray, "*colors 3"], convert: Callable[[torch.Tensor], torch.Tensor]
+) -> Float[np.ndarray, "*colors 3"]:
+    """Colours by a function of kornia's, which takes pictures."""
+    return convert(torch.from_numpy(values).reshape(-1, 3).T[..., None])[..., 0].T.reshape(values.shape).numpy()
 
 
 @dataclass(frozen=True)

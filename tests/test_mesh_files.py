@@ -209,6 +209,11 @@ class TestReadMeshRefuses:
         expected = "mesh: {path} does not exist; give a mesh (.obj, .ply, .stl, .glb, .gltf)."
         self.refused(FileNotFoundError, tmp_path / "a.obj", expected)
 
+    def test_a_folder(self, tmp_path: Path):
+        (tmp_path / "a.obj").mkdir()
+        expected = "mesh: {path} is a folder; give a mesh (.obj, .ply, .stl, .glb, .gltf)."
+        self.refused(FileNotFoundError, tmp_path / "a.obj", expected)
+
     def test_another_kind_of_file(self, write):
         expected = "mesh: .fbx is no mesh that is read; save it as .obj, .ply, .stl, .glb, .gltf."
         self.refused(ValueError, write("a.fbx", ""), expected)
@@ -225,7 +230,7 @@ class TestReadMeshRefuses:
 
     @pytest.mark.parametrize(("name", "text"), [("a.obj", ""), ("a.obj", SQUARE), ("a.ply", ""), ("a.glb", "junk")])
     def test_a_file_without_triangles(self, write, name: str, text: str):
-        expected = "mesh: {path} holds no triangles; export the object as a mesh, with its faces."
+        expected = "mesh: {path} holds no triangles that can be read; export it as a mesh, with its faces."
         self.refused(ValueError, write(name, text), expected)
 
     def test_coordinates_that_are_no_numbers(self, write):
@@ -234,6 +239,35 @@ class TestReadMeshRefuses:
             "delete those vertices (in Blender: Mesh, Clean Up), and export it again."
         )
         self.refused(ValueError, write("a.obj", "v 0 0 0\nv 2 0 1\nv 3 inf 1\nv 0 1 4\nf 1 2 3\nf 1 2 4\n"), expected)
+
+    @pytest.mark.parametrize("line", ["v a b c", "v 1 2", "v 1 2 # 3", "v 1 -nan(ind) 2"])
+    def test_words_that_are_no_numbers(self, write, line: str):
+        path = write("a.obj", f"v 0 0 0\n{line}\nv 0 0 1\nv 1 1 1\nf 1 3 4\n")
+        with pytest.raises(ValueError, match="has 1 corners whose coordinates are no numbers"):
+            read(path)
+
+    def test_a_glb_with_places_that_are_no_numbers(self, tmp_path: Path):
+        shape = box()
+        shape.vertices[2] = np.nan
+        trimesh.Trimesh(shape.vertices, shape.faces, process=False).export(tmp_path / "a.glb")
+        with pytest.raises(ValueError, match="a.glb has 1 corners whose coordinates are no numbers"):
+            read(tmp_path / "a.glb")
+
+    @pytest.mark.parametrize("wrong", [9, 0, -5])
+    def test_faces_with_vertices_that_there_are_not(self, write, wrong: int):
+        text = f"v 0 0 0\nv 1 0 0\nv 0 0 1\nv 1 1 1\nf 1 -2/7 3//12 # 44\nf 1 2 {wrong}/1\n"
+        expected = f"mesh: {{path}} has a face with vertex {wrong}, but 4 vertices; export it again."
+        self.refused(ValueError, write("a.obj", text), expected)
+
+    @pytest.mark.parametrize("place", ["1 1 1", "0 0 0"])
+    def test_a_mesh_that_is_a_point(self, write, place: str):
+        expected = "mesh: all 1 triangles of {path} have no area; export the object with its faces."
+        self.refused(ValueError, write("point.obj", f"v {place}\n" * 3 + "f 1 2 3\n"), expected)
+
+    def test_a_mesh_so_far_from_0_that_it_becomes_a_point(self, write):
+        path = write("a.obj", "v 1e10 1e10 0\nv 10000000001 1e10 0\nv 10000000001 10000000001 0\nf 1 2 3\n")
+        with pytest.raises(ValueError, match="is 1 large and lies 1e.10 from 0.*move it to the origin"):
+            read(path)
 
     def test_triangles_that_all_have_no_area(self, write):
         expected = "mesh: all 2 triangles of {path} have no area; export the object with its faces."
@@ -371,3 +405,58 @@ class TestWhatReadersLose:
         with pytest.raises(ValueError):
             write_ply(tmp_path / "a.ply", colored)
         assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("comment", ["# info", "#nan", "# 5", "#"])
+    def test_reads_what_has_comments_behind_it(self, textured_square: Path, comment: str):
+        plain = read(textured_square)
+        text = textured_square.read_text()
+        lines = [f"{line} {comment}" if line[0] in "vf" else line for line in text.splitlines()]
+        textured_square.write_text("\n".join([*lines, ""]))
+        mesh = read(textured_square)
+        assert corners(mesh).tolist() == corners(plain).tolist() and mesh.corner_uvs.tolist() == plain.corner_uvs.tolist()
+        assert mesh.textures[0].tolist() == plain.textures[0].tolist()
+
+    def test_finds_textures_in_other_folders_of_what_has_comments(self, textured_square: Path):
+        inner = textured_square.parent / "inner"
+        inner.mkdir()
+        text = textured_square.read_text().replace("mtllib ", "mtllib ../").replace("v 0 0 0", "v 0 0 0 # info")
+        (inner / "a.obj").write_text(text)
+        (textured_square.parent / "paint.mtl").write_text("newmtl painted\nmap_Kd inner/../paint.png\n")
+        assert read(inner / "a.obj").faces.shape == (2, 3)
+
+    def test_joins_lines_that_go_on(self, write):
+        assert len(read(write("a.obj", "v 0 0 \\\n0\nv 1 0 0\nv 0 0 1\nf 1 2 3\n")).vertices) == 3
+
+
+class TestOrderOfVertices:
+    def lines(self, path: Path) -> np.ndarray:
+        words = [line.split()[1:4] for line in path.read_text().splitlines() if line.startswith("v ")]
+        return np.array(words).astype(float)
+
+    def test_of_a_real_obj_is_the_files(self, assets: Path):
+        path = assets / "meshes" / "spot_textured" / "spot.obj"
+        mesh, lines = read(path), self.lines(path)
+        assert len(mesh.vertices) == len(lines)
+        assert mesh.vertices == pytest.approx(lines, rel=1e-6, abs=1e-7)
+        words = [line.split()[1:] for line in path.read_text().splitlines() if line.startswith("f ")]
+        assert mesh.faces.tolist() == [[int(word.split("/")[0]) - 1 for word in face] for face in words]
+
+    def test_of_an_obj_is_the_files_and_leaves_out_what_no_face_uses(self, write):
+        places = [[0.1, 0, 0], [7, 7, 7], [0.3, 1e-3, 0], [0.1, 0, 0], [1 / 3, 2 / 3, 0]]
+        text = "".join("v {} {} {}\n".format(*place) for place in places)
+        # The first used is the last of the file; the fourth is the first again.
+        mesh = read(write("a.obj", text + "f 5 3 4\n"))
+        assert mesh.vertices == pytest.approx(np.array([places[0], places[2], places[4]]), abs=1e-7)
+        assert mesh.faces.tolist() == [[2, 1, 0]]
+
+    def test_of_a_ply_is_the_files(self, colored: SurfaceMesh, tmp_path: Path):
+        upside_down = replace(colored, faces=colored.faces[::-1].copy())
+        write_ply(tmp_path / "a.ply", upside_down)
+        mesh = read(tmp_path / "a.ply")
+        assert mesh.vertices.tolist() == colored.vertices.tolist()
+        assert np.abs(mesh.vertex_colors - colored.vertex_colors).max() <= 0.501 / 255
+
+    def test_lasts_when_it_is_written_and_read(self, textured: SurfaceMesh, tmp_path: Path):
+        shuffled = replace(textured, faces=textured.faces[::-1].copy())
+        write_obj(tmp_path / "a.obj", shuffled)
+        assert read(tmp_path / "a.obj").vertices.tolist() == textured.vertices.tolist()

@@ -1,9 +1,11 @@
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import trimesh
 
+from ins3d import mesh_queries
 from ins3d.mesh_queries import SHELL, MeshQueries, turned_outwards
 from ins3d.surface_mesh import SurfaceMesh
 
@@ -203,3 +205,93 @@ class TestPartsThatTouch:
         center = (0.9, 0.9, 0.9)  # a box of 0.6 on the corner (1, 1, 1) of a box of 2: no hollow
         mesh, turned = turned_outwards(together(box(size=2), inside_out(box(center, 0.6))))
         assert turned == 12 and faces_outwards(mesh, center)[12:].all()
+
+
+def many(part: SurfaceMesh, places: np.ndarray) -> SurfaceMesh:
+    faces = part.faces + len(part.vertices) * np.arange(len(places))[:, None, None]
+    return SurfaceMesh((part.vertices + places[:, None]).reshape(-1, 3), faces.reshape(-1, 3))
+
+
+def grid(side: int) -> np.ndarray:
+    return np.stack(np.meshgrid(*[np.arange(side)] * 3), -1).reshape(-1, 3).astype(float)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many vertices each set of triangles brings along that a scene is given."""
+    sizes = []
+    compact = mesh_queries._compact
+
+    def count(vertices, faces):
+        result = compact(vertices, faces)
+        sizes.append(len(result[0]))
+        return result
+
+    monkeypatch.setattr(mesh_queries, "_compact", count)
+    return sizes
+
+
+class TestManyParts:
+    def test_of_3000_bent_quads_take_seconds(self):
+        quad = SurfaceMesh(
+            np.array([[0.0, 0, 0], [0.1, 0, 0], [0.1, 0.1, 0], [0, 0.1, 0.05]]), np.array([[0, 1, 2], [0, 2, 3]])
+        )
+        sizes = np.random.default_rng(0).uniform(0.5, 1, 3375)
+        mesh = many(quad, grid(15))
+        mesh = replace(mesh, vertices=mesh.vertices * np.repeat(sizes, 4)[:, None])  # no two of one volume
+        start = time.perf_counter()
+        queries = MeshQueries(turned_outwards(mesh)[0])
+        assert time.perf_counter() - start < 5  # minutes, when each part is compared with each
+        assert queries.inside == "shell" and len(queries.part_starts) == 3376
+
+    def test_of_2197_boxes_take_seconds_and_each_bring_their_own_vertices(self, counted: list[int]):
+        mesh = many(box(size=0.5), grid(13))
+        wrong = np.random.default_rng(1).random(2197) < 0.5
+        sizes = np.random.default_rng(2).uniform(0.5, 1, 2197)
+        corners = mesh.vertices.reshape(-1, 8, 3)
+        middles = corners.mean(1, keepdims=True)
+        mesh = replace(mesh, vertices=(middles + (corners - middles) * sizes[:, None, None]).reshape(-1, 3))
+        start = time.perf_counter()
+        outwards, turned = turned_outwards(mesh.flipped(np.repeat(wrong, 12)))
+        MeshQueries(outwards)
+        assert time.perf_counter() - start < 5
+        # No box lies in another's: nothing is asked of a scene before those of the parts, of 8 vertices each.
+        assert counted == [8] * 2197
+        assert turned == 12 * wrong.sum() and outwards.faces.tolist() == mesh.faces.tolist()
+
+    def test_hollows_are_told_from_boxes_beside_them(self):
+        # 27 boxes of 2 with a room of 1 each, and 27 inside-out boxes of 0.5 in the gaps.
+        solids, rooms, beside = (
+            many(box(size=2), 4 * grid(3)),
+            many(box(), 4 * grid(3)),
+            many(box(size=0.5), 4 * grid(3) + 2),
+        )
+        mesh = together(solids, inside_out(rooms), inside_out(beside))
+        outwards, turned = turned_outwards(mesh)
+        assert turned == 27 * 12 and outwards.faces[: 54 * 12].tolist() == mesh.faces[: 54 * 12].tolist()
+
+    def test_a_box_in_the_middle_of_a_ring_is_in_its_box_but_no_hollow(self):
+        ring = trimesh.creation.annulus(r_min=2, r_max=3, height=2)
+        outer = SurfaceMesh(np.asarray(ring.vertices), np.asarray(ring.faces).astype(np.int64))
+        mesh, turned = turned_outwards(together(outer, inside_out(box())))
+        assert turned == 12 and faces_outwards(mesh)[-12:].all()
+
+
+class TestOpenParts:
+    def lidless(self, size: float) -> SurfaceMesh:
+        whole = box(size=size)
+        return replace(whole, faces=whole.faces[whole.normals[:, 2] <= 0])
+
+    def test_have_no_hollows(self):
+        ball = trimesh.creation.icosphere(3, radius=2)
+        dented = SurfaceMesh(np.asarray(ball.vertices), np.asarray(ball.faces)[1:].astype(np.int64))
+        _, turned = turned_outwards(together(dented, inside_out(box())))
+        assert turned == 12
+
+    def test_are_no_hollows(self):
+        _, turned = turned_outwards(together(box(size=2), inside_out(self.lidless(1))))
+        assert turned == 10
+
+    def test_do_not_keep_closed_ones_from_being_hollows(self):
+        _, turned = turned_outwards(together(self.lidless(0.2), box(size=2), inside_out(box())))
+        assert turned == 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
 
-from ins3d.surface_mesh import CLAY, MeshPlacement, SurfaceMesh, read_texture
+from ins3d.surface_mesh import CLAY, MeshPlacement, SurfaceMesh, joined, merged, read_texture
 
 NOISE = np.random.default_rng(0).random((3, 5, 3))
 # A unit square, as two triangles that share a diagonal.
@@ -110,6 +110,41 @@ class TestSurfaceMesh:
     def test_refuses_places_for_another_number_of_triangles(self):
         with pytest.raises(TypeCheckError):
             SurfaceMesh(SQUARE, HALVES, corner_uvs=UVS[:1])
+
+
+class TestMerged:
+    # The square's halves with corners of their own.
+    parted = SurfaceMesh(
+        SQUARE[HALVES].reshape(-1, 3), np.arange(6).reshape(2, 3), vertex_colors=SQUARE[HALVES].reshape(-1, 3)
+    )
+
+    def test_follows_the_triangles_where_no_order_is_given(self):
+        mesh = merged(self.parted)
+        assert mesh.vertices.tolist() == SQUARE.tolist() and mesh.faces.tolist() == HALVES.tolist()
+        assert mesh.vertex_colors.tolist() == SQUARE.tolist()
+
+    def test_follows_the_order_given_but_for_rounding(self):
+        order = np.concatenate([[[9.0, 9, 9]], SQUARE[::-1] * (1 + 1e-7)])
+        mesh = merged(self.parted, order)
+        assert mesh.vertices.tolist() == SQUARE[::-1].tolist() and mesh.faces.tolist() == (3 - HALVES).tolist()
+        assert mesh.vertex_colors.tolist() == mesh.vertices.tolist()
+
+    @pytest.mark.parametrize("order", [SQUARE[:0], SQUARE[:0:-1], SQUARE[::-1] + 1e-5])
+    def test_keeps_its_own_order_where_a_place_is_missing(self, order: np.ndarray):
+        assert merged(self.parted, order).vertices.tolist() == SQUARE.tolist()
+
+
+class TestJoined:
+    def test_numbers_corners_on_and_gives_each_part_its_material(self):
+        mesh = joined([square(), square(corner_uvs=UVS)], [1, 0], (None, NOISE), (CLAY, CLAY))
+        assert mesh.faces.tolist() == [*HALVES.tolist(), *(HALVES + 4).tolist()]
+        assert mesh.materials.tolist() == [1, 1, 0, 0] and mesh.corner_uvs[2:].tolist() == UVS.tolist()
+
+    def test_chosen_triangles_keep_their_looks(self):
+        mesh = joined([square(), square(corner_uvs=UVS)], [1, 0], (None, NOISE), (CLAY, CLAY))
+        mesh = mesh.chosen(np.array([False, True, False, True]))
+        assert mesh.faces.tolist() == [[0, 2, 3], [4, 6, 7]] and mesh.materials.tolist() == [1, 0]
+        assert mesh.corner_uvs[1].tolist() == UVS[1].tolist()
 
 
 class TestMeshPlacement:
