@@ -75,6 +75,7 @@ def _numbers(values: Any) -> np.ndarray:
 def shrunk_by(intrinsics: Float[Tensor, "cameras 4"], width: int) -> int:
     """How many times smaller pictures are than their cameras say, whose axis goes through their middle, or about so.
 
+    >>> import torch
     >>> shrunk_by(torch.tensor([[2892.0, 2883.0, 823.0, 619.0]]), 400)
     4
     """
