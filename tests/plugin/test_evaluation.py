@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 import torch
+from kornia.filters import gaussian_blur2d
 from tiny_scenes import HEIGHT, WIDTH, psnr
 
-from ins3d.plugin.evaluation import depth_drift
+from ins3d.plugin.evaluation import blur_metrics, depth_drift
 
 
 class TestDepthDrift:
@@ -32,6 +33,25 @@ class TestDepthDrift:
         assert depth_drift(10 * depth, 10 * content_depth, ones) == pytest.approx(depth_drift(depth, content_depth, ones))
 
 
+class TestBlurMetrics:
+    def test_the_photograph_itself_has_all_and_a_blurred_one_less(self, random: torch.Generator):
+        photograph = torch.rand(1, 3, 40, 48, generator=random)
+        assert blur_metrics(photograph, photograph, photograph, None) == pytest.approx(
+            {"colour_variance": 1, "high_frequency": 1, "edges": 1}
+        )
+        blurred = gaussian_blur2d(photograph, (9, 9), (2.0, 2.0))
+        found = blur_metrics(photograph, blurred, photograph, None)
+        assert found["colour_variance"] < 0.2 and found["high_frequency"] < 0.1 and found["edges"] < 0.5
+
+    def test_what_is_masked_does_not_count(self, random: torch.Generator):
+        photograph = torch.rand(1, 3, 40, 48, generator=random)
+        mask = torch.ones(1, 1, 40, 48)
+        mask[..., 30:] = 0
+        painted = photograph.clone()
+        painted[..., 30:] = 0.5
+        assert blur_metrics(photograph, painted, photograph, mask)["colour_variance"] == pytest.approx(1)
+
+
 class TestImageMetrics:
     @pytest.fixture
     def result(self, finished_run: Any) -> tuple[dict[str, Any], dict[str, torch.Tensor], dict[str, torch.Tensor]]:
@@ -46,6 +66,7 @@ class TestImageMetrics:
         metrics = result[0]
         assert metrics.keys() == {
             "psnr", "ssim", "gram_distance", "content_gram_distance", "gram_ratio", "depth_drift_median", "depth_drift_p95",
+            "colour_variance", "high_frequency", "edges",
         }  # fmt: skip
         assert {type(value) for value in metrics.values()} == {float}
         assert all(math.isfinite(value) for value in metrics.values())
