@@ -62,7 +62,8 @@ class Evaluation:
         features, distances = self.judges.features, self.judges.distances
         key = self._key("held-out") | self.judges.sources
         rows = self.rows("held-out")
-        styles = self._staged("styles", key, lambda: style_numbers(held, rows, self.bounded, distances))
+        judged = key | {"styles": list(distances.kept)}
+        styles = self._staged("styles", judged, lambda: style_numbers(held, rows, self.bounded, distances))
         pictures = self._staged(
             "pictures", key, lambda: picture_numbers(held, rows, self.bounded, features, self.judges.consistency.lpips)
         )

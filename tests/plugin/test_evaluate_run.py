@@ -128,6 +128,13 @@ class TestEvaluate:
         assert (picture.stat().st_mtime_ns, stage.stat().st_mtime_ns) == before
         assert json.loads(lost.read_text()) == kept
 
+    def test_more_styles_can_be_asked_for_afterwards(self, evaluation: Path, run: Path, networks: list[str], tmp_path: Path):
+        shutil.copytree(evaluation, tmp_path / "more")
+        imageio.imwrite(tmp_path / "third.png", imageio.imread(run.parents[4] / "first.png")[::-1])
+        more = ["--other-styles", str(tmp_path / "third.png")]
+        evaluate.main(["--load-config", str(run), "--output", str(tmp_path / "more"), *SMALL, *networks, *more])
+        assert set(report(tmp_path / "more")["styles"]["unstylised"]["gram"]) == {*STYLES, "third"}
+
     def test_without_networks_the_rest_is_measured_and_the_lack_is_said(
         self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     ):
