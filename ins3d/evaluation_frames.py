@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -14,6 +15,7 @@ from ins3d.field_files import replace_file
 from ins3d.geometry_warp import GeometryView
 from ins3d.image_files import read_picture, write_rgb
 
+CPU = torch.device("cpu")
 RowKind = Literal["photographs", "unstylised", "stylised", "per-frame"]
 PathName = Literal["held-out", "views", "smooth"]
 
@@ -43,9 +45,10 @@ class FrameFolder:
     A frame is written whole or not at all, its numbers last: a frame that has them is finished.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._picture = lru_cache(maxsize=256)(lambda path: read_picture(path, "output")[:3])
+    def __init__(self, folder: Path, device: torch.device = CPU) -> None:
+        """Pictures and views are given on `device`, where the networks are that judge them."""
+        self.folder, self.device = folder, device
+        self._picture = lru_cache(maxsize=256)(lambda path: read_picture(path, "output")[:3].to(device))
 
     def picture_path(self, row: Row, frame: int) -> Path:
         """Where a picture lies."""
@@ -71,7 +74,7 @@ class FrameFolder:
 
     def view(self, frame: int) -> GeometryView:
         """The frozen field's geometry of a frame."""
-        return GeometryView(**load_file(self.folder / "geometry" / f"{frame:03d}.safetensors"))
+        return GeometryView(**load_file(self.folder / "geometry" / f"{frame:03d}.safetensors", str(self.device)))
 
     def numbers(self, frame: int) -> dict[str, Any] | None:
         """What `write_geometry` was told; None where the frame is not finished."""

@@ -40,7 +40,11 @@ def error_map(frames: FrameFolder, row: Row, target: int, source: int, warp: War
     """The target, the source brought to it, and their difference from 0 (black) to HOTTEST; grey where nothing compares."""
     ours, warped = frames.picture(row, target), warp(frames.picture(row, source))
     error = (warped.picture - ours).square().mean(0).sqrt()
-    heat = torch.from_numpy(colormaps["inferno"]((error / HOTTEST).clamp(0, 1).numpy())[..., :3]).permute(2, 0, 1).float()
+    heat = (
+        torch.from_numpy(colormaps["inferno"]((error / HOTTEST).clamp(0, 1).cpu().numpy())[..., :3])
+        .permute(2, 0, 1)
+        .to(error)
+    )
     grey = torch.full_like(heat, 0.5)
     shown = [torch.where(warped.valid, values, grey) for values in (warped.picture.clamp(0, 1), heat)]
     return torch.cat([ours, *shown], dim=2)

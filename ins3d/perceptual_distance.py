@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
+import h5py
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -132,12 +133,6 @@ def _read_keras(found: WeightsFile, net: LpipsNet) -> dict[str, Tensor]:
             f"{SETTING}: {found.path} is a Keras file, which is understood for squeeze only; give torchvision's "
             f"{OFFICIAL_FILES[net]}, or set lpips-net to squeeze."
         )
-    try:
-        import h5py  # nothing else here needs it
-    except ImportError as error:
-        raise ModuleNotFoundError(
-            f"{SETTING}: reading {found.path} needs h5py; pip install h5py, or give torchvision's {OFFICIAL_FILES[net]}."
-        ) from error
     state = {}
     try:
         with h5py.File(found.path) as file:

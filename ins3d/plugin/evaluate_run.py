@@ -19,6 +19,7 @@ from ins3d.evaluation_settings import Evaluate, check_evaluate
 from ins3d.evaluation_stages import measure_gap, paint_frames, staged
 from ins3d.picture_record import CONSOLE, make_folder
 from ins3d.plugin.code_renders import render_codes
+from ins3d.plugin.content_checkpoint import FILE_NAME
 from ins3d.plugin.evaluation_renders import EvaluationPath, evaluation_path, frozen_field, render_frames
 from ins3d.run_record import peak_memory_mb, run_record
 from ins3d.style_distances import StyleJudgement
@@ -95,10 +96,17 @@ class Evaluation:
         number = self.settings.held_out if name == "held-out" else self.settings.frames
         path = evaluation_path(name, self.pipeline, number, self.settings.flight)
         folder = self.output / "frames" / name
-        frames = FrameFolder(folder)
+        frames = FrameFolder(folder, torch.device(self.pipeline.device))
         staged(self.output / "frames" / f"{name}.json", self._key(name), lambda: self._begin(folder))
         self._render(path, frames)
         if self.judges.stylizer is not None:
+            key = self._key(name) | {"per-frame": self.judges.stylizer.source}
+            rows = [row for row in self.rows(name) if row.kind == "per-frame"]
+            staged(
+                self.output / "frames" / f"{name}_painted.json",
+                key,
+                lambda: [self._begin(folder / row.folder) for row in rows],
+            )
             paint_frames(frames, self.judges.stylizer, self.judges.pictures, f"{name}: painting frame by frame")
         return frames
 
@@ -108,7 +116,7 @@ class Evaluation:
 
     @staticmethod
     def _begin(folder: Path) -> None:
-        """Frames of another checkpoint, or of another path, are none of these."""
+        """Pictures of another checkpoint, path or network are none of these."""
         if folder.is_dir():
             rmtree(folder)
 
@@ -176,7 +184,7 @@ class Evaluation:
             name: sum(each.numel() for each in part.parameters())
             for name, part in (("content", self.pipeline.model.ray_content), ("style", self.pipeline.model.stylized))
         }
-        content = self.run / "content.ckpt"
+        content = self.run / FILE_NAME
         return {
             "seconds_per_frame": seconds,
             "frame": [int(camera.width), int(camera.height)],
