@@ -28,6 +28,13 @@ def color_statistics(rgb: Float[Tensor, "pixels 3"], weights: Float[Tensor, "pix
     return ColorStatistics(mean.float(), ((centred * weights).T @ centred / total).float())
 
 
+def between(one: ColorStatistics, other: ColorStatistics, share: float) -> ColorStatistics:
+    """Statistics on the way from `one` (share 0) to `other` (share 1)."""
+    return ColorStatistics(
+        (1 - share) * one.mean + share * other.mean, (1 - share) * one.covariance + share * other.covariance
+    )
+
+
 def matching_map(source: ColorStatistics, target: ColorStatistics, max_gain: float = float("inf")) -> Float[Tensor, "3 4"]:
     """The affine map [A | b] that gives colours of `source` the mean and covariance of `target`.
 

@@ -51,15 +51,19 @@ class ScenePlacement(nn.Module):
     def forward(self, positions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
         """Scene units to the unit ball."""
         relative = (positions - self.center) / self.radius
+        return relative * self._shrinkage(relative)
+
+    def scale_across(self, positions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 1"]:
+        """How long a scene unit, across the direction to the centre, is in the ball: radii of the ball per scene unit."""
+        return self._shrinkage((positions - self.center) / self.radius) / self.radius
+
+    def _shrinkage(self, relative: Tensor) -> Tensor:
         if self.cubic:
             distance = relative.abs().amax(-1, keepdim=True).clamp(min=1)
-            return relative * (2 - 1 / distance) / distance / 2
+            return (2 - 1 / distance) / distance / 2
         # Guarded inside the square root: the gradient at the centre stays finite.
-        distance = (relative * relative).sum(-1, keepdim=True).clamp(min=1e-12).sqrt()
-        if self.bounded:
-            return relative / distance.clamp(min=1)
-        outside = (2 - 1 / distance.clamp(min=1)) / distance.clamp(min=1)
-        return relative * outside / 2
+        distance = (relative * relative).sum(-1, keepdim=True).clamp(min=1e-12).sqrt().clamp(min=1)
+        return 1 / distance if self.bounded else (2 - 1 / distance) / distance / 2
 
     @property
     def density_scale(self) -> Tensor:

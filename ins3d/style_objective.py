@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ins3d.color_transfer import color_statistics, identity_map, matching_map, recolor_pictures
+from ins3d.color_transfer import ColorStatistics, color_statistics, identity_map, matching_map, recolor_pictures
 from ins3d.perceptual_features import IMAGENET_MEAN, FeatureMaps, PerceptualFeatures
 from ins3d.perceptual_losses import Mask, grams_of, relative_gram_loss
 from ins3d.style_losses import layers_of, named_losses, pyramid_features, scaled_names
@@ -186,7 +186,7 @@ class StyleObjective:
         patch cannot hold the whole palette, so strokes come out paler than the style; yet all of the covariance at once
         throws shades out of [0, 1].
         """
-        seen = color_statistics(_pixels(pictures), None if mask is None else _pixels(mask))
+        seen = colors_of(pictures, mask)
         wanted = self.styles[style].colors
         maps = [identity_map().to(pictures), *(matching_map(seen, wanted, gain) for gain in GAINS)]
         found = [
@@ -203,6 +203,13 @@ class _Seen:
     maps: FeatureMaps
     content: FeatureMaps
     mask: Mask | None
+
+
+def colors_of(
+    pictures: Float[Tensor, "pictures 3 height width"], mask: Float[Tensor, "pictures 1 height width"] | None = None
+) -> ColorStatistics:
+    """The statistics of all pictures' pixels together; with a mask, pixels count by it."""
+    return color_statistics(_pixels(pictures), None if mask is None else _pixels(mask))
 
 
 def _pixels(pictures: Tensor) -> Tensor:

@@ -17,7 +17,8 @@ class SurfacePoints:
     weights: Float[Tensor, "*rays points 1"]
     """The share of the pixel's colour that the point decides; they add up to the accumulation."""
     spread: Float[Tensor, "*rays points 1"]
-    """Standard deviation along the ray of the samples behind the point, in the units of `positions`."""
+    """Standard deviation of the places that the point stands for, in the units of `positions`: strokes that are finer
+    fade out."""
 
 
 def merge_samples(
@@ -25,11 +26,16 @@ def merge_samples(
     positions: Float[Tensor, "*rays samples 3"],
     color_features: Float[Tensor, "*rays samples channels"],
     num_points: int,
+    spread_mult: float = 1.0,
+    footprint: Float[Tensor, "*rays samples 1"] | None = None,
 ) -> SurfacePoints:
     """Cuts a ray into `num_points` pieces of equal weight and takes the weighted mean of each.
 
     A sample on a cut is shared between the pieces, so the result moves smoothly with the weights. Gradients reach the
     weights. Keeping the heaviest samples instead loses far more (26.5 dB against 37.6 dB for one point, prototype).
+
+    `spread` is that of the samples along the ray times `spread_mult`, and that of the pixel across it (`footprint`, a
+    standard deviation at each sample): two independent blurs, so that their variances add.
 
     >>> half = torch.tensor([[0.5], [0.5]])
     >>> merged = merge_samples(half, torch.tensor([[0.0, 0, 0], [1, 0, 0]]), torch.ones(2, 4), num_points=1)
@@ -40,13 +46,15 @@ def merge_samples(
     mean_positions = shares @ positions
     squared_distance = ((positions[..., None, :, :] - mean_positions[..., :, None, :]) ** 2).sum(-1)
     # The square root has no gradient at zero, and a spread teaches nothing: it is measured, not trained.
-    spread = (shares.detach() * squared_distance.detach()).sum(-1, keepdim=True).sqrt()
+    variance = spread_mult**2 * (shares.detach() * squared_distance.detach()).sum(-1, keepdim=True)
+    if footprint is not None:
+        variance = variance + (shares.detach() @ footprint) ** 2
     accumulation = weights.sum(-2, keepdim=True)
     return SurfacePoints(
         positions=mean_positions,
         color_features=shares @ color_features,
-        weights=(accumulation / num_points).expand(*spread.shape),
-        spread=spread,
+        weights=(accumulation / num_points).expand(*variance.shape),
+        spread=variance.sqrt(),
     )
 
 

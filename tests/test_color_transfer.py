@@ -7,6 +7,7 @@ from ins3d.color_transfer import (
     LUMINANCE,
     ColorStatistics,
     apply_color_map,
+    between,
     brightness_only,
     color_statistics,
     compose,
@@ -184,3 +185,11 @@ class TestGain:
         assert float(gains.max()) <= 1.5 + 1e-5 and float(gains.min()) >= 1 / 1.5 - 1e-5
         # The mean is matched all the same.
         assert torch.allclose(apply_color_map(bound, pixels).mean(0), wanted.mean, atol=1e-5)
+
+
+def test_between_two_statistics_lie_their_weighted_means(random):
+    one, other = (ColorStatistics(torch.rand(3, generator=random), torch.rand(3, 3, generator=random)) for _ in range(2))
+    assert torch.equal(between(one, other, 0.0).covariance, one.covariance)
+    quarter = between(one, other, 0.25)
+    torch.testing.assert_close(quarter.mean, 0.75 * one.mean + 0.25 * other.mean)
+    torch.testing.assert_close(quarter.covariance, 0.75 * one.covariance + 0.25 * other.covariance)

@@ -61,6 +61,15 @@ class TestBall:
         other.place(Placement((10.0, -20.0, 5.0), 30.0, 5.0, 500.0, bounded, "hand"))
         torch.testing.assert_close(other(10 * positions), placed(bounded)(positions))
 
+    def test_scale_across_is_that_of_a_short_step_beside_the_direction_to_the_centre(self, bounded: bool, random):
+        placement, away = placed(bounded).double(), unit_vectors(random).double()
+        across = torch.linalg.cross(away, unit_vectors(random).double())
+        across = 1e-5 * across / across.norm(dim=-1, keepdim=True)
+        for distance in (0.0, 0.3 * RADIUS, 0.99 * RADIUS, 1.5 * RADIUS, 40 * RADIUS):
+            positions = torch.tensor(CENTER).double() + distance * away
+            stepped = (placement(positions + across) - placement(positions)).norm(dim=-1, keepdim=True) / 1e-5
+            torch.testing.assert_close(placement.scale_across(positions), stepped, rtol=1e-4, atol=0)
+
     def test_saves_its_measures_with_the_field(self, bounded: bool):
         other = ScenePlacement()
         other.load_state_dict(placed(bounded).state_dict())

@@ -75,6 +75,13 @@ class TestMergeSamples:
         torch.testing.assert_close(merged.positions, torch.tensor([[0.0, 1, 0]]))
         assert merged.spread.item() == pytest.approx(3**0.5)
 
+    def test_what_a_pixel_sees_across_the_ray_adds_to_the_spread_as_variances_do(self):
+        weights = torch.tensor([[0.3], [0.1]])
+        positions = torch.tensor([[0.0, 0, 0], [0, 4, 0]])
+        # Along the ray 3 * .5 ** 2; across it the mean of 1 and 5, weighted, is 2.
+        merged = merge_samples(weights, positions, positions, 1, spread_mult=0.5, footprint=torch.tensor([[1.0], [5.0]]))
+        assert merged.spread.item() == pytest.approx((0.75 + 4) ** 0.5)
+
     def test_a_point_of_one_sample_has_no_spread(self, rays):
         weights, positions, features = rays
         weights = torch.zeros_like(weights)

@@ -75,6 +75,7 @@ def _paper() -> InsStylizeTrainerConfig:
         gate_init=(1.0, 1.0),
         geometry="distilled",
         shading="full",
+        footprint_mult=0.0,
         zero_view_direction=False,
         perceptual_encoder="vgg16",
         style_loss=("gram_chw",),

@@ -196,12 +196,12 @@ class InsStylizeModel(Model):
 
     def surface_points(self, along: RayContent, weights: Float[Tensor, "rays samples 1"]) -> SurfacePoints:
         """Where style is computed: at merged points, or (`full`) at every sample."""
-        features = along.point.color_features
-        if self.config.shading == "deferred":
-            points = merge_samples(weights, along.positions, features, self.config.num_surface_points)
-            points.spread = points.spread * self.config.spread_mult
-            return points
-        return SurfacePoints(along.positions, features, weights, torch.zeros_like(weights))
+        features, config = along.point.color_features, self.config
+        footprint = config.footprint_mult * self.ray_content.footprint(along.samples)
+        if config.shading == "full":
+            return SurfacePoints(along.positions, features, weights, footprint)
+        number = config.num_training_points if self.training else config.num_surface_points
+        return merge_samples(weights, along.positions, features, number, config.spread_mult, footprint)
 
     def styled_rgb(self, points: SurfacePoints, rays: RayBundle | None, code: Tensor) -> Float[Tensor, "rays points 3"]:
         """The stylised colours of surface points."""

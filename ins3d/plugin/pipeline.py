@@ -243,10 +243,15 @@ def _check_settings(config: InsStylizePipelineConfig) -> None:
     near, far = config.model.near, config.model.far
     if (near is not None and near <= 0) or (near is not None and far is not None and far <= near):
         raise ValueError(f"pipeline.model.near/far: {near} and {far} are no stretch of depths; use 0 < near < far.")
-    if not 1 <= config.model.num_surface_points <= 4:
+    for name in ("num_surface_points", "num_training_points"):
+        if not 1 <= getattr(config.model, name) <= 4:
+            raise ValueError(
+                f"pipeline.model.{name.replace('_', '-')}: {getattr(config.model, name)} is not between 1 and 4; "
+                "for every sample use --pipeline.model.shading full."
+            )
+    if config.model.footprint_mult < 0:
         raise ValueError(
-            f"pipeline.model.num-surface-points: {config.model.num_surface_points} is not between 1 and 4; "
-            "for every sample use --pipeline.model.shading full."
+            f"pipeline.model.footprint-mult: {config.model.footprint_mult} is no width of a pixel; use 0 or more."
         )
     for name in ("style_loss_mult", "content_loss_mult", "tv_loss_mult"):
         if getattr(config.model, name) < 0:

@@ -154,6 +154,13 @@ class RayContentField(nn.Module):
         """Mean distance along the ray; behind everything where nothing is, so that `ns-export tsdf` finds no surface."""
         return expected_depth(samples, weights, self.placement.far + BEHIND)
 
+    def footprint(self, samples: RaySamples) -> Float[Tensor, "rays samples 1"]:
+        """The width of what a pixel sees at each sample, in ball radii; 0 for rays that have no pixel."""
+        area = samples.frustums.pixel_area
+        # The host's exporters look at a mesh along rays of no camera, and say 1.
+        side = torch.where(area < 1, area, 0).sqrt() * (samples.frustums.starts + samples.frustums.ends) / 2
+        return side * self.placement.scale_across(samples.frustums.get_positions())
+
     def normals(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, "points 3"]:
         """Unit vectors against the slope of the density, from its values at the corners of a small tetrahedron.
 

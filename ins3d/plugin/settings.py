@@ -38,10 +38,15 @@ class ModelSettings(ModelConfig):
     by the frozen content (INS). `free`: nothing holds them back, for the ablation."""
     shading: Literal["deferred", "full"] = "deferred"
     """`deferred`: style is computed at a few merged points of each ray. `full`: at every sample; several times slower."""
-    num_surface_points: int = 1
-    """Merged points per ray of deferred shading, 1 to 4."""
+    num_surface_points: int = 4
+    """Merged points per ray of deferred shading, 1 to 4, in pictures; the more, the less strokes jump between views."""
+    num_training_points: int = 2
+    """The same while the style is learned, where more cost time and gain little."""
     spread_mult: float = 0.3
     """How strongly strokes finer than the depth is sure fade out; 0 leaves them, and speckle where depth is noisy."""
+    footprint_mult: float = 0.6
+    """How strongly strokes finer than a pixel fade out: the deviation, in pixels, over which they are averaged (mip-NeRF's
+    integrated encoding); 0 leaves them, and they shimmer when the camera moves."""
     zero_view_direction: bool = True
     """The style's change of colour does not depend on where one looks from (INS, `zero_viewdir`)."""
     content: ContentSettings = field(default_factory=ContentSettings)
@@ -75,14 +80,14 @@ class ModelSettings(ModelConfig):
     """Layers whose features carry the content."""
     style_picture_size: int = 256
     """Long side, in pixels, at which the style picture is looked at; smaller gives finer strokes."""
-    colors: Colors = "none"
+    colors: Colors = "style"
     """`style`: the scene gets the style's mean and covariance of colour, before and after (ARF). `content`: the scene keeps
     its colours, strokes change brightness alone. `none`: the losses decide."""
     loss_scale: LossScale = "measured"
     """`measured`: each loss is divided by its value at the start, so that weights mean the same for every encoder, scene and
     size. `release`: the raw losses of the INS release."""
     style_loss_mult: float = 1.0
-    content_loss_mult: float = 0.09
+    content_loss_mult: float = 0.15
     """1 is the difference between two places of the scene."""
     tv_loss_mult: float = 0.0
     """Weight of the patches' total variation; 1 is that of the photographs."""

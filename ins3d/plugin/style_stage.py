@@ -11,6 +11,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from ins3d.color_transfer import between
 from ins3d.pixel_patches import rays_to_patches
 from ins3d.plugin.compositing import composite
 from ins3d.plugin.datamanager import InsStylizeDataManager
@@ -20,11 +21,13 @@ from ins3d.plugin.ray_content import RayContent
 from ins3d.plugin.sample_pool import SamplePool, build_pool
 from ins3d.style_draws import StyleDraws
 from ins3d.style_mix import StyleMix, single_style, style_code
-from ins3d.style_objective import StyleObjective
+from ins3d.style_objective import StyleObjective, colors_of
 from ins3d.surface_points import SurfacePoints
 
 NUM_FIXED_PATCHES = 16
 """Losses and colours are measured on this many."""
+RESTORED = 0.75
+"""How far the painted patches' colours are moved to the style's at the end (docs/design.md, Colours)."""
 
 
 class StyleStage:
@@ -109,10 +112,15 @@ class StyleStage:
 
     @torch.no_grad()
     def match_colors(self) -> None:
-        """Before the last step: the colours of what has been painted are matched once more (ARF, section 4.3)."""
+        """Before the last step: the colours of what has been painted are matched once more (ARF, section 4.3).
+
+        Differs from ARF, which gives them all of the style's covariance: a patch of the size of strokes does not hold the
+        whole palette, and what is `RESTORED` of it brings back the contrast that small patches cost.
+        """
         for style in self.learned if self.config.model.colors == "style" else []:
             patches, _, mask = self._fixed_patches(style, strength=1.0)
-            self.model.colors.add(style, self.objective.matching_map(patches, style, mask))
+            seen = colors_of(patches, mask)
+            self.model.colors.match(style, seen, between(seen, self.objective.styles[style].colors, RESTORED))
 
     def _fixed_patches(self, style: int, strength: float) -> tuple[Tensor, Tensor, Tensor | None]:
         """(stylised patches, photographs, mask) that are the same for every style and every resumed run."""

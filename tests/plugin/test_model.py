@@ -160,6 +160,29 @@ class TestDeferredShading:
             assert torch.equal(*colors) == zero_view_direction
 
 
+class TestFootprint:
+    def test_a_large_pixel_shows_what_small_ones_show_together(self, trained_pipeline: Make):
+        """Without it one ray stands for a large pixel, and strokes finer than that shimmer."""
+        errors = []
+        for footprint_mult in (0.0, 0.5):
+            pipeline = trained_pipeline(model__footprint_mult=footprint_mult)
+            stir(pipeline.model, gates=(1.0, 0.3))
+            pipeline.model.begin_style(content_moves=False)
+            pipeline.model.eval()
+            small = copy.deepcopy(pipeline.datamanager.train_dataset.cameras[0:1])
+            large = copy.deepcopy(small)
+            small.rescale_output_resolution(2.0)
+            large.rescale_output_resolution(0.5)
+            with torch.no_grad():
+                many, few = (
+                    pipeline.model.get_outputs_for_camera(camera)["rgb"].permute(2, 0, 1) for camera in (small, large)
+                )
+            height, width = few.shape[1:]
+            together = torch.nn.functional.avg_pool2d(many, 4)[:, :height, :width]
+            errors.append(float((together - few).square().mean().sqrt()))
+        assert errors[1] < 0.8 * errors[0], errors
+
+
 class TestContentStage:
     def test_the_chosen_share_of_rays_is_shown_no_direction(self, trained_pipeline: Make):
         pipeline = trained_pipeline(model__view_dropout=0.25)

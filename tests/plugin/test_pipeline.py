@@ -17,13 +17,19 @@ class TestSettings:
             build_pipeline(small_config(open_scene, tmp_path, content_style_mult=0.1))
 
     @pytest.mark.parametrize("count", [0, 5])
-    def test_the_number_of_surface_points_has_bounds(self, open_scene: Scene, tmp_path: Path, count: int):
+    @pytest.mark.parametrize("name", ["num_surface_points", "num_training_points"])
+    def test_the_number_of_surface_points_has_bounds(self, open_scene: Scene, tmp_path: Path, name: str, count: int):
         text = (
-            f"pipeline.model.num-surface-points: {count} is not between 1 and 4; for every sample use "
+            f"pipeline.model.{name.replace('_', '-')}: {count} is not between 1 and 4; for every sample use "
             "--pipeline.model.shading full."
         )
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
-            build_pipeline(small_config(open_scene, tmp_path, model__num_surface_points=count))
+            build_pipeline(small_config(open_scene, tmp_path, **{f"model__{name}": count}))
+
+    def test_a_footprint_is_not_negative(self, open_scene: Scene, tmp_path: Path):
+        text = "pipeline.model.footprint-mult: -0.1 is no width of a pixel; use 0 or more."
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            build_pipeline(small_config(open_scene, tmp_path, model__footprint_mult=-0.1))
 
     def test_at_least_one_style_is_needed(self, open_scene: Scene, tmp_path: Path):
         text = "pipeline.model.styles: no picture is given; name at least one."

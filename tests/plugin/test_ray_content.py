@@ -183,3 +183,20 @@ class TestBuildContent:
         rgb = field.content.rgb(along.point.color_features, None)
         assert rgb.shape == (40, num_samples, 3) and 0 <= float(rgb.min()) and float(rgb.max()) <= 1
         assert bool(torch.isfinite(along.weights).all())
+
+
+class TestFootprint:
+    def test_is_the_side_of_a_pixel_at_each_sample_in_the_ball(self, rays: RayBundle):
+        rays.pixel_area[:] = 0.01**2
+        field = field_of(bounded=True)
+        samples, _, _ = field.sample(rays)
+        middle = (samples.frustums.starts + samples.frustums.ends) / 2
+        away = (samples.frustums.get_positions() - torch.tensor(CENTER)).norm(dim=-1, keepdim=True)
+        inside = away < RADIUS
+        assert float(inside.float().mean()) > 0.5
+        torch.testing.assert_close(field.footprint(samples)[inside], (0.01 * middle / RADIUS)[inside])
+
+    def test_rays_that_have_no_pixel_have_none(self, rays: RayBundle):
+        """The host's exporters look at a mesh along rays of area 1."""
+        field = field_of(bounded=False)
+        assert not field.footprint(field.sample(rays)[0]).any()

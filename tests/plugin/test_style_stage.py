@@ -39,7 +39,10 @@ class TestKeptRendering:
     @pytest.mark.parametrize("zero_view_direction", [True, False])
     @pytest.mark.parametrize("num_points", [1, 2, 4])
     def test_what_is_trained_is_what_is_rendered(self, trained_pipeline: Make, num_points: int, zero_view_direction: bool):
-        pipeline = trained_pipeline(model__num_surface_points=num_points, model__zero_view_direction=zero_view_direction)
+        pipeline = trained_pipeline(
+            model__num_surface_points=num_points, model__num_training_points=num_points,
+            model__zero_view_direction=zero_view_direction,
+        )  # fmt: skip
         stir(pipeline.model, gates=(1.0, 0.5))
         stage = begin(pipeline)
         assert stage.keeps_points
@@ -328,26 +331,17 @@ class TestColors:
         stage.losses(9)
         assert not torch.equal(pipeline.model.colors.maps, before)
 
-    def test_colours_are_stretched_as_far_as_brings_the_scene_nearer_to_the_style(self, trained_pipeline: Make):
+    def test_what_is_painted_is_moved_half_of_the_way_to_the_styles_colours(self, trained_pipeline: Make):
         pipeline = trained_pipeline(model__colors="style")
         stir(pipeline.model, gates=(1.0, 0.3))
         stage = begin(pipeline)
-
-        def loss() -> float:
-            patches, _, mask = stage._fixed_patches(0, strength=1.0)
-            return float(stage.objective.gram_distance(patches.clamp(0, 1), 0, mask, together=True))
-
         with torch.no_grad():
-            before = loss()
+            before, wanted = colors_of(stage._fixed_patches(0, 1.0)[0]), stage.objective.styles[0].colors
             stage.match_colors()
-            after = loss()
-            matched = pipeline.model.colors.maps.clone()
-            stage.match_colors()
-        assert after < before
-        # What has been matched is left alone, or matched further: it does not become worse.
-        with torch.no_grad():
-            assert loss() <= after + 1e-6
-        assert matched.shape == pipeline.model.colors.maps.shape
+            after = colors_of(stage._fixed_patches(0, 1.0)[0])
+        assert float((before.mean - wanted.mean).abs().max()) > 0.02
+        assert torch.allclose(after.mean, (before.mean + wanted.mean) / 2, atol=1e-3)
+        assert torch.allclose(after.covariance, (before.covariance + wanted.covariance) / 2, atol=1e-3)
 
     def test_under_the_scenes_own_colours_strokes_change_brightness_alone(self, trained_pipeline: Make):
         pipeline = trained_pipeline(model__colors="content")
