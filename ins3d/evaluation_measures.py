@@ -14,9 +14,25 @@ from ins3d.style_distances import StyleDistances, content_distance
 Numbers = dict[str, float]
 
 
-def frame_mask(frames: FrameFolder, frame: int, bounded: bool) -> Float[Tensor, "1 height width"] | None:
-    """How much pixels count: what shows through behind an object is not painted."""
-    return frames.view(frame).accumulation.clamp(0, 1) if bounded else None
+Mask = Float[Tensor, "1 height width"]
+LEAST_SEEN = 1e-3
+"""Share of a picture that an object must fill, or the picture says nothing about it."""
+
+
+def judged_frames(frames: FrameFolder, bounded: bool) -> list[tuple[int, Mask | None]]:
+    """Which frames are judged, and how much their pixels count: what shows through behind an object is not painted.
+
+    Raises ValueError where no frame shows the object.
+    """
+    if not bounded:
+        return [(frame, None) for frame in range(len(frames))]
+    masks = [(frame, frames.view(frame).accumulation.clamp(0, 1)) for frame in range(len(frames))]
+    seen = [(frame, mask) for frame, mask in masks if float(mask.mean()) >= LEAST_SEEN]
+    if not seen:
+        raise ValueError(
+            f"load-config: none of the {len(masks)} held-out views shows the object; choose other ones to hold out."
+        )
+    return seen
 
 
 def picture_numbers(
@@ -26,8 +42,7 @@ def picture_numbers(
     `content` (features) and `edges` compare with the unstylised render.
     """
     found = []
-    for frame in range(len(frames)):
-        mask = frame_mask(frames, frame, bounded)
+    for frame, mask in judged_frames(frames, bounded):
         photograph, plain = (frames.picture(Row(kind), frame) for kind in ("photographs", "unstylised"))
         variance, energy = (measure(photograph, mask) for measure in (colour_variance, high_frequency_energy))
         here: dict[str, Numbers] = {}
@@ -51,11 +66,8 @@ def style_numbers(
     frames: FrameFolder, rows: list[Row], bounded: bool, distances: StyleDistances
 ) -> dict[str, dict[str, Numbers]]:
     """{row: {distance: {style picture: mean over frames}}}."""
-    masks = [frame_mask(frames, frame, bounded) for frame in range(len(frames))]
-    return {
-        row.label: distances.measure_all([(frames.picture(row, frame), mask) for frame, mask in enumerate(masks)])
-        for row in rows
-    }
+    judged = judged_frames(frames, bounded)
+    return {row.label: distances.measure_all([(frames.picture(row, frame), mask) for frame, mask in judged]) for row in rows}
 
 
 def geometry_numbers(frames: FrameFolder, style: str) -> Numbers:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ins3d.weights_files import WeightsFile, find_weights_file
+from ins3d.weights_files import WeightsFile, find_weights_file, read_weights
 
 SETTING = "per-frame-weights"
 WEIGHTS_VARIABLE = "INS3D_PER_FRAME_WEIGHTS"
@@ -224,12 +224,7 @@ def _read(found: WeightsFile, part: str) -> dict[str, Tensor]:
             f"{SETTING}: {found.path} (from {found.found_in}) holds no {path.name}; give the folder `models` of "
             f"{WEIGHTS_PAGE}."
         )
-    try:
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # truncated and foreign files raise a different exception each
-        raise ValueError(
-            f"{SETTING}: {path} cannot be read as weights ({type(error).__name__}); fetch it again from {WEIGHTS_PAGE}."
-        ) from error
+    return read_weights(WeightsFile(path, found.found_in), SETTING, f"fetch it again from {WEIGHTS_PAGE}.")
 
 
 def _refuse_another(part: str, state: dict[str, Tensor], wanted: dict[str, Tensor], source: str) -> None:

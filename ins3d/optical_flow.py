@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torchvision.models.optical_flow import RAFT, raft_small
 
-from ins3d.weights_files import find_weights_file
+from ins3d.weights_files import WeightsFile, find_weights_file, read_weights
 
+SETTING = "flow-weights"
 OFFICIAL_FILE = "raft_small_C_T_V2-01064c6d.pth"
 WEIGHTS_VARIABLE = "INS3D_FLOW_WEIGHTS"
 SMALLEST_SIDE = 128
@@ -63,9 +64,9 @@ def load_flow(given: Path | None, device: torch.device) -> OpticalFlow:
 
     The file has torchvision's names or the authors' (raft-small.pth). ValueError for any other.
     """
-    file = find_weights_file(given, "flow-weights", WEIGHTS_VARIABLE, OFFICIAL_FILE)
+    file = find_weights_file(given, SETTING, WEIGHTS_VARIABLE, OFFICIAL_FILE)
     network = raft_small()
-    network.load_state_dict(_read(file.path, network.state_dict()))
+    network.load_state_dict(_read(file, network.state_dict()))
     network.requires_grad_(False).eval().to(device)
     return OpticalFlow(network, f"RAFT-small from {file.path.name}, found in {file.found_in}")
 
@@ -81,19 +82,14 @@ def torchvision_name(key: str) -> str:
     return key
 
 
-def _read(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
+def _read(file: WeightsFile, expected: dict[str, Tensor]) -> dict[str, Tensor]:
     """The file's parameters under torchvision's names, which are exactly those `expected`."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # truncated and foreign files raise many different exceptions
-        problem = type(error).__name__
-        raise ValueError(f"flow-weights: {path} is not a whole weights file ({problem}); fetch it again.") from error
-    items = content.items() if isinstance(content, dict) else []
+    items = read_weights(file, SETTING, "fetch it again.").items()
     state = {torchvision_name(str(key)): value for key, value in items}
     problem = _difference(state, expected)
     if problem:
         raise ValueError(
-            f"flow-weights: {path} does not hold RAFT-small ({problem}); give torchvision's {OFFICIAL_FILE} or "
+            f"{SETTING}: {file.path} does not hold RAFT-small ({problem}); give torchvision's {OFFICIAL_FILE} or "
             "raft-small.pth of princeton-vl/RAFT."
         )
     return state

@@ -10,13 +10,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torchmetrics.functional.image.lpips import _LPIPS, ScalingLayer
 
-from ins3d.weights_files import WeightsFile, find_weights_file
+from ins3d.weights_files import WeightsFile, find_weights_file, read_weights
 
 LpipsNet = Literal["squeeze", "alex", "vgg"]
 InputRange = Literal["-1..1", "0..1"]
 """What the network is shown: -1..1 is what it was made for, 0..1 what some evaluations feed it."""
 
 SETTING = "lpips-backbone"
+REMEDY = "give a state dict of torchvision's, or fetch it again."
 BACKBONE_VARIABLE = "INS3D_LPIPS_BACKBONE"
 OFFICIAL_FILES: dict[LpipsNet, str] = {
     "squeeze": "squeezenet1_1-b8a52dc0.pth",
@@ -90,7 +91,7 @@ def load_lpips(net: LpipsNet, backbone: Path | None, device: torch.device) -> Pe
     """
     found = find_weights_file(backbone, SETTING, BACKBONE_VARIABLE, OFFICIAL_FILES[net])
     is_keras = found.path.suffix in KERAS_SUFFIXES
-    state = _read_keras(found, net) if is_keras else _read_torchvision(found)
+    state = _read_keras(found, net) if is_keras else read_weights(found, SETTING, REMEDY)
     # `pnet_rand` keeps torchmetrics from downloading; every number it draws is replaced.
     with torch.random.fork_rng(devices=[]):
         network = _LPIPS(pretrained=True, net=net, pnet_rand=True, spatial=True)
@@ -114,16 +115,6 @@ def _give_backbone(network: _LPIPS, net: LpipsNet, state: dict[str, Tensor], fil
                 f"{OFFICIAL_FILES[net]}."
             )
     network.net.load_state_dict({key: state[name] for key, name in names.items()})
-
-
-def _read_torchvision(found: WeightsFile) -> dict[str, Tensor]:
-    try:
-        return dict(torch.load(found.path, map_location="cpu", weights_only=True))
-    except Exception as error:  # truncated and foreign files raise a different exception each
-        raise ValueError(
-            f"{SETTING}: {found.path} (from {found.found_in}) cannot be read as weights ({type(error).__name__}); give a "
-            "state dict of torchvision's, or fetch it again."
-        ) from error
 
 
 def _read_keras(found: WeightsFile, net: LpipsNet) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -39,6 +40,17 @@ def find_weights_file(given: Path | None, setting: str, variable: str, official:
             f"{setting}: {official} is not here and could not be downloaded ({error}); fetch it elsewhere and give its "
             f"path, or set {variable}."
         ) from error
+
+
+def read_weights(file: WeightsFile, setting: str, remedy: str) -> dict[str, Any]:
+    """What a .pth file holds by name; it is read safely, tensors only. ValueError for what is no such file."""
+    try:
+        content = torch.load(file.path, map_location="cpu", weights_only=True)
+    except Exception as error:  # truncated and foreign files raise a different exception each
+        raise ValueError(
+            f"{setting}: {file.path} (from {file.found_in}) cannot be read as weights ({type(error).__name__}); {remedy}"
+        ) from error
+    return dict(content) if isinstance(content, dict) else {}
 
 
 def existing(path: Path, setting: str) -> Path:

@@ -43,9 +43,9 @@ class Settings:
 
 def main(settings: Settings) -> None:
     """Prints a table of medians and writes it as JSON."""
-    ways = {f"deferred, {count} point{'s' * (count > 1)}": _ours(settings, num_surface_points=count) for count in (1, 2, 4)}
+    ways = {f"deferred, {count} point{'s' * (count > 1)}": _ours(settings, num_training_points=count) for count in (1, 2, 4)}
     ways["every sample shaded"] = _ours(settings, shading="full")
-    ways["16x16: deferred, 1 point"] = _ours(settings, patch_size=SMALL)
+    ways["16x16: deferred, 1 point"] = _ours(settings, patch_size=SMALL, num_training_points=1)
     ways[PAPER] = _paper(settings)
     steps = {name: 0 for name in ways}
     times: dict[str, list[float]] = {name: [] for name in ways}

@@ -255,8 +255,8 @@ class TestLoad:
         path = folder / "decoder_iter_160000.pth.tar"
         path.write_text("404: not found")
         assert self.message(folder, ValueError) == (
-            f"per-frame-weights: {path} cannot be read as weights (UnpicklingError); fetch it again from "
-            "github.com/EndyWon/MicroAST."
+            f"per-frame-weights: {path} (from the setting per-frame-weights) cannot be read as weights (UnpicklingError); "
+            "fetch it again from github.com/EndyWon/MicroAST."
         )
 
     def test_names_what_another_network_has(self, folder, states):

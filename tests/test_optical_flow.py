@@ -104,7 +104,7 @@ class TestLoadFlow:
             whole = path.read_bytes()
             kept = {"nothing": b"", "text": b"<html>not found</html>", "truncated": whole[:-200], "pickle": whole}
             path.write_bytes(kept[content])
-        text = f"flow-weights: {path} is not a whole weights file ({problem}); fetch it again."
+        text = f"flow-weights: {path} (from the setting flow-weights) cannot be read as weights ({problem}); fetch it again."
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
             load_flow(path, CPU)
 

@@ -161,26 +161,21 @@ class TestDeferredShading:
 
 
 class TestFootprint:
-    def test_a_large_pixel_shows_what_small_ones_show_together(self, trained_pipeline: Make):
-        """Without it one ray stands for a large pixel, and strokes finer than that shimmer."""
-        errors = []
-        for footprint_mult in (0.0, 0.5):
-            pipeline = trained_pipeline(model__footprint_mult=footprint_mult)
-            stir(pipeline.model, gates=(1.0, 0.3))
-            pipeline.model.begin_style(content_moves=False)
-            pipeline.model.eval()
-            small = copy.deepcopy(pipeline.datamanager.train_dataset.cameras[0:1])
-            large = copy.deepcopy(small)
-            small.rescale_output_resolution(2.0)
-            large.rescale_output_resolution(0.5)
-            with torch.no_grad():
-                many, few = (
-                    pipeline.model.get_outputs_for_camera(camera)["rgb"].permute(2, 0, 1) for camera in (small, large)
-                )
-            height, width = few.shape[1:]
-            together = torch.nn.functional.avg_pool2d(many, 4)[:, :height, :width]
-            errors.append(float((together - few).square().mean().sqrt()))
-        assert errors[1] < 0.8 * errors[0], errors
+    @pytest.mark.parametrize("shading", ["deferred", "full"])
+    def test_strokes_are_averaged_over_more_the_larger_pixels_are(self, trained_pipeline: Make, shading: str):
+        pipeline = trained_pipeline(model__shading=shading, model__spread_mult=0.0, model__footprint_mult=0.5)
+        model, camera = pipeline.model.eval(), copy.deepcopy(pipeline.datamanager.train_dataset.cameras[0:1])
+        rays = camera.generate_rays(0, coords=torch.tensor([[3.5, 3.5], [7.5, 9.5]]))
+        spreads = []
+        with torch.no_grad():
+            for _ in range(2):
+                along = model.ray_content(rays)
+                spreads.append(model.surface_points(along, along.weights).spread)
+                widths = model.ray_content.footprint(along.samples)
+                assert 0.499 * widths.min() < spreads[-1].min() and spreads[-1].max() < 0.501 * widths.max()
+                rays.pixel_area = 16 * rays.pixel_area
+        assert float(spreads[0].min()) > 0
+        torch.testing.assert_close(spreads[1], 4 * spreads[0])
 
 
 class TestContentStage:
