@@ -66,8 +66,9 @@ def overview(report: dict[str, Any]) -> list[dict[str, Any]]:
         for path, gaps in report["ratios"].items():
             shortest = min(gaps, key=int)
             for gap, styles in gaps.items():
-                ratio = styles[style]["mean"]
-                cells.append((f"{path}, gap {gap}: per-frame / ours", ratio, ratio >= (SHORT if gap == shortest else LONG)))
+                mean, least = styles[style]["mean"], styles[style]["least"]
+                wanted = SHORT if gap == shortest else LONG
+                cells.append((f"{path}, gap {gap}: per-frame / ours", f"{mean:.1f}, least {least:.1f}", least >= wanted))
         variance = report["pictures"][label]["colour_variance"]
         cells.append(("colour variance / photographs'", variance, variance >= VARIANCE))
         cells.append(("high frequencies / photographs'", report["pictures"][label]["high_frequency"], None))
@@ -99,7 +100,8 @@ def report_pictures(report: dict[str, Any], frames: dict[Any, FrameFolder]) -> d
                 if any(value in numbers for found in summaries.values() for numbers in found.values()):
                     title = f"{path}, protocol {protocol}"
                     shown["plots"].append(Markup(gap_plot(summaries, rows, value, title)))
-        shown["legend"] = Markup(legend(rows))
+    every = dict.fromkeys(label for path in report["consistency"] for label in report["rows"][path])
+    shown["legend"] = Markup(legend([row_of(label) for label in every]))
     shown["worst"] = _worst_pairs(report, frames)
     return shown
 

@@ -116,6 +116,8 @@ class TestEvaluate:
         assert not re.findall(r'(?:src|href)="(?!data:|#)', page) and "<script" not in page
         assert page.count("<svg") == 13  # two paths, three protocols, two numbers; and the legend
         assert all(f"stylised: {name}" in page for name in STYLES)
+        # The legend names rows of all paths; those of the last alone have no photographs.
+        assert page.count("<!-- photographs -->") == 1
 
     def test_what_is_finished_is_kept_and_what_is_missing_is_made(self, evaluation: Path, run: Path, networks: list[str]):
         picture = evaluation / "frames" / "smooth" / "unstylised" / "000.png"
