@@ -5,29 +5,32 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ins3d.evaluation_judges import network_name
 from ins3d.evaluation_report import JSON, overview, render_page
 from ins3d.evaluation_settings import Compare
 from ins3d.field_files import replace_file
 from ins3d.picture_record import CONSOLE, make_folder
 
 COMMON = ("judge", "lpips", "flow", "per-frame")
+SECTIONS = ("run", "conditions", "judges", "consistency", "ratios", "pictures", "styles", "recognised", "geometry", "cost")
 
 
 def run_compare(settings: Compare) -> None:
     """Writes comparison.json and comparison.html."""
-    if len({run.resolve() for run in settings.runs}) < len(settings.runs):
-        raise ValueError("runs: one is named twice; name every run once.")
     if len(settings.runs) < 2:
         raise ValueError(f"runs: {len(settings.runs)} is too few to compare; name two or more.")
-    reports = {name: report for name, report in zip(run_names(settings.runs), map(read_report, settings.runs), strict=True)}
+    folders = tuple(report_folder(run).resolve() for run in settings.runs)
+    if len(set(folders)) < len(folders):
+        raise ValueError("runs: one is named twice; name every run once.")
+    reports = dict(zip(run_names(folders), map(read_report, folders), strict=True))
     table = comparison_table(reports)
-    unlike = differing_judges(reports)
+    unlike = differing_judges(reports) + differing_conditions(reports)
     for line in unlike:
         CONSOLE.print(f"These numbers do not compare: {line}", soft_wrap=True)
     make_folder(settings.output)
     told = {"runs": {name: report["run"]["config"] for name, report in reports.items()}, "differ": unlike, "table": table}
     replace_file(settings.output / "comparison.json", lambda aside: aside.write_text(json.dumps(told, indent=1)))
-    sheets = {name: preview(folder) for name, folder in zip(reports, settings.runs, strict=True)}
+    sheets = {name: preview(report, folder) for (name, report), folder in zip(reports.items(), folders, strict=True)}
     page = render_page("evaluation_comparison.html.jinja", told=told, sheets=sheets)
     replace_file(settings.output / "comparison.html", lambda aside: aside.write_text(page))
     CONSOLE.print(f"Comparison: {settings.output / 'comparison.html'}", soft_wrap=True)
@@ -41,12 +44,12 @@ def report_folder(run: Path) -> Path:
     raise FileNotFoundError(f"runs: there is no {JSON} in {run} or in its folder evaluation; evaluate that run first.")
 
 
-def read_report(run: Path) -> dict[str, Any]:
+def read_report(folder: Path) -> dict[str, Any]:
     """What `write_report` wrote."""
-    path = report_folder(run) / JSON
+    path = folder / JSON
     try:
         report = json.loads(path.read_text())
-        report["run"]["styles"], report["ratios"], report["pictures"]
+        _ = [report[section] for section in SECTIONS], report["run"]["styles"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"runs: {path} is not what evaluate.py writes; evaluate that run again.") from error
     return report
@@ -86,13 +89,24 @@ def differing_judges(reports: dict[str, dict[str, Any]]) -> list[str]:
     """Judges that the runs do not share: by them numbers do not compare."""
     found = []
     for judge in COMMON:
-        used = {report["judges"].get(judge, "none") for report in reports.values()}
+        used = {network_name(report["judges"].get(judge, "none")) for report in reports.values()}
         if len(used) > 1:
             found.append(f"{judge}: {'; '.join(sorted(used))}")
     return found
 
 
-def preview(run: Path) -> str | None:
-    """The run's own preview, to stand in a page."""
-    path = report_folder(run).parent / "preview.png"
+def differing_conditions(reports: dict[str, dict[str, Any]]) -> list[str]:
+    """Scenes, paths and sizes that the runs do not share."""
+    found = []
+    for name in next(iter(reports.values()))["conditions"]:
+        values = [str(report["conditions"].get(name)) for report in reports.values()]
+        if len(set(values)) > 1:
+            found.append(f"{name}: {'; '.join(values)}")
+    return found
+
+
+def preview(report: dict[str, Any], folder: Path) -> str | None:
+    """The run's own preview, to stand in a page: beside its config, or beside its evaluation where it was moved."""
+    places = [place / "preview.png" for place in (Path(report["run"]["config"]).parent, folder.parent)]
+    path = next((place for place in places if place.is_file()), places[0])
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode() if path.is_file() else None

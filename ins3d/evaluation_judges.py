@@ -1,6 +1,8 @@
 """The networks that judge: found, loaded and named; what is not at hand is said, and nothing is measured by it."""
 
 import os
+import re
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +38,21 @@ class EvaluationJudges:
     """Which networks, from where."""
     missing: list[str] = field(default_factory=list)
     """What is not measured, and why."""
+    checksums: dict[str, int] = field(default_factory=dict)
+    """Of the style pictures that distances are taken to."""
+
+    def key(self, *names: str) -> dict[str, str]:
+        """Which networks a number depends on, wherever their files were found."""
+        return {name: network_name(self.sources.get(name, "none")) for name in names}
+
+
+def network_name(source: str) -> str:
+    """A network's name without the place that it was found in.
+
+    >>> network_name("RAFT-small from raft.pth, found in the setting flow-weights")
+    'RAFT-small from raft.pth'
+    """
+    return re.sub(r",? \(?found in [^;)]*\)?", "", source)
 
 
 def find_judges(settings: Evaluate, styles: tuple[Path, ...], device: torch.device) -> EvaluationJudges:
@@ -70,8 +87,9 @@ def find_judges(settings: Evaluate, styles: tuple[Path, ...], device: torch.devi
         CONSOLE.print(f"{name}: {source}", soft_wrap=True)
     pictures = {name: resize_long_side(rgb, PAINTED_SIDE).to(device) for name, rgb in own.items()}
     return EvaluationJudges(
-        features, StyleDistances(features, small), Judges(flow, lpips), stylizer, pictures, sources, missing
-    )
+        features, StyleDistances(features, small), Judges(flow, lpips), stylizer, pictures, sources, missing,
+        {name: zlib.crc32(rgb.numpy().tobytes()) for name, rgb in judged.items()},
+    )  # fmt: skip
 
 
 def load_judge(settings: Evaluate, device: torch.device) -> PerceptualFeatures:

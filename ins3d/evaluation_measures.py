@@ -1,5 +1,6 @@
 """Frames become numbers about single pictures: is it this style, is the content still there, and is it blurred?"""
 
+from math import isnan
 from typing import Any
 
 from jaxtyping import Float
@@ -11,7 +12,7 @@ from ins3d.perceptual_features import PerceptualFeatures
 from ins3d.picture_statistics import colour_variance, edge_agreement, high_frequency_energy, structural_similarity
 from ins3d.style_distances import StyleDistances, content_distance
 
-Numbers = dict[str, float]
+Numbers = dict[str, float | None]
 
 
 Mask = Float[Tensor, "1 height width"]
@@ -45,7 +46,7 @@ def picture_numbers(
     for frame, mask in judged_frames(frames, bounded):
         photograph, plain = (frames.picture(Row(kind), frame) for kind in ("photographs", "unstylised"))
         variance, energy = (measure(photograph, mask) for measure in (colour_variance, high_frequency_energy))
-        here: dict[str, Numbers] = {}
+        here: dict[str, dict[str, float]] = {}
         for row in rows:
             rgb = frames.picture(row, frame)
             numbers = {
@@ -70,16 +71,17 @@ def style_numbers(
     return {row.label: distances.measure_all([(frames.picture(row, frame), mask) for frame, mask in judged]) for row in rows}
 
 
-def geometry_numbers(frames: FrameFolder, style: str) -> Numbers:
-    """What was measured while rendering under a style: means over frames, drift at the 95th percentile the largest."""
-    told: list[dict[str, Any]] = [frames.numbers(frame) or {} for frame in range(len(frames))]
-    return mean_numbers([each[style] for each in told])
+def geometry_numbers(frames: FrameFolder, bounded: bool) -> dict[str, Numbers]:
+    """What was measured while rendering, by style and, on scenes with alpha, for the frozen field: means over frames."""
+    told: list[dict[str, Any]] = [frames.numbers(frame) or {} for frame, _ in judged_frames(frames, bounded)]
+    return {name: mean_numbers([each[name] for each in told]) for name in told[0]}
 
 
-def mean_numbers(each: list[Numbers]) -> Numbers:
-    """The mean of every number.
+def mean_numbers(each: list[dict[str, float]]) -> Numbers:
+    """The mean of every number, over those that have one; None where none has.
 
     >>> mean_numbers([{"ssim": 0.5}, {"ssim": 1.0}])
     {'ssim': 0.75}
     """
-    return {name: sum(numbers[name] for numbers in each) / len(each) for name in each[0]}
+    found = {name: [numbers[name] for numbers in each if not isnan(numbers[name])] for name in each[0]}
+    return {name: sum(values) / len(values) if values else None for name, values in found.items()}

@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
+from ins3d import evaluation_frames
 from ins3d.evaluation_frames import FrameFolder, Row
 from ins3d.geometry_warp import GeometryView
 
@@ -46,8 +48,13 @@ class TestFrameFolder:
             frames.write_geometry(frame, some_view(random), {})
         assert len(frames) == 2
 
-    def test_what_was_not_written_whole_is_not_there(self, tmp_path: Path):
+    def test_what_was_not_written_whole_is_not_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        def stopped(path: Path, rgb: Tensor) -> None:
+            path.write_bytes(b"half a picture")
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(evaluation_frames, "write_rgb", stopped)
         frames = FrameFolder(tmp_path)
-        with pytest.raises(Exception, match=""):
-            frames.write_picture(OURS, 0, torch.zeros(2, 20, 24))  # two channels are no picture
+        with pytest.raises(KeyboardInterrupt):
+            frames.write_picture(OURS, 0, torch.zeros(3, 20, 24))
         assert not frames.has(OURS, 0) and not list(tmp_path.rglob("*writing*"))

@@ -5,9 +5,11 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 from shutil import rmtree
+from statistics import median
 from typing import Any
 
 import torch
+from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.utils.eval_utils import eval_setup
 from rich.progress import Progress
 
@@ -61,17 +63,19 @@ class Evaluation:
         consistency, records = self._consistency()
         held = self.frames["held-out"]
         features, distances = self.judges.features, self.judges.distances
-        key = self._key("held-out") | self.judges.sources
+        key, judges = self._key("held-out"), self.judges
         rows = self.rows("held-out")
-        judged = key | {"styles": list(distances.kept)}
+        judged = key | judges.key("judge", "per-frame") | {"styles": judges.checksums}
         styles = self._staged("styles", judged, lambda: style_numbers(held, rows, self.bounded, distances))
         pictures = self._staged(
-            "pictures", key, lambda: picture_numbers(held, rows, self.bounded, features, self.judges.consistency.lpips)
-        )
+            "pictures", key | judges.key("judge", "lpips", "per-frame"),
+            lambda: picture_numbers(held, rows, self.bounded, features, judges.consistency.lpips),
+        )  # fmt: skip
         settings = {name: str(value) for name, value in asdict(self.settings).items()}
         return {
             "record": run_record(settings=settings),
             "run": {"config": str(self.settings.load_config), "styles": self.names, "bounded": self.bounded},
+            "conditions": self._conditions(),
             "judges": self.judges.sources,
             "not_measured": self.judges.missing,
             "rows": {name: [row.label for row in self.rows(name)] for name in self.frames},
@@ -100,7 +104,7 @@ class Evaluation:
         staged(self.output / "frames" / f"{name}.json", self._key(name), lambda: self._begin(folder))
         self._render(path, frames)
         if self.judges.stylizer is not None:
-            key = self._key(name) | {"per-frame": self.judges.stylizer.source}
+            key = self._key(name) | self.judges.key("per-frame")
             rows = [row for row in self.rows(name) if row.kind == "per-frame"]
             staged(
                 self.output / "frames" / f"{name}_painted.json",
@@ -135,23 +139,35 @@ class Evaluation:
         records: dict[str, Any] = {}
         for path in self.settings.paths:
             for gap in self.settings.gaps:
-                found = self._gap(path, gap)
+                found = [record for protocols in ("G", "AB") for record in self._gap(path, gap, protocols)]
                 for protocol in dict.fromkeys(record["protocol"] for record in found):
                     mine = [record for record in found if record["protocol"] == protocol]
                     records.setdefault(path, {}).setdefault(protocol, {})[str(gap)] = mine
                     summaries.setdefault(path, {}).setdefault(protocol, {})[str(gap)] = summarise(mine)
         return summaries, records
 
-    def _gap(self, path: PathName, gap: int) -> list[dict[str, Any]]:
-        settings, judges = self.settings, self.judges.consistency
-        key = self._key(path) | self.judges.sources | {"pairs": settings.pairs, "protocols": settings.protocols}
-        return self._staged(
-            f"consistency_{path}_{gap}", key,
+    def _gap(self, path: PathName, gap: int, group: str) -> list[dict[str, Any]]:
+        """By geometry, or by the flow that A and B share: a stage each, which needs its own networks alone."""
+        settings, judges, frames = self.settings, self.judges.consistency, self.frames[path]
+        protocols = [protocol for protocol in settings.protocols if protocol in group]
+        if not protocols or (group == "AB" and judges.flow is None):
+            return []
+        names = ("lpips", "per-frame") if group == "G" else ("lpips", "per-frame", "flow")
+        found = self._staged(
+            f"consistency_{path}_{gap}_{group}",
+            self._key(path) | self.judges.key(*names) | {"pairs": settings.pairs, "protocols": protocols},
             lambda: measure_gap(
-                self.frames[path], self.rows(path), settings.protocols, gap, settings.pairs, judges,
-                f"{path}: consistency over {gap} frames",
+                frames, self.rows(path), protocols, gap, settings.pairs, judges,
+                f"{path}: {' and '.join(protocols)} over {gap} frames",
             ),
         )  # fmt: skip
+        for protocol in protocols:
+            if not any(record["protocol"] == protocol for record in found):
+                why = (
+                    f"it has only {len(frames)} frames" if gap >= len(frames) else "no two frames share 5 % of their pixels"
+                )
+                self.judges.missing.append(f"{path}, gap {gap}, protocol {protocol}: {why}")
+        return found
 
     def _ratios(self, records: dict[str, Any]) -> dict[str, Any]:
         """{path: {gap: {style: ...}}}: per-frame RMSE by ours, protocol G; of the means, and of the pair with the least."""
@@ -171,15 +187,25 @@ class Evaluation:
         return found
 
     def _geometry(self) -> dict[str, Any]:
-        return {path: {name: geometry_numbers(frames, name) for name in self.names} for path, frames in self.frames.items()}
+        return {path: geometry_numbers(frames, self.bounded) for path, frames in self.frames.items()}
+
+    def _conditions(self) -> dict[str, Any]:
+        """What decides, besides the networks, whether numbers of two runs compare."""
+        settings, camera = self.settings, self.pipeline.datamanager.eval_dataset.cameras[:1]
+        return {
+            "data": str(self.pipeline.config.datamanager.data),
+            "size of frames": f"{int(camera.width)}x{int(camera.height)}",
+            "frames": settings.frames,
+            "held-out": settings.held_out,
+            "flight": settings.flight,
+            "pairs": settings.pairs,
+        }
 
     def _cost(self) -> dict[str, Any]:
         """Of looking at the run; what training cost is in `trained`."""
         dataset = self.pipeline.datamanager.eval_dataset
         camera = dataset.cameras[:1]
-        started = time.perf_counter()
-        render_codes(self.pipeline.model, camera, torch.eye(len(self.names))[:1])
-        seconds = time.perf_counter() - started
+        seconds = median(self._seconds(camera) for _ in range(3))
         parameters = {
             name: sum(each.numel() for each in part.parameters())
             for name, part in (("content", self.pipeline.model.ray_content), ("style", self.pipeline.model.stylized))
@@ -193,6 +219,11 @@ class Evaluation:
             "checkpoint_mb": self.checkpoint.stat().st_size / 2**20,
             "content_checkpoint_mb": content.stat().st_size / 2**20 if content.is_file() else None,
         }
+
+    def _seconds(self, camera: Cameras) -> float:
+        started = time.perf_counter()
+        render_codes(self.pipeline.model, camera, torch.eye(len(self.names))[:1])
+        return time.perf_counter() - started
 
     def _trained(self) -> dict[str, Any]:
         """What the run wrote about itself; nothing where it did not get that far."""
