@@ -97,6 +97,10 @@ class InsStylizeModel(Model):
         super().train(mode)
         if bool(self.is_stylized):
             self.ray_content.eval()
+        trained_with = self.ray_content.settings.num_samples
+        self.ray_content.sampler.num_nerf_samples_per_ray = (
+            trained_with if mode else self.config.num_render_samples or trained_with
+        )
         return self
 
     def get_param_groups(self) -> dict[str, list[nn.Parameter]]:

@@ -249,6 +249,10 @@ def _check_settings(config: InsStylizePipelineConfig) -> None:
                 f"pipeline.model.{name.replace('_', '-')}: {getattr(config.model, name)} is not between 1 and 4; "
                 "for every sample use --pipeline.model.shading full."
             )
+    if config.model.num_render_samples is not None and config.model.num_render_samples < 1:
+        raise ValueError(
+            f"pipeline.model.num-render-samples: {config.model.num_render_samples} samples see nothing; use 16 or more."
+        )
     if config.model.footprint_mult < 0:
         raise ValueError(
             f"pipeline.model.footprint-mult: {config.model.footprint_mult} is no width of a pixel; use 0 or more."

@@ -42,6 +42,9 @@ class ModelSettings(ModelConfig):
     """Merged points per ray of deferred shading, 1 to 4, in pictures; the more, the less strokes jump between views."""
     num_training_points: int = 2
     """The same while the style is learned, where more cost time and gain little."""
+    num_render_samples: int | None = None
+    """Samples of the content along a ray in pictures; not given: as many as it was trained with. 48 make strokes calmer
+    where depth is soft, at twice the time or more."""
     spread_mult: float = 0.3
     """How strongly strokes finer than the depth is sure fade out; 0 leaves them, and speckle where depth is noisy."""
     footprint_mult: float = 0.6

@@ -14,8 +14,9 @@ from ins3d.style_pictures import check_styles, style_names
 
 SETTING = "pipeline.style-checkpoint"
 RENDERED_WITH = (
-    "geometry", "shading", "num_surface_points", "spread_mult", "footprint_mult", "zero_view_direction", "style_encoding",
-    "style_plane_resolutions", "style_plane_channels", "style_width", "gate_init", "colors",
+    "geometry", "shading", "num_surface_points", "num_render_samples", "spread_mult", "footprint_mult",
+    "zero_view_direction", "style_encoding", "style_plane_resolutions", "style_plane_channels", "style_width",
+    "gate_init", "colors",
 )  # fmt: skip
 """Settings that decide what a trained style looks like: those of the finished run are taken over."""
 BY_STYLE = ("colors.maps", "loss_units")
