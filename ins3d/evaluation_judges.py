@@ -8,11 +8,10 @@ from pathlib import Path
 
 import torch
 
+from ins3d import frame_stylizer, optical_flow, perceptual_distance
 from ins3d.evaluation_settings import Evaluate
-from ins3d.frame_stylizer import FrameStylizer, load_frame_stylizer
+from ins3d.frame_stylizer import FrameStylizer
 from ins3d.image_files import read_rgb, resize_long_side
-from ins3d.optical_flow import load_flow
-from ins3d.perceptual_distance import load_lpips
 from ins3d.perceptual_features import PerceptualFeatures
 from ins3d.perceptual_weights import WEIGHTS_VARIABLE, Encoder, find_weights, load_encoder
 from ins3d.picture_record import CONSOLE
@@ -56,27 +55,34 @@ def network_name(source: str) -> str:
 
 
 def find_judges(settings: Evaluate, styles: tuple[Path, ...], device: torch.device) -> EvaluationJudges:
-    """Says aloud what judges, and what does not."""
+    """Says aloud what judges, and what does not. A file that was named and is not there is an error, not a lack."""
     missing: list[str] = []
 
-    def load(wanted: bool, what: str, loader):
+    def load(wanted: bool, what: str, given: Path | None, variable: str, loader):
         if not wanted:
             return None
         try:
             return loader()
         except FileNotFoundError as error:
+            if given is not None or os.environ.get(variable):
+                raise
             missing.append(f"{what}: {error}")
             CONSOLE.print(f"Not measured: {missing[-1]}", soft_wrap=True)
             return None
 
     features = load_judge(settings, device)
     flow = load(
-        bool({"A", "B"} & set(settings.protocols)), "protocols A and B", lambda: load_flow(settings.flow_weights, device)
-    )
-    lpips = load(True, "LPIPS", lambda: load_lpips(settings.lpips_net, settings.lpips_backbone, device))
+        bool({"A", "B"} & set(settings.protocols)), "protocols A and B", settings.flow_weights,
+        optical_flow.WEIGHTS_VARIABLE, lambda: optical_flow.load_flow(settings.flow_weights, device),
+    )  # fmt: skip
+    lpips = load(
+        True, "LPIPS", settings.lpips_backbone, perceptual_distance.BACKBONE_VARIABLE,
+        lambda: perceptual_distance.load_lpips(settings.lpips_net, settings.lpips_backbone, device),
+    )  # fmt: skip
     stylizer = load(
-        settings.per_frame, "per-frame stylisation", lambda: load_frame_stylizer(settings.per_frame_weights, device)
-    )
+        settings.per_frame, "per-frame stylisation", settings.per_frame_weights, frame_stylizer.WEIGHTS_VARIABLE,
+        lambda: frame_stylizer.load_frame_stylizer(settings.per_frame_weights, device),
+    )  # fmt: skip
     own = {path.stem: read_rgb(path, "pipeline.model.styles") for path in styles}
     others = find_style_pictures(settings.other_styles, "other-styles") if settings.other_styles else ()
     judged = own | {path.stem: read_rgb(path, "other-styles") for path in others if path.stem not in own}

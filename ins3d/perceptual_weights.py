@@ -75,7 +75,7 @@ def load_weights(file: WeightsFile) -> dict[str, Tensor]:
         else:
             state = torch.load(file.path, map_location="cpu", weights_only=True)
     except Exception as error:  # truncated or foreign files raise a different exception in every reader
-        raise ValueError(f"{file.path} is not a whole weights file ({error}); fetch it again.") from error
+        raise ValueError(f"{file.path} is not a whole weights file ({type(error).__name__}); fetch it again.") from error
     items = state.items() if isinstance(state, dict) else []
     state = {key: value for key, value in items if str(key).startswith("features.")}
     if "features.0.weight" not in state:

@@ -185,6 +185,10 @@ class TestEvaluate:
             (["--gaps", "4"], "gaps: 4; give one or more whole numbers from 1 to 3, or more frames."),
             (["--pairs", "0"], "pairs: 0 is too little; use 1 or more."),
             (["--other-styles", "gone.png"], "other-styles: "),
+            (["--flow-weights", "gone.pth"], "flow-weights: gone.pth does not exist; "),
+            (["--lpips-backbone", "gone.pth"], "lpips-backbone: gone.pth does not exist; "),
+            (["--per-frame-weights", "gone"], "per-frame-weights: gone does not exist; "),
+            (["--per-frame-weights", "."], "per-frame-weights: . (from the setting per-frame-weights) holds no "),
         ],
     )
     def test_messages(self, run: Path, tmp_path: Path, words: list[str], message: str):
