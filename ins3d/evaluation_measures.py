@@ -31,7 +31,7 @@ def judged_frames(frames: FrameFolder, bounded: bool) -> list[tuple[int, Mask | 
     seen = [(frame, mask) for frame, mask in masks if float(mask.mean()) >= LEAST_SEEN]
     if not seen:
         raise ValueError(
-            f"load-config: none of the {len(masks)} held-out views shows the object; choose other ones to hold out."
+            f"load-config: none of the {len(masks)} views in {frames.folder} shows the object; check its cameras."
         )
     return seen
 

@@ -23,8 +23,8 @@ MOST_GAIN = 8.0
 class StyleColors(nn.Module):
     """One affine colour map per style, mixed by the style code, and whether strokes may change hue.
 
-    `style`: pictures get the style's mean and covariance before training, and at its end once more (ARF, section 4.3),
-    as far as whoever trains decides.
+    `style`: pictures get the style's mean and covariance before training, and at its end once more (ARF, section 4.3):
+    scenes by `style_stage.RESTORED`, pictures and objects by `StyleObjective.matching_map`.
     `content`: strokes change brightness alone (Gatys et al. 2016b). `none`: the losses decide. Under the zero code the map
     is the identity, whatever the mode.
     """

@@ -27,6 +27,6 @@ def test_views_that_show_nothing_of_an_object_are_not_judged(tmp_path: Path):
 
 
 def test_says_that_no_view_shows_the_object(tmp_path: Path):
-    text = "^load-config: none of the 2 held-out views shows the object; choose other ones to hold out.$"
+    text = rf"^load-config: none of the 2 views in {tmp_path} shows the object; check its cameras\.$"
     with pytest.raises(ValueError, match=text):
         judged_frames(folder_of(tmp_path, *torch.zeros(2, 1, 30, 40)), bounded=True)

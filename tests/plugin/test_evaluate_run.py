@@ -11,7 +11,7 @@ import imageio.v3 as imageio
 import pytest
 import torch
 import torchvision
-from tiny_scenes import Scene, make_style_picture, small_config, train
+from tiny_scenes import Scene, make_two_styles, small_config, train
 
 from ins3d import frame_stylizer
 
@@ -40,10 +40,7 @@ def nothing_at_hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def run(open_scene: Scene, tmp_path_factory: Any) -> Path:
     """config.yml of a run of two styles."""
     folder = tmp_path_factory.mktemp("evaluated")
-    picture = imageio.imread(make_style_picture(folder / "first.png"))
-    imageio.imwrite(folder / "second.png", 255 - picture[:, ::-1])
-    styles = (folder / "first.png", folder / "second.png")
-    config = small_config(open_scene, folder, content_steps=100, style_steps=10, model__styles=styles)
+    config = small_config(open_scene, folder, content_steps=100, style_steps=10, model__styles=make_two_styles(folder))
     return train(config).base_dir / "config.yml"
 
 

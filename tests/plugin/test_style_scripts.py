@@ -7,7 +7,7 @@ from typing import Any
 
 import imageio.v2 as imageio
 import pytest
-from tiny_scenes import HEIGHT, WIDTH, Scene, make_style_picture, small_config, train
+from tiny_scenes import HEIGHT, WIDTH, Scene, make_two_styles, small_config, train
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 import measure_styles  # noqa: E402
@@ -18,10 +18,9 @@ import render_styles  # noqa: E402
 def run(open_scene: Scene, tmp_path_factory: Any) -> Path:
     """config.yml of a run of two styles."""
     folder = tmp_path_factory.mktemp("two")
-    picture = imageio.imread(make_style_picture(folder / "first.png"))
-    imageio.imwrite(folder / "second.png", 255 - picture[:, ::-1])
-    styles = (folder / "first.png", folder / "second.png")
-    return train(small_config(open_scene, folder, style_steps=6, model__styles=styles)).base_dir / "config.yml"
+    return (
+        train(small_config(open_scene, folder, style_steps=6, model__styles=make_two_styles(folder))).base_dir / "config.yml"
+    )
 
 
 class TestRenderStyles:

@@ -147,6 +147,13 @@ def make_style_picture(path: Path) -> Path:
     return path
 
 
+def make_two_styles(folder: Path) -> tuple[Path, Path]:
+    """first.png, and second.png: the first, mirrored and negative."""
+    picture = imageio.imread(make_style_picture(folder / "first.png"))
+    imageio.imwrite(folder / "second.png", 255 - picture[:, ::-1])
+    return folder / "first.png", folder / "second.png"
+
+
 def make_tiny_vgg(path: Path) -> Path:
     """A weights file with torchvision's names and VGG-19's topology as far as relu3_1, 4 to 8 channels wide."""
     random = torch.Generator().manual_seed(7)
