@@ -4,11 +4,11 @@ A field is asked about points, a patch of answers becomes a picture, the picture
 the gradient goes back into the field. The words mean the same everywhere:
 
 pixel_indices     rays 3, int          camera, row, column
-positions         *batch 3             scene units; inside fields the unit ball (`scene_placement`); of pictures *batch 2
+positions         *batch 3             scene units; inside fields the unit ball (`placement.scene`); of pictures *batch 2
 directions        *batch 3             unit length
 style_code        styles               >= 0; all zero is the content; its sum is the strength, its direction the mixture
-content_features  *batch channels      CIM, `content_features`
-style_features    *batch channels      SIM, `style_features`
+content_features  *batch channels      CIM, `fields.content_features`
+style_features    *batch channels      SIM, `fields.style_features`
 density           *batch 1             >= 0, per unit length; `raw_density` is the value before its activation
 rgb               *batch 3             sRGB in [0, 1]
 patches           patches 3 size size  channels first from here on
@@ -18,4 +18,35 @@ losses            scalar               unweighted; weights enter once, where los
 
 `size` counts rays along a patch, `stride` picture pixels between neighbouring rays, `extent` picture pixels.
 CIM, SIM and AM are the content implicit, style implicit and amalgamation modules of INS (Fan et al., ECCV 2022).
+Which folder holds what, and which may use which, is the first picture of docs/design.md.
 """
+
+import sys as _sys
+
+MOVED = {
+    "amalgamation": "fields.amalgamation",
+    "content_features": "fields.content_features",
+    "perceptual_losses": "perception.losses",
+    "point_encoding": "fields.point_encoding",
+    "scene_placement": "placement.scene",
+    "style_features": "fields.style_features",
+    "style_losses": "style.losses",
+    "style_objective": "style.objective",
+    "style_targets": "style.targets",
+    "stylized_field": "fields.stylized",
+    "surface_points": "fields.merged_points",
+}
+"""Modules that README and docs named by paths of before version 0.2."""
+
+
+class _Moved:
+    """Asked last for a module that nobody found: says where it went."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        old = name.removeprefix("ins3d.")
+        if old != name and old in MOVED:
+            raise ImportError(f"ins3d.{old} is now ins3d.{MOVED[old]}", name=name)
+
+
+_sys.meta_path.append(_Moved)  # type: ignore[arg-type]

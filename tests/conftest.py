@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ins3d.image_fitting import PictureSource
-from ins3d.perceptual_features import PerceptualFeatures
-from ins3d.style_objective import StyleObjective
-from ins3d.style_targets import StyleView, style_target
+from ins3d.perception.features import PerceptualFeatures
+from ins3d.pictures.fitting import PictureSource
+from ins3d.style.objective import StyleObjective
+from ins3d.style.targets import StyleView, style_target
 
 # Where torchvision's `features` keeps the convolutions, from the published table (spec 0.2, minus one); the compact
 # encoder's blocks have 2, 2, 3 and 1.

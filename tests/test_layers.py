@@ -1,65 +1,120 @@
-"""The core knows nothing of nerfstudio, imports go down, and no function is too long to read."""
+"""The architecture: rooms, what lives in them, and which rooms each may use. Imports go down only."""
 
 import ast
+import os
+import re
+import textwrap
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+import ins3d
+
 ROOT = Path(__file__).resolve().parents[1]
-CORE, PLUGIN, SCRIPTS = ROOT / "ins3d", ROOT / "ins3d" / "plugin", ROOT / "scripts"
+PACKAGE, SCRIPTS, DESIGN = ROOT / "ins3d", ROOT / "scripts", ROOT / "docs" / "design.md"
 LONGEST_FUNCTION = 50
+MOST_MODULES = 25
 
-# A module imports only from layers above its own line.
-LAYERS = (
-    {
-        "camera_files", "color_transfer", "command_line", "field_files", "frozen_teacher", "geometry_losses",
-        "image_files", "mlp", "object_cameras", "perceptual_features", "picture_warp", "picture_windows",
-        "pixel_patches", "png_rows", "point_encoding", "posed_pictures", "run_record", "scene_placement",
-        "sphere_tracing", "style_mix", "style_pictures", "surface_mesh", "surface_points", "training",
-        "weights_files",
-    },
-    {
-        "amalgamation", "content_features", "example_shape", "flow_warp", "frame_stylizer", "geometry_warp",
-        "mesh_files", "mesh_queries", "optical_flow", "perceptual_distance", "perceptual_losses",
-        "perceptual_weights", "picture_content", "picture_record", "picture_statistics", "plane_sweep",
-        "style_colors", "style_draws", "style_features", "surface_content", "video_files", "visual_hull",
-    },
-    {
-        "command_settings", "evaluation_frames", "mesh_fitting", "object_pictures", "style_losses", "stylized_field",
-        "stylized_picture", "stylized_surface", "surface_windows",
-    },
-    {
-        "photo_fitting", "picture_checkpoint", "style_distances", "style_targets", "surface_checkpoint",
-        "surface_rendering", "surface_triangles", "training_run", "view_consistency",
-    },
-    {
-        "evaluation_measures", "evaluation_pictures", "evaluation_settings", "evaluation_stages", "picture_rendering",
-        "pixel_objective", "style_objective", "surface_baking",
-    },
-    {
-        "evaluation_judges", "evaluation_report", "image_fitting", "picture_settings", "pixel_optimization",
-        "sdf_stylization", "surface_settings",
-    },
-    {
-        "command_objective", "evaluation_comparison", "picture_blending",
-    },
-    {
-        "picture_commands", "picture_render_command", "pixel_commands", "surface_export_command",
-        "surface_fit_commands", "surface_render_command",
-    },
-    {
-        "surface_stylize_command",
-    },
-)  # fmt: skip
-LAYER_OF = {module: number for number, modules in enumerate(LAYERS) for module in modules}
 
-CORE_FILES = sorted(path for path in CORE.glob("*.py") if path.stem != "__init__")
-PLUGIN_FILES = sorted(path for path in PLUGIN.rglob("*.py") if path.stem != "__init__")
-EVERY_FILE = sorted([*CORE.rglob("*.py"), *SCRIPTS.rglob("*.py")])
+class Room(NamedTuple):
+    """A folder of `ins3d/`."""
+
+    lives: str
+    """What lives there."""
+    uses: str = ""
+    """The rooms whose modules its own may import; all stand on floors below."""
+
+
+# From the roof down. A room uses only rooms of floors below its own, and none that it does not need.
+HOUSE: tuple[dict[str, Room], ...] = (
+    {
+        "cli": Room(
+            "the command `ins3d`: what users type, read and run",
+            "plugin.finished evaluation pictures surfaces transfer perception files",
+        ),
+    },
+    {
+        "plugin.finished": Room(
+            "what is done with a finished scene: evaluation, films, flights",
+            "plugin plugin.rays evaluation runs style fields files",
+        ),
+    },
+    {
+        "plugin": Room(
+            "the door to nerfstudio: methods, trainer, model, two stages",
+            "plugin.rays evaluation style fields placement perception files",
+        ),
+    },
+    {
+        "pictures": Room("the 2D case: a picture as a field, painted", "runs style fields perception files"),
+        "surfaces": Room(
+            "the SDF case: an object as a field, painted, a mesh again",
+            "runs style meshes fields placement perception files",
+        ),
+        "evaluation": Room("judging runs: numbers, pictures, a page", "runs style transfer perception files"),
+    },
+    {
+        "runs": Room(
+            "what trainings outside nerfstudio share: settings, steps, records",
+            "style perception files",
+        ),
+        "plugin.rays": Room("training pixels to rays, samples to pixels", "perception"),
+    },
+    {
+        "style": Room(
+            "style pictures, mixes, where they are judged, losses, the objective",
+            "perception files",
+        ),
+    },
+    {
+        "perception": Room("what a picture looks like: encoders, losses, LPIPS, colours", "files"),
+        "transfer": Room("feed-forward 2D networks: content and style in, picture out", "files"),
+        "meshes": Room("triangles and their files; distance, inside, first hits", "files"),
+    },
+    {
+        "files": Room("what lies on disk: pictures, films, fields, weights, records"),
+        "fields": Room("what networks say about a point: CIM, SIM, AM and their parts"),
+        "placement": Room("where a scene lies: measured, and mapped into the unit ball"),
+    },
+)
+ROOMS = {name: room for floor in HOUSE for name, room in floor.items()}
+FLOOR = {name: len(HOUSE) - number for number, floor in enumerate(HOUSE) for name in floor}
+KNOWS_THE_HOST = ("plugin", "plugin.rays", "plugin.finished")
+
+PACKAGE_FILES = sorted(PACKAGE.rglob("*.py"))
+SCRIPT_FILES = sorted(SCRIPTS.rglob("*.py"))
+
+
+def drawn() -> str:
+    """The house as text, one floor under the other: the first picture of docs/design.md."""
+    lines = []
+    for number, floor in enumerate(HOUSE):
+        for name, room in floor.items():
+            label = f"{len(HOUSE) - number if name == next(iter(floor)) else '':>2}  {name.replace('.', '/') + '/':<17}"
+            lives = textwrap.wrap(room.lives, 46)
+            uses = textwrap.wrap(", ".join(room.uses.replace(".", "/").split()) or "nothing of ours", 46)
+            for row in range(max(len(lives), len(uses))):
+                said = [text[row] if row < len(text) else "" for text in (lives, uses)]
+                lines.append(f"{label if row == 0 else '':<21}{said[0]:<48}{said[1]}".rstrip())
+        lines.append("")
+    return "\n".join([f"    {'room':<17}{'what lives there':<48}may use", "", *lines]).rstrip()
 
 
 def stem(path: Path) -> str:
-    return path.stem
+    return str(path.relative_to(ROOT).with_suffix(""))
+
+
+def dotted(path: Path) -> str:
+    """The module in a file."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(module: str) -> str:
+    """The room in which a module of ours stands: the longest that its name begins with; empty for the root."""
+    inside = module.removeprefix("ins3d").removeprefix(".")
+    return max((name for name in ROOMS if f"{inside}.".startswith(f"{name}.")), key=len, default="")
 
 
 def imported_modules(path: Path, lazy: bool = True) -> set[str]:
@@ -90,6 +145,12 @@ def importing_package(path: Path, level: int) -> str:
     return ".".join(folders[: len(folders) - level + 1]) if level else ""
 
 
+def rooms_used(path: Path) -> set[str]:
+    """The other rooms of ours that a file imports from."""
+    ours = {name for name in imported_modules(path) if name.startswith("ins3d.")}
+    return {room_of(name) for name in ours} - {"", room_of(dotted(path))}
+
+
 def cycles(graph: dict[str, set[str]]) -> list[list[str]]:
     """One path back to its beginning for every module that can reach itself."""
     found = []
@@ -111,44 +172,65 @@ def cycles(graph: dict[str, set[str]]) -> list[list[str]]:
     return found
 
 
-def plugin_imports(lazy: bool) -> dict[str, set[str]]:
-    modules = {path.stem for path in PLUGIN_FILES}
-    return {
-        path.stem: {name for name in modules if f"ins3d.plugin.{name}" in imported_modules(path, lazy)}
-        for path in PLUGIN_FILES
-    }
+def module_imports() -> dict[str, set[str]]:
+    """Every module of ours, and those it imports, wherever in the file that stands."""
+    modules = {dotted(path) for path in PACKAGE_FILES}
+    return {dotted(path): (imported_modules(path) & modules) - {dotted(path)} for path in PACKAGE_FILES}
 
 
-class TestCore:
-    def test_every_module_stands_in_exactly_one_layer(self):
-        assert {path.stem for path in CORE_FILES} == set(LAYER_OF)
-        assert sum(map(len, LAYERS)) == len(LAYER_OF)
+class TestHouse:
+    @pytest.mark.parametrize("name", ROOMS)
+    def test_a_room_may_use_only_rooms_of_floors_below(self, name: str):
+        assert all(FLOOR[used] < FLOOR[name] for used in ROOMS[name].uses.split())
 
-    @pytest.mark.parametrize("path", CORE_FILES, ids=stem)
-    def test_imports_only_from_lower_layers(self, path: Path):
-        imported = {name.split(".")[1] for name in imported_modules(path) if name.startswith("ins3d.")}
-        not_below = {module for module in imported if LAYER_OF.get(module, 99) >= LAYER_OF[path.stem]}
-        assert not_below == set()
+    @pytest.mark.parametrize("name", ROOMS)
+    def test_a_room_uses_all_that_it_may_and_nothing_else(self, name: str):
+        files = [path for path in PACKAGE_FILES if room_of(dotted(path)) == name]
+        assert set().union(*map(rooms_used, files)) == set(ROOMS[name].uses.split())
 
-    @pytest.mark.parametrize("path", [CORE / "__init__.py", *CORE_FILES], ids=stem)
-    def test_knows_nothing_of_nerfstudio_or_the_plugin(self, path: Path):
-        names = imported_modules(path)
-        assert not [name for name in names if name.split(".")[0] == "nerfstudio" or name.startswith("ins3d.plugin")]
+    def test_every_folder_is_a_room(self):
+        folders = {".".join(path.parent.relative_to(PACKAGE).parts) for path in PACKAGE_FILES} - {""}
+        assert folders == set(ROOMS)
 
-    def test_package_imports_nothing(self):
-        assert imported_modules(CORE / "__init__.py") == set()
+    def test_the_root_holds_no_module(self):
+        assert [path.name for path in PACKAGE.glob("*.py")] == ["__init__.py"]
+
+    @pytest.mark.parametrize("name", ROOMS)
+    def test_no_room_is_too_full_and_every_one_says_what_it_is(self, name: str):
+        folder = PACKAGE / name.replace(".", "/")
+        assert len(list(folder.glob("*.py"))) <= MOST_MODULES
+        assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+
+    def test_no_file_repeats_the_name_of_its_room(self):
+        names = [(room_of(dotted(path)).split(".")[-1].removesuffix("s"), path.stem) for path in PACKAGE_FILES]
+        assert [(room, name) for room, name in names if room and name.startswith(f"{room}_")] == []
+
+    def test_the_first_picture_of_the_design_is_this_house(self):
+        text = DESIGN.read_text()
+        if os.environ.get("INS3D_UPDATE_GOLDEN"):
+            text = re.sub(r"```\n.*?```", lambda _: f"```\n{drawn()}\n```", text, count=1, flags=re.S)
+            DESIGN.write_text(text)
+        assert text.split("```\n")[1].rstrip() == drawn()
 
 
-class TestPlugin:
-    def test_has_no_import_cycle(self):
-        assert cycles(plugin_imports(lazy=False)) == []
+class TestImports:
+    def test_modules_do_not_import_each_other_in_a_circle(self):
+        assert cycles(module_imports()) == []
 
-    def test_has_no_import_cycle_hidden_inside_functions(self):
-        assert cycles(plugin_imports(lazy=True)) == []
+    @pytest.mark.parametrize("path", PACKAGE_FILES, ids=stem)
+    def test_only_the_plugin_knows_nerfstudio(self, path: Path):
+        if room_of(dotted(path)) not in KNOWS_THE_HOST:
+            assert [name for name in imported_modules(path) if name.split(".")[0] == "nerfstudio"] == []
+
+    @pytest.mark.parametrize("path", PACKAGE_FILES, ids=stem)
+    def test_no_package_imports_its_modules(self, path: Path):
+        """`import ins3d.files.pictures` must cost what that file costs."""
+        if path.name == "__init__.py":
+            assert {name for name in imported_modules(path) if name.startswith("ins3d")} == set()
 
 
 class TestSize:
-    @pytest.mark.parametrize("path", EVERY_FILE, ids=stem)
+    @pytest.mark.parametrize("path", [*PACKAGE_FILES, *SCRIPT_FILES], ids=stem)
     def test_no_function_is_too_long_to_read(self, path: Path):
         functions = [
             node
@@ -157,6 +239,26 @@ class TestSize:
         ]
         lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions}
         assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
+
+
+class TestMoved:
+    """Names that README and docs once gave."""
+
+    @pytest.mark.parametrize(("old", "new"), ins3d.MOVED.items())
+    def test_an_old_path_names_the_new_one(self, old: str, new: str):
+        with pytest.raises(ImportError, match=re.escape(f"ins3d.{old} is now ins3d.{new}")):
+            __import__(f"ins3d.{old}")
+        assert (PACKAGE / f"{new.replace('.', '/')}.py").is_file()
+
+    def test_whichever_way_it_is_written(self):
+        with pytest.raises(ImportError, match="ins3d.style_losses is now ins3d.style.losses"):
+            from ins3d import style_losses  # type: ignore[attr-defined]  # noqa: F401
+        with pytest.raises(ImportError, match="ins3d.style_losses is now ins3d.style.losses"):
+            from ins3d.style_losses import STYLE_LOSSES  # type: ignore[import-not-found]  # noqa: F401
+
+    def test_what_never_was_is_missing_as_ever(self):
+        with pytest.raises(ModuleNotFoundError, match="No module named 'ins3d.never'"):
+            __import__("ins3d.never")
 
 
 class TestTheseChecks:
@@ -170,6 +272,11 @@ class TestTheseChecks:
         ]
         assert cycles({"a": {"b"}, "b": set()}) == []
 
+    def test_finds_the_room_of_a_module(self):
+        assert room_of("ins3d.plugin.finished.films") == "plugin.finished"
+        assert room_of("ins3d.plugin.model") == "plugin"
+        assert room_of("ins3d.style") == "style" and room_of("ins3d.style_losses") == "" and room_of("ins3d") == ""
+
     def test_sees_imports_wherever_they_stand(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         path = tmp_path / "ins3d" / "plugin" / "some.py"
         path.parent.mkdir(parents=True)
@@ -178,9 +285,10 @@ class TestTheseChecks:
             "import nerfstudio.models as models\n"
             "from . import model\n"
             "if TYPE_CHECKING:\n    import ins3d.never\n"
-            "def later():\n    from ins3d.mlp import Mlp\n"
+            "def later():\n    from ins3d.fields.mlp import Mlp\n"
         )
         monkeypatch.setitem(globals(), "ROOT", tmp_path)
         eager, all_of_them = imported_modules(path, lazy=False), imported_modules(path)
         assert {"nerfstudio.models", "ins3d.plugin.model"} <= eager and "ins3d.never" not in all_of_them
-        assert "ins3d.mlp" not in eager and "ins3d.mlp" in all_of_them
+        assert "ins3d.fields.mlp" not in eager and "ins3d.fields.mlp" in all_of_them
+        assert rooms_used(path) == {"fields"}

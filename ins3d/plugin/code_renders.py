@@ -9,9 +9,9 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
-from ins3d.content_features import ContentFeatures
-from ins3d.plugin.compositing import composite
+from ins3d.fields.content_features import ContentFeatures
 from ins3d.plugin.model import InsStylizeModel
+from ins3d.plugin.rays.compositing import composite
 
 EMPTY, SOLID = 0.01, 0.05
 """Opacity of a sample below which the frozen field has nothing there, and above which the stylised one has something."""

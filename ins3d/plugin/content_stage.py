@@ -8,8 +8,8 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.model_components.losses import distortion_loss, interlevel_loss
 from torch import Tensor
 
-from ins3d.plugin.compositing import composite
 from ins3d.plugin.ray_content import RayContent, RayContentField
+from ins3d.plugin.rays.compositing import composite
 from ins3d.plugin.settings import ModelSettings
 
 

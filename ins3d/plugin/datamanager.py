@@ -19,8 +19,8 @@ from nerfstudio.data.pixel_samplers import PixelSamplerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
-from ins3d.plugin.picture_store import PictureStore
-from ins3d.plugin.pixel_rays import PixelRays
+from ins3d.plugin.rays.picture_store import PictureStore
+from ins3d.plugin.rays.pixel_rays import PixelRays
 
 FEWEST_PICTURES = 3
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from ins3d.style_objective import StyleObjective
+from ins3d.style.objective import StyleObjective
 
 
 def image_metrics_and_images(
@@ -54,7 +54,7 @@ def blur_metrics(content: Tensor, rgb: Tensor, truth: Tensor, mask: Tensor | Non
     content's edges (correlation). `scripts/evaluate.py` measures the rest.
     """
     # Every ns-* command imports this file; kornia, which these filters come from, takes a second.
-    from ins3d.picture_statistics import colour_variance, edge_agreement, high_frequency_energy
+    from ins3d.evaluation.statistics import colour_variance, edge_agreement, high_frequency_energy
 
     content, rgb, truth = content[0], rgb[0], truth[0]
     mask = None if mask is None else mask[0].clamp(0, 1)

@@ -11,7 +11,7 @@ from nerfstudio.fields.nerfacto_field import NerfactoField
 from nerfstudio.utils.external import TCNN_EXISTS
 from torch import Tensor
 
-from ins3d.content_features import ContentFeatures, ContentPoint
+from ins3d.fields.content_features import ContentFeatures, ContentPoint
 
 Implementation = Literal["auto", "tcnn", "torch"]
 

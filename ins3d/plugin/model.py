@@ -10,25 +10,25 @@ from nerfstudio.models.base_model import Model
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor, nn
 
-from ins3d.frozen_teacher import FrozenTeacher
-from ins3d.geometry_losses import density_distillation_loss
-from ins3d.plugin.compositing import composite, uncomposited
+from ins3d.fields.frozen_teacher import FrozenTeacher
+from ins3d.fields.geometry_losses import density_distillation_loss
+from ins3d.fields.merged_points import SurfacePoints, merge_samples
+from ins3d.fields.point_encoding import FrequencyEncoding
+from ins3d.fields.style_features import StylePlanes
+from ins3d.fields.stylized import StylizedField
+from ins3d.placement.scene import Placement
 from ins3d.plugin.content_stage import content_losses, training_outputs
 from ins3d.plugin.evaluation import image_metrics_and_images
 from ins3d.plugin.objective import build_objective, num_loss_terms
-from ins3d.plugin.picture_store import over_background
 from ins3d.plugin.ray_content import RayContent, RayContentField
+from ins3d.plugin.rays.compositing import composite, uncomposited
+from ins3d.plugin.rays.picture_store import over_background
 from ins3d.plugin.settings import ModelSettings
 from ins3d.plugin.viewer_controls import StyleControls
-from ins3d.point_encoding import FrequencyEncoding
-from ins3d.scene_placement import Placement
-from ins3d.style_colors import StyleColors
-from ins3d.style_features import StylePlanes
-from ins3d.style_mix import make_mix
-from ins3d.style_objective import StyleObjective
-from ins3d.style_pictures import style_names
-from ins3d.stylized_field import StylizedField
-from ins3d.surface_points import SurfacePoints, merge_samples
+from ins3d.style.colors import StyleColors
+from ins3d.style.mix import make_mix
+from ins3d.style.objective import StyleObjective
+from ins3d.style.pictures import style_names
 
 
 @dataclass

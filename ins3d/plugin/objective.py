@@ -4,12 +4,12 @@ from pathlib import Path
 
 import torch
 
-from ins3d.color_transfer import ColorStatistics
-from ins3d.perceptual_weights import load_encoder
+from ins3d.perception.color_transfer import ColorStatistics
+from ins3d.perception.weights import load_encoder
 from ins3d.plugin.settings import ModelSettings
-from ins3d.style_losses import loss_weights, parse_style_losses
-from ins3d.style_objective import StyleObjective
-from ins3d.style_targets import StyleView, style_target
+from ins3d.style.losses import loss_weights, parse_style_losses
+from ins3d.style.objective import StyleObjective
+from ins3d.style.targets import StyleView, style_target
 
 
 def build_objective(model: ModelSettings, scene: ColorStatistics, device: torch.device) -> StyleObjective:

@@ -10,6 +10,7 @@ from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineC
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
+from ins3d.placement.scene import Placement
 from ins3d.plugin.content_checkpoint import (
     FILE_NAME,
     ContentCheckpoint,
@@ -22,16 +23,15 @@ from ins3d.plugin.content_checkpoint import (
 from ins3d.plugin.datamanager import InsStylizeDataManager, InsStylizeDataManagerConfig
 from ins3d.plugin.model import InsStylizeModel, InsStylizeModelConfig
 from ins3d.plugin.objective import build_objective, weights_of
-from ins3d.plugin.picture_store import over_background
 from ins3d.plugin.pixel_sampler import PatchSettings, StridedPatchSampler
+from ins3d.plugin.rays.picture_store import over_background
 from ins3d.plugin.sample_pool import PoolSettings
 from ins3d.plugin.scene_measure import has_empty_background, measure_placement, small_pictures
 from ins3d.plugin.style_checkpoint import StyleCheckpoint, load_kept_styles, load_styles, take_over_settings
 from ins3d.plugin.style_stage import StyleStage
 from ins3d.plugin.viewer_controls import StyleControls
-from ins3d.scene_placement import Placement
-from ins3d.style_mix import FILE_NAME as MIX_FILE_NAME
-from ins3d.style_pictures import find_style_pictures
+from ins3d.style.mix import FILE_NAME as MIX_FILE_NAME
+from ins3d.style.pictures import find_style_pictures
 
 
 @dataclass

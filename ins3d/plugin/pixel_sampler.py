@@ -7,8 +7,8 @@ from jaxtyping import Int
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from torch import Tensor
 
-from ins3d.pixel_patches import check_patch_fits, doubling_strides, patch_extent, patch_pixel_indices
-from ins3d.plugin.picture_store import PictureStore
+from ins3d.plugin.rays.picture_store import PictureStore
+from ins3d.style.patches import check_patch_fits, doubling_strides, patch_extent, patch_pixel_indices
 
 LEAST_FOREGROUND = 0.05
 """A patch of which less than this share counts sees only background, and is drawn again."""

@@ -11,12 +11,12 @@ from nerfstudio.cameras.rays import RayBundle, RaySamples
 from nerfstudio.model_components.ray_samplers import LogSampler, PDFSampler, ProposalNetworkSampler, UniformSampler
 from torch import Tensor, nn
 
-from ins3d.content_features import ContentFeatures, ContentPoint, FrequencyContent, PlanesContent
-from ins3d.mlp import Mlp
-from ins3d.plugin.compositing import expected_depth
+from ins3d.fields.content_features import ContentFeatures, ContentPoint, FrequencyContent, PlanesContent
+from ins3d.fields.mlp import Mlp
+from ins3d.fields.point_encoding import FeaturePlanes
+from ins3d.placement.scene import ScenePlacement
 from ins3d.plugin.hash_content import HashContent, HashDensity, HashSettings
-from ins3d.point_encoding import FeaturePlanes
-from ins3d.scene_placement import ScenePlacement
+from ins3d.plugin.rays.compositing import expected_depth
 
 ContentKind = Literal["planes", "hash", "frequency"]
 SHORT_RAY = 0.3

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.datasets.base_dataset import InputDataset
 
-from ins3d.posed_pictures import PosedPictures
-from ins3d.scene_placement import Placement, placement_from_hull, placement_from_points
+from ins3d.placement.posed_pictures import PosedPictures
+from ins3d.placement.scene import Placement, placement_from_hull, placement_from_points
 
 SMALL_SIDE = 72
 """Short side, in pixels, of the pictures that depth is searched in: enough for a range, and seconds of work."""
@@ -19,7 +19,7 @@ def measure_placement(dataset: InputDataset) -> Placement:
     """From alpha, the visual hull; else from sparse points that came with the data; else from a plane sweep."""
     scene = small_pictures(dataset)
     if has_empty_background(scene):
-        from ins3d.visual_hull import hull_points
+        from ins3d.placement.visual_hull import hull_points
 
         points = hull_points(scene)
         if len(points):
@@ -28,7 +28,7 @@ def measure_placement(dataset: InputDataset) -> Placement:
         placement = _from_sparse_points(dataset.metadata["points3D_xyz"], scene)
         if placement is not None:
             return placement
-    from ins3d.plane_sweep import sweep_points
+    from ins3d.placement.plane_sweep import sweep_points
 
     points, depths = sweep_points(scene)
     if len(points) >= FEWEST_POINTS:

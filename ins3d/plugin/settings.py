@@ -6,13 +6,13 @@ from typing import Literal
 
 from nerfstudio.models.base_model import ModelConfig
 
-from ins3d.perceptual_features import Pooling
-from ins3d.perceptual_weights import Encoder
+from ins3d.perception.features import Pooling
+from ins3d.perception.weights import Encoder
 from ins3d.plugin.ray_content import ContentSettings
-from ins3d.style_colors import Colors
-from ins3d.style_objective import LossScale
+from ins3d.style.colors import Colors
+from ins3d.style.objective import LossScale
+from ins3d.style.pictures import DEFAULT_STYLE
 
-DEFAULT_STYLE = Path(__file__).resolve().parents[1] / "default_style.png"
 Geometry = Literal["locked", "distilled", "free"]
 
 

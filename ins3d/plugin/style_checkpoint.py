@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ins3d.plugin.content_checkpoint import FILE_NAME, explain_mismatch
 from ins3d.plugin.settings import ModelSettings
-from ins3d.style_pictures import check_styles, style_names
+from ins3d.style.pictures import check_styles, style_names
 
 SETTING = "pipeline.style-checkpoint"
 RENDERED_WITH = (

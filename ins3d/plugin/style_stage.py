@@ -11,18 +11,18 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from ins3d.color_transfer import between
-from ins3d.pixel_patches import rays_to_patches
-from ins3d.plugin.compositing import composite
+from ins3d.fields.merged_points import SurfacePoints
+from ins3d.perception.color_transfer import between
 from ins3d.plugin.datamanager import InsStylizeDataManager
 from ins3d.plugin.model import InsStylizeModel
 from ins3d.plugin.pixel_sampler import StridedPatchSampler
 from ins3d.plugin.ray_content import RayContent
+from ins3d.plugin.rays.compositing import composite
 from ins3d.plugin.sample_pool import SamplePool, build_pool
-from ins3d.style_draws import StyleDraws
-from ins3d.style_mix import StyleMix, single_style, style_code
-from ins3d.style_objective import StyleObjective, colors_of
-from ins3d.surface_points import SurfacePoints
+from ins3d.style.draws import StyleDraws
+from ins3d.style.mix import StyleMix, single_style, style_code
+from ins3d.style.objective import StyleObjective, colors_of
+from ins3d.style.patches import rays_to_patches
 
 NUM_FIXED_PATCHES = 16
 """Losses and colours are measured on this many."""

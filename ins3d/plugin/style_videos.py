@@ -11,10 +11,10 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from ins3d.image_files import rgb_bytes
+from ins3d.files.pictures import rgb_bytes
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.model import InsStylizeModel
-from ins3d.style_mix import StyleMix, round_trip_codes
+from ins3d.style.mix import StyleMix, round_trip_codes
 
 Picture = Float[Tensor, "3 _ _"]
 

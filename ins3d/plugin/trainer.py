@@ -11,15 +11,15 @@ from nerfstudio.engine.trainer import Trainer, TrainerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 from torchvision.utils import make_grid
 
-from ins3d.image_files import write_rgb
+from ins3d.files.pictures import write_rgb
+from ins3d.files.run_record import peak_memory_mb, run_record
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.content_checkpoint import FILE_NAME, write_atomically
 from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.progress import StageProgress
 from ins3d.plugin.schedule import StageScheduleConfig
 from ins3d.plugin.style_videos import columns_of
-from ins3d.run_record import peak_memory_mb, run_record
-from ins3d.style_mix import FILE_NAME as MIX_FILE_NAME
+from ins3d.style.mix import FILE_NAME as MIX_FILE_NAME
 
 
 @dataclass

@@ -17,7 +17,7 @@ from nerfstudio.viewer.viewer_elements import (
 )
 from torch import Tensor, nn
 
-from ins3d.style_mix import StyleMix, code_at_time, make_mix, read_mix, write_mix
+from ins3d.style.mix import StyleMix, code_at_time, make_mix, read_mix, write_mix
 
 MIXED = "(a mix)"
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 from nerfstudio.utils import profiler, writer
-from tiny_scenes import (
+
+from tests.plugin.tiny_scenes import (
     Scene,
     build_pipeline,
     make_object_scene,

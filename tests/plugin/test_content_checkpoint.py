@@ -8,7 +8,6 @@ import torch
 from nerfstudio.cameras.rays import RayBundle, RaySamples
 from nerfstudio.field_components.field_heads import FieldHeadNames
 from nerfstudio.models.nerfacto import NerfactoModel
-from tiny_scenes import Scene, build_trainer, small_config, train
 
 from ins3d.plugin.content_checkpoint import (
     check_same_scene,
@@ -19,6 +18,7 @@ from ins3d.plugin.content_checkpoint import (
     write_atomically,
 )
 from ins3d.plugin.ray_content import RayContentField
+from tests.plugin.tiny_scenes import Scene, build_trainer, small_config, train
 
 NUM_IMAGES = 11
 

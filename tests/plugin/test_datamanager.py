@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 from nerfstudio.utils.rich_utils import CONSOLE
-from tiny_scenes import HEIGHT, WIDTH, Scene, small_config
+
+from tests.plugin.tiny_scenes import HEIGHT, WIDTH, Scene, small_config
 
 
 def data_manager(scene: Scene, tmp_path: Path, **edits: Any) -> Any:

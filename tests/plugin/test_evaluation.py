@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 import torch
 from kornia.filters import gaussian_blur2d
-from tiny_scenes import HEIGHT, WIDTH, psnr
 
 from ins3d.plugin.evaluation import blur_metrics, depth_drift
+from tests.plugin.tiny_scenes import HEIGHT, WIDTH, psnr
 
 
 class TestDepthDrift:

@@ -7,9 +7,9 @@ import numpy as np
 import open3d
 import pytest
 from nerfstudio.scripts.exporter import ExportPointCloud, ExportTSDFMesh
-from tiny_scenes import Scene, small_config, train
 
-from ins3d.style_mix import StyleMix, write_mix
+from ins3d.style.mix import StyleMix, write_mix
+from tests.plugin.tiny_scenes import Scene, small_config, train
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_scenes import psnr, rays_of
 
-from ins3d.plugin.compositing import composite, expected_depth
 from ins3d.plugin.content_stage import training_outputs
 from ins3d.plugin.model import over_background
+from ins3d.plugin.rays.compositing import composite, expected_depth
+from tests.plugin.tiny_scenes import psnr, rays_of
 
 Make = Callable[..., Any]
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_scenes import OPEN_PLACEMENT, Scene, build_pipeline, small_config
+
+from tests.plugin.tiny_scenes import OPEN_PLACEMENT, Scene, build_pipeline, small_config
 
 
 class TestSettings:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from nerfstudio.cameras.cameras import CameraType
-from tiny_scenes import picture_dataset
 
-from ins3d.plugin.picture_store import PictureStore
 from ins3d.plugin.pixel_sampler import LEAST_FOREGROUND, PatchSettings, StridedPatchSampler
+from ins3d.plugin.rays.picture_store import PictureStore
+from tests.plugin.tiny_scenes import picture_dataset
 
 
 def gray(height: int, width: int, channels: int = 3) -> np.ndarray:

@@ -5,9 +5,9 @@ import torch
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
-from ins3d.content_features import ContentFeatures, ContentPoint
+from ins3d.fields.content_features import ContentFeatures, ContentPoint
+from ins3d.placement.scene import Placement
 from ins3d.plugin.ray_content import ContentSettings, RayContentField
-from ins3d.scene_placement import Placement
 
 SIGMA = 1.5
 """Density of the box, per scene unit."""

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_scenes import picture_dataset
 
 from ins3d.plugin import sample_pool
-from ins3d.plugin.picture_store import PictureStore
 from ins3d.plugin.pixel_sampler import LEAST_FOREGROUND, PatchSettings, StridedPatchSampler
+from ins3d.plugin.rays.picture_store import PictureStore
 from ins3d.plugin.sample_pool import PoolSettings, SamplePool, build_pool, reserve_file
+from tests.plugin.tiny_scenes import picture_dataset
 
 Make = Callable[..., Any]
 

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_scenes import Scene, in_scene_units, make_open_scene, small_config
 
 from ins3d.plugin.scene_measure import SMALL_SIDE, measure_placement, small_pictures
+from tests.plugin.tiny_scenes import Scene, in_scene_units, make_open_scene, small_config
 
 
 def data_of(scene: Scene, tmp_path: Path) -> Any:

@@ -7,11 +7,11 @@ import imageio.v3 as imageio
 import pytest
 import torch
 from nerfstudio.utils.eval_utils import eval_setup
-from tiny_scenes import Scene, build_trainer, make_style_picture, small_config, train
 
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.style_checkpoint import load_styles
-from ins3d.style_pictures import MOST_STYLES
+from ins3d.style.pictures import MOST_STYLES
+from tests.plugin.tiny_scenes import Scene, build_trainer, make_style_picture, small_config, train
 
 
 @pytest.fixture(scope="module")

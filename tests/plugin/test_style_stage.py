@@ -6,12 +6,12 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 import torch
-from test_model import stir
-from tiny_scenes import Scene, build_pipeline, build_trainer, make_style_picture, psnr, small_config, train
 
-from ins3d.plugin.compositing import composite
 from ins3d.plugin.content_checkpoint import load_content
-from ins3d.style_objective import colors_of
+from ins3d.plugin.rays.compositing import composite
+from ins3d.style.objective import colors_of
+from tests.plugin.test_model import stir
+from tests.plugin.tiny_scenes import Scene, build_pipeline, build_trainer, make_style_picture, psnr, small_config, train
 
 Make = Callable[..., Any]
 CODE = torch.ones(1)

@@ -4,7 +4,7 @@ import torch
 
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.style_videos import labelled_picture, style_frames
-from ins3d.style_mix import StyleMix
+from ins3d.style.mix import StyleMix
 
 
 class TestStyleFrames:

@@ -13,11 +13,11 @@ import yaml
 from nerfstudio.cameras.camera_paths import get_path_from_json
 from nerfstudio.utils.eval_utils import eval_setup
 from nerfstudio.utils.rich_utils import CONSOLE
-from tiny_scenes import HEIGHT, WIDTH, Scene, build_trainer, small_config, train
 
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.content_checkpoint import load_content
-from ins3d.style_mix import StyleMix, write_mix
+from ins3d.style.mix import StyleMix, write_mix
+from tests.plugin.tiny_scenes import HEIGHT, WIDTH, Scene, build_trainer, small_config, train
 
 CONTENT_STEPS, STYLE_STEPS = 13, 8
 

@@ -11,7 +11,7 @@ from nerfstudio.viewer.utils import parse_object
 from nerfstudio.viewer.viewer_elements import ViewerElement
 
 from ins3d.plugin.viewer_controls import MIXED, StyleControls
-from ins3d.style_mix import StyleMix, read_mix
+from ins3d.style.mix import StyleMix, read_mix
 
 NAMES = ("wave", "candy", "mosaic")
 

@@ -1,25 +1,17 @@
 """The scene and the style pictures that ship with the project, and the scripts that made them."""
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 
 import imageio.v3 as imageio
 import numpy as np
 import pytest
 import torch
 
+from tests.scripts.loading import load_script
+
 ROOT = Path(__file__).resolve().parents[2]
 SCENE = ROOT / "scenes" / "still_life"
-
-
-def load_script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class TestStillLife:
@@ -38,7 +30,7 @@ class TestStillLife:
             assert np.linalg.det(rotation) == pytest.approx(1, abs=1e-4)
 
     def test_is_what_the_script_renders(self):
-        script = load_script("make_demo_scene")
+        script = load_script("make/demo_scene")
         transforms = json.loads((SCENE / "transforms.json").read_text())
         frame = transforms["frames"][0]
         coarse = 36
@@ -50,7 +42,7 @@ class TestStillLife:
         assert np.abs(shrunk - rendered).mean() < 6  # of 255: JPEG, and fewer rays per pixel at edges
 
     def test_rays_end_on_a_surface(self):
-        script = load_script("make_demo_scene")
+        script = load_script("make/demo_scene")
         origins = torch.tensor([[0.0, -2.5, 1.0]])
         directions = torch.nn.functional.normalize(torch.tensor([[0.1, 1.0, -0.3]]), dim=-1)
         points = origins + script.march(origins, directions)[:, None] * directions
@@ -59,11 +51,11 @@ class TestStillLife:
 
 class TestStylePictures:
     def test_are_painted_alike_every_time(self):
-        script = load_script("make_style_pictures")
+        script = load_script("make/style_pictures")
         assert np.array_equal(script.woodcut(32), script.woodcut(32))
 
     def test_ship_with_the_package(self):
-        from ins3d.plugin.settings import DEFAULT_STYLE
+        from ins3d.style.pictures import DEFAULT_STYLE
 
         assert imageio.imread(DEFAULT_STYLE).shape == (256, 256, 3)
         assert {file.name for file in (ROOT / "scenes" / "styles").iterdir()} == {"swirls.png", "woodcut.png"}

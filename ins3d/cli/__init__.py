@@ -1,0 +1,1 @@
+"""The command `ins3d`: every subcommand, read and run."""

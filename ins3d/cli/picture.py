@@ -1,0 +1,29 @@
+"""Pictures from pictures: a picture becomes a continuous field, is stylised, and rendered at any size.
+
+    ins3d picture stylize --content PHOTO --styles PAINTING
+    ins3d picture render --load outputs/stylize --size 2048
+
+`fit` makes a picture a field, `stylize` paints it (INS), `blend` learns all strengths at once (INR-st), `render` asks any
+of them. `gatys` paints a photograph by optimising its pixels; `texture` makes another piece of a picture. While they run
+they write picture.png and loss.csv into the output folder; at the end also loss.png and run.json.
+"""
+
+from ins3d.cli.subcommands import Commands, run_subcommand
+from ins3d.pictures.commands import run_blend, run_fit, run_stylize
+from ins3d.pictures.pixel_commands import run_gatys, run_texture
+from ins3d.pictures.render_command import run_render
+from ins3d.pictures.settings import Blend, Fit, Gatys, Render, Stylize, Texture
+
+COMMANDS: Commands = {
+    "fit": (Fit, run_fit),
+    "stylize": (Stylize, run_stylize),
+    "blend": (Blend, run_blend),
+    "render": (Render, run_render),
+    "gatys": (Gatys, run_gatys),
+    "texture": (Texture, run_texture),
+}
+
+
+def main(arguments: list[str] | None = None, prog: str | None = None) -> None:
+    """Runs a subcommand of `ins3d picture`, which is also `scripts/fit_image.py`."""
+    run_subcommand(COMMANDS, __doc__, arguments, prog)

@@ -1,0 +1,1 @@
+"""Judging finished runs: consistency, style, content, blur, and the page that shows them."""

@@ -1,0 +1,112 @@
+"""Finished evaluations become one table and one page."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+from ins3d.evaluation.judges import network_name
+from ins3d.evaluation.report import JSON, overview, render_page
+from ins3d.evaluation.settings import Compare
+from ins3d.files.fields import replace_file
+from ins3d.runs.record import CONSOLE, make_folder
+
+COMMON = ("judge", "lpips", "flow", "per-frame")
+SECTIONS = ("run", "conditions", "judges", "consistency", "ratios", "pictures", "styles", "recognised", "geometry", "cost")
+
+
+def run_compare(settings: Compare) -> None:
+    """Writes comparison.json and comparison.html."""
+    if len(settings.runs) < 2:
+        raise ValueError(f"runs: {len(settings.runs)} is too few to compare; name two or more.")
+    folders = tuple(report_folder(run).resolve() for run in settings.runs)
+    if len(set(folders)) < len(folders):
+        raise ValueError("runs: one is named twice; name every run once.")
+    reports = dict(zip(run_names(folders), map(read_report, folders), strict=True))
+    table = comparison_table(reports)
+    unlike = differing_judges(reports) + differing_conditions(reports)
+    for line in unlike:
+        CONSOLE.print(f"These numbers do not compare: {line}", soft_wrap=True)
+    make_folder(settings.output)
+    told = {"runs": {name: report["run"]["config"] for name, report in reports.items()}, "differ": unlike, "table": table}
+    replace_file(settings.output / "comparison.json", lambda aside: aside.write_text(json.dumps(told, indent=1)))
+    sheets = {name: preview(report, folder) for (name, report), folder in zip(reports.items(), folders, strict=True)}
+    page = render_page("comparison.html.jinja", told=told, sheets=sheets)
+    replace_file(settings.output / "comparison.html", lambda aside: aside.write_text(page))
+    CONSOLE.print(f"Comparison: {settings.output / 'comparison.html'}", soft_wrap=True)
+
+
+def report_folder(run: Path) -> Path:
+    """Where a run's report lies: the folder itself, or `evaluation` in it."""
+    for folder in (run, run / "evaluation"):
+        if (folder / JSON).is_file():
+            return folder
+    raise FileNotFoundError(f"runs: there is no {JSON} in {run} or in its folder evaluation; evaluate that run first.")
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """What `write_report` wrote."""
+    path = folder / JSON
+    try:
+        report = json.loads(path.read_text())
+        _ = [report[section] for section in SECTIONS], report["run"]["styles"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"runs: {path} is not what evaluate.py writes; evaluate that run again.") from error
+    return report
+
+
+def run_names(runs: tuple[Path, ...]) -> list[str]:
+    """As short as tells them apart: the ends of their paths.
+
+    >>> run_names((Path("fox/three/evaluation"), Path("fern/three/evaluation")))
+    ['fox/three', 'fern/three']
+    """
+    parts = [path.parts[:-1] if path.name == "evaluation" else path.parts for path in map(Path, runs)]
+    length = 1
+    while len({part[-length:] for part in parts}) < len(parts) and length < max(map(len, parts)):
+        length += 1
+    return ["/".join(part[-length:]) for part in parts]
+
+
+def comparison_table(reports: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """One line for each run and style: what the overview says, and the style's own distances and errors."""
+    lines = []
+    for name, report in reports.items():
+        for style in overview(report):
+            label = f"stylised: {style['style']}"
+            cells = {what: value for what, value, _ in style["cells"]}
+            cells |= {f"{what} to its style": to[style["style"]] for what, to in report["styles"][label].items()}
+            for path, protocols in report["consistency"].items():
+                for gap, rows in protocols.get("G", {}).items():
+                    if label in rows:
+                        cells[f"{path}, gap {gap}: RMSE (G)"] = rows[label]["rmse"]
+            cells["seconds per frame"] = report["cost"]["seconds_per_frame"]
+            lines.append({"run": name, "style": style["style"], "cells": cells})
+    return lines
+
+
+def differing_judges(reports: dict[str, dict[str, Any]]) -> list[str]:
+    """Judges that the runs do not share: by them numbers do not compare."""
+    found = []
+    for judge in COMMON:
+        used = {network_name(report["judges"].get(judge, "none")) for report in reports.values()}
+        if len(used) > 1:
+            found.append(f"{judge}: {'; '.join(sorted(used))}")
+    return found
+
+
+def differing_conditions(reports: dict[str, dict[str, Any]]) -> list[str]:
+    """Scenes, paths and sizes that the runs do not share."""
+    found = []
+    for name in next(iter(reports.values()))["conditions"]:
+        values = [str(report["conditions"].get(name)) for report in reports.values()]
+        if len(set(values)) > 1:
+            found.append(f"{name}: {'; '.join(values)}")
+    return found
+
+
+def preview(report: dict[str, Any], folder: Path) -> str | None:
+    """The run's own preview, to stand in a page: beside its config, or beside its evaluation where it was moved."""
+    places = [place / "preview.png" for place in (Path(report["run"]["config"]).parent, folder.parent)]
+    path = next((place for place in places if place.is_file()), places[0])
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode() if path.is_file() else None

@@ -1,0 +1,113 @@
+"""The networks that judge: found, loaded and named; what is not at hand is said, and nothing is measured by it."""
+
+import os
+import re
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from ins3d.evaluation import optical_flow
+from ins3d.evaluation.consistency import Judges
+from ins3d.evaluation.settings import Evaluate
+from ins3d.evaluation.style_distances import JUDGED_LAYERS, StyleDistances
+from ins3d.files.pictures import read_rgb, resize_long_side
+from ins3d.perception import lpips
+from ins3d.perception.features import PerceptualFeatures
+from ins3d.perception.weights import WEIGHTS_VARIABLE, Encoder, find_weights, load_encoder
+from ins3d.runs.record import CONSOLE
+from ins3d.style.pictures import find_style_pictures
+from ins3d.transfer import microast
+from ins3d.transfer.microast import FrameStylizer
+
+JUDGED_SIDE, PAINTED_SIDE = 256, 512
+"""Long sides, in pixels, at which style pictures are looked at by the judge, and by the per-frame network."""
+
+
+@dataclass
+class EvaluationJudges:
+    """All that judges, and what is missing."""
+
+    features: PerceptualFeatures
+    distances: StyleDistances
+    consistency: Judges
+    stylizer: FrameStylizer | None
+    pictures: dict[str, torch.Tensor]
+    """The run's style pictures, as the per-frame network sees them."""
+    sources: dict[str, str] = field(default_factory=dict)
+    """Which networks, from where."""
+    missing: list[str] = field(default_factory=list)
+    """What is not measured, and why."""
+    checksums: dict[str, int] = field(default_factory=dict)
+    """Of the style pictures that distances are taken to."""
+
+    def key(self, *names: str) -> dict[str, str]:
+        """Which networks a number depends on, wherever their files were found."""
+        return {name: network_name(self.sources.get(name, "none")) for name in names}
+
+
+def network_name(source: str) -> str:
+    """A network's name without the place that it was found in.
+
+    >>> network_name("RAFT-small from raft.pth, found in the setting flow-weights")
+    'RAFT-small from raft.pth'
+    """
+    return re.sub(r",? \(?found in [^;)]*\)?", "", source)
+
+
+def find_judges(settings: Evaluate, styles: tuple[Path, ...], device: torch.device) -> EvaluationJudges:
+    """Says aloud what judges, and what does not. A file that was named and is not there is an error, not a lack."""
+    missing: list[str] = []
+
+    def load(wanted: bool, what: str, given: Path | None, variable: str, loader):
+        if not wanted:
+            return None
+        try:
+            return loader()
+        except FileNotFoundError as error:
+            if given is not None or os.environ.get(variable):
+                raise
+            missing.append(f"{what}: {error}")
+            CONSOLE.print(f"Not measured: {missing[-1]}", soft_wrap=True)
+            return None
+
+    features = load_judge(settings, device)
+    flow = load(
+        bool({"A", "B"} & set(settings.protocols)), "protocols A and B", settings.flow_weights,
+        optical_flow.WEIGHTS_VARIABLE, lambda: optical_flow.load_flow(settings.flow_weights, device),
+    )  # fmt: skip
+    distance = load(
+        True, "LPIPS", settings.lpips_backbone, lpips.BACKBONE_VARIABLE,
+        lambda: lpips.load_lpips(settings.lpips_net, settings.lpips_backbone, device),
+    )  # fmt: skip
+    stylizer = load(
+        settings.per_frame, "per-frame stylisation", settings.per_frame_weights, microast.WEIGHTS_VARIABLE,
+        lambda: microast.load_frame_stylizer(settings.per_frame_weights, device),
+    )  # fmt: skip
+    own = {path.stem: read_rgb(path, "pipeline.model.styles") for path in styles}
+    others = find_style_pictures(settings.other_styles, "other-styles") if settings.other_styles else ()
+    judged = own | {path.stem: read_rgb(path, "other-styles") for path in others if path.stem not in own}
+    small = {name: resize_long_side(rgb, JUDGED_SIDE).to(device) for name, rgb in judged.items()}
+    loaded = {"judge": features, "flow": flow, "lpips": distance, "per-frame": stylizer}
+    sources = {name: network.source for name, network in loaded.items() if network is not None}
+    for name, source in sources.items():
+        CONSOLE.print(f"{name}: {source}", soft_wrap=True)
+    pictures = {name: resize_long_side(rgb, PAINTED_SIDE).to(device) for name, rgb in own.items()}
+    return EvaluationJudges(
+        features, StyleDistances(features, small), Judges(flow, distance), stylizer, pictures, sources, missing,
+        {name: zlib.crc32(rgb.numpy().tobytes()) for name, rgb in judged.items()},
+    )  # fmt: skip
+
+
+def load_judge(settings: Evaluate, device: torch.device) -> PerceptualFeatures:
+    """The encoder asked for; else the VGG that INS3D_PERCEPTUAL_WEIGHTS names, or torchvision's, or the compact one."""
+    encoder: Encoder = settings.judge or "auto"
+    if settings.judge is None and settings.judge_weights is None and not os.environ.get(WEIGHTS_VARIABLE):
+        try:
+            find_weights(None, "vgg19", device)
+            encoder = "vgg19"
+        except FileNotFoundError:
+            encoder = "compact"
+            CONSOLE.print("No VGG-19 is at hand: the compact encoder judges; its numbers compare with its own only.")
+    return load_encoder(settings.judge_weights, encoder, JUDGED_LAYERS, device)

@@ -1,0 +1,87 @@
+"""Frames become numbers about single pictures: is it this style, is the content still there, and is it blurred?"""
+
+from math import isnan
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ins3d.evaluation.frames import FrameFolder, Row
+from ins3d.evaluation.statistics import colour_variance, edge_agreement, high_frequency_energy, structural_similarity
+from ins3d.evaluation.style_distances import StyleDistances, content_distance
+from ins3d.perception.features import PerceptualFeatures
+from ins3d.perception.lpips import PerceptualDistance
+
+Numbers = dict[str, float | None]
+
+
+Mask = Float[Tensor, "1 height width"]
+LEAST_SEEN = 1e-3
+"""Share of a picture that an object must fill, or the picture says nothing about it."""
+
+
+def judged_frames(frames: FrameFolder, bounded: bool) -> list[tuple[int, Mask | None]]:
+    """Which frames are judged, and how much their pixels count: what shows through behind an object is not painted.
+
+    Raises ValueError where no frame shows the object.
+    """
+    if not bounded:
+        return [(frame, None) for frame in range(len(frames))]
+    masks = [(frame, frames.view(frame).accumulation.clamp(0, 1)) for frame in range(len(frames))]
+    seen = [(frame, mask) for frame, mask in masks if float(mask.mean()) >= LEAST_SEEN]
+    if not seen:
+        raise ValueError(
+            f"load-config: none of the {len(masks)} views in {frames.folder} shows the object; check its cameras."
+        )
+    return seen
+
+
+def picture_numbers(
+    frames: FrameFolder, rows: list[Row], bounded: bool, features: PerceptualFeatures, lpips: PerceptualDistance | None
+) -> dict[str, Numbers]:
+    """By row, means over frames. `colour_variance` and `high_frequency` are in shares of the photographs'; `ssim`, `lpips`,
+    `content` (features) and `edges` compare with the unstylised render.
+    """
+    found = []
+    for frame, mask in judged_frames(frames, bounded):
+        photograph, plain = (frames.picture(Row(kind), frame) for kind in ("photographs", "unstylised"))
+        variance, energy = (measure(photograph, mask) for measure in (colour_variance, high_frequency_energy))
+        here: dict[str, dict[str, float]] = {}
+        for row in rows:
+            rgb = frames.picture(row, frame)
+            numbers = {
+                "colour_variance": colour_variance(rgb, mask) / max(variance, 1e-9),
+                "high_frequency": high_frequency_energy(rgb, mask) / max(energy, 1e-12),
+                "ssim": structural_similarity(rgb, plain, mask),
+                "edges": edge_agreement(rgb, plain, mask),
+                "content": content_distance(features, rgb, plain, mask),
+            }
+            if lpips is not None:
+                numbers["lpips"] = lpips(rgb, plain, None if mask is None else mask[0] > 0.5)
+            here[row.label] = numbers
+        found.append(here)
+    return {row.label: mean_numbers([here[row.label] for here in found]) for row in rows}
+
+
+def style_numbers(
+    frames: FrameFolder, rows: list[Row], bounded: bool, distances: StyleDistances
+) -> dict[str, dict[str, Numbers]]:
+    """{row: {distance: {style picture: mean over frames}}}."""
+    judged = judged_frames(frames, bounded)
+    return {row.label: distances.measure_all([(frames.picture(row, frame), mask) for frame, mask in judged]) for row in rows}
+
+
+def geometry_numbers(frames: FrameFolder, bounded: bool) -> dict[str, Numbers]:
+    """What was measured while rendering, by style and, on scenes with alpha, for the frozen field: means over frames."""
+    told: list[dict[str, Any]] = [frames.numbers(frame) or {} for frame, _ in judged_frames(frames, bounded)]
+    return {name: mean_numbers([each[name] for each in told]) for name in told[0]}
+
+
+def mean_numbers(each: list[dict[str, float]]) -> Numbers:
+    """The mean of every number, over those that have one; None where none has.
+
+    >>> mean_numbers([{"ssim": 0.5}, {"ssim": 1.0}])
+    {'ssim': 0.75}
+    """
+    found = {name: [numbers[name] for numbers in each if not isnan(numbers[name])] for name in each[0]}
+    return {name: sum(values) / len(values) if values else None for name, values in found.items()}

@@ -1,0 +1,62 @@
+"""The stages of an evaluation, each kept in a file of its own: a stage that was finished before is not made again."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jaxtyping import Float
+from rich.progress import track
+from torch import Tensor
+
+from ins3d.evaluation.consistency import Judges, Protocol, frame_pairs, measure_pair
+from ins3d.evaluation.frames import FrameFolder, Row
+from ins3d.files.fields import replace_file
+from ins3d.runs.record import CONSOLE
+from ins3d.transfer.microast import FrameStylizer
+
+Item = TypeVar("Item")
+Styles = dict[str, Float[Tensor, "3 _ _"]]
+"""By name: the pictures."""
+
+
+def staged(path: Path, key: dict[str, Any], compute: Callable[[], Any]) -> Any:
+    """What `compute` returned, now or earlier under the same key: JSON that says what it depends on."""
+    key = json.loads(json.dumps(key))
+    if path.is_file():
+        kept = json.loads(path.read_text())
+        if kept["key"] == key:
+            return kept["result"]
+    result = compute()
+    replace_file(path, lambda aside: aside.write_text(json.dumps({"key": key, "result": result}, indent=1)))
+    return json.loads(json.dumps(result))
+
+
+def paint_frames(frames: FrameFolder, stylizer: FrameStylizer, styles: Styles, what: str) -> None:
+    """The unstylised renders painted one by one, each for itself; those that are there are kept."""
+    signals = {name: stylizer.look_at(picture) for name, picture in styles.items()}
+    for frame in tracked(range(len(frames)), what):
+        for name, signal in signals.items():
+            row = Row("per-frame", name)
+            if not frames.has(row, frame):
+                frames.write_picture(row, frame, stylizer.paint(frames.picture(Row("unstylised"), frame), signal))
+
+
+def measure_gap(
+    frames: FrameFolder,
+    rows: list[Row],
+    protocols: Sequence[Protocol],
+    gap: int,
+    most_pairs: int,
+    judges: Judges,
+    what: str,
+) -> list[dict[str, Any]]:
+    """The records of all pairs that lie so many frames apart."""
+    pairs = frame_pairs(len(frames), gap, most_pairs)
+    found = [measure_pair(frames, rows, protocols, *pair, judges) for pair in tracked(pairs, what)]
+    return [record for records in found for record in records]
+
+
+def tracked(items: Iterable[Item], what: str) -> Iterable[Item]:
+    """With a bar."""
+    return track(items, what, console=CONSOLE, transient=True)

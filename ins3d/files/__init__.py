@@ -1,0 +1,1 @@
+"""What lies on disk: pictures, films, fields, weights of other people's networks, run records."""

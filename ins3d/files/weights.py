@@ -1,0 +1,80 @@
+"""The weights of a network that others trained are found: a path given, a variable, torch's cache, the official download."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+OFFICIAL = "https://download.pytorch.org/models/"
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """Where a network's weights are read from."""
+
+    path: Path
+    found_in: str
+    """Which rule found them; printed and recorded with the run, because numbers compare only within one network."""
+
+
+def find_weights_file(given: Path | None, setting: str, variable: str, official: str | None) -> WeightsFile:
+    """The file, or folder, that `given` or the environment's `variable` names; else torchvision's `official` file.
+
+    Raises FileNotFoundError, which names the `setting`, for what is not there and cannot be downloaded.
+    """
+    if given is not None:
+        return WeightsFile(existing(given, setting), f"the setting {setting}")
+    at_hand = weights_at_hand(variable, official)
+    if at_hand is not None:
+        return at_hand
+    if official is None:
+        raise FileNotFoundError(f"{setting}: there is no official download; give its path, or set {variable}.")
+    try:
+        return WeightsFile(download(official), "torchvision's download")
+    except OSError as error:
+        raise FileNotFoundError(
+            f"{setting}: {official} is not here and could not be downloaded ({error}); fetch it elsewhere and give its "
+            f"path, or set {variable}."
+        ) from error
+
+
+def weights_at_hand(variable: str, official: str | None) -> WeightsFile | None:
+    """What the environment's `variable` names, or torch's cache holds of torchvision's `official` file; None: neither."""
+    if os.environ.get(variable):
+        return WeightsFile(existing(Path(os.environ[variable]), variable), variable)
+    cached = cached_file(official) if official else None
+    return WeightsFile(cached, "torch's cache") if cached and cached.is_file() else None
+
+
+def read_weights(file: WeightsFile, setting: str, remedy: str) -> dict[str, Any]:
+    """What a .pth file holds by name; it is read safely, tensors only. ValueError for what is no such file."""
+    try:
+        content = torch.load(file.path, map_location="cpu", weights_only=True)
+    except Exception as error:  # truncated and foreign files raise a different exception each
+        raise ValueError(
+            f"{setting}: {file.path} (from {file.found_in}) cannot be read as weights ({type(error).__name__}); {remedy}"
+        ) from error
+    return dict(content) if isinstance(content, dict) else {}
+
+
+def existing(path: Path, setting: str) -> Path:
+    """The path, if there is something."""
+    if not path.exists():
+        raise FileNotFoundError(f"{setting}: {path} does not exist; give the file of the network's weights.")
+    return path
+
+
+def cached_file(official: str) -> Path:
+    """Where torch keeps a download."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / official
+
+
+def download(official: str) -> Path:
+    """Fetches a file of torchvision's; OSError without a network, or for a file that does not match its checksum."""
+    try:
+        torch.hub.load_state_dict_from_url(OFFICIAL + official, map_location="cpu", check_hash=True, progress=True)
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
+    return cached_file(official)

@@ -1,0 +1,1 @@
+"""Triangles: what a user brings and what goes back; files, and questions of distance and inside."""

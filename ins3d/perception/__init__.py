@@ -1,0 +1,1 @@
+"""What a picture looks like to a network: encoders, perceptual losses, LPIPS, colour statistics."""

@@ -1,0 +1,1 @@
+"""The 2D case: a picture as a field, painted, and rendered at any size."""

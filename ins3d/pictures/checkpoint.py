@@ -1,0 +1,66 @@
+"""What a picture's field is, apart from its numbers, and how it is built from that."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+import torch
+
+from ins3d.files.fields import MEANING, read_meaning, read_numbers, write_field
+from ins3d.pictures.content import PictureContent, PictureNetwork, make_picture_content
+from ins3d.pictures.stylized import BlendedPicture, BlendNetwork, StylizedPicture
+from ins3d.style.colors import Colors
+
+Kind = Literal["fit", "stylize", "blend"]
+PictureField = PictureContent | StylizedPicture | BlendedPicture
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """What a field is, apart from its numbers."""
+
+    kind: Kind
+    """The subcommand that made it."""
+    network: PictureNetwork | BlendNetwork
+    long_side: int
+    """Of the picture it was made from, in pixels."""
+    content_long_side: int
+    """Of the picture that its content was fitted to."""
+    aspect: float
+    """Width by height of that picture."""
+    styles: tuple[str, ...] = ()
+    """Names, in the order of the style code."""
+    colors: Colors = "none"
+
+    def build(self) -> PictureField:
+        """A field of this kind, untrained."""
+        if self.kind == "blend":
+            return BlendedPicture(cast(BlendNetwork, self.network), self.long_side)
+        content = make_picture_content(cast(PictureNetwork, self.network), self.content_long_side)
+        if self.kind == "fit":
+            return content
+        return StylizedPicture(content, len(self.styles), self.long_side, self.colors)
+
+
+def save_field(folder: Path, field: PictureField, spec: FieldSpec) -> None:
+    """Writes the field's numbers and what they mean."""
+    write_field(folder, field, asdict(spec))
+
+
+def load_field(folder: Path, setting: str, device: torch.device) -> tuple[PictureField, FieldSpec]:
+    """What `save_field` wrote, ready to be asked; `setting` is the option that the folder came from."""
+    spec = read_spec(folder, setting)
+    field = spec.build()
+    read_numbers(folder, field, setting)
+    return field.requires_grad_(False).eval().to(device), spec
+
+
+def read_spec(folder: Path, setting: str) -> FieldSpec:
+    """What is in a folder."""
+    meaning = read_meaning(folder, setting, get_args(Kind))
+    try:
+        return FieldSpec(**meaning | {"styles": tuple(meaning["styles"])})
+    except (TypeError, KeyError) as error:
+        raise ValueError(
+            f"{setting}: {folder / MEANING} is not what fit, stylize or blend write; name their output, or run it again."
+        ) from error

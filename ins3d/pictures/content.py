@@ -1,0 +1,111 @@
+"""CIM of a picture: places on it become content features, features become colour."""
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ins3d.fields.mlp import Mlp, SineMlp
+from ins3d.fields.point_encoding import FeaturePlanes
+
+PictureNetwork = Literal["planes", "siren", "fourier"]
+
+
+class PictureContent(nn.Module, ABC):
+    """A picture as a function. Positions are (x, y), rightwards and downwards; the long side spans [-1, 1]."""
+
+    num_features: int
+    learning_rate: float
+    """Adam's, at the beginning."""
+
+    @abstractmethod
+    def features(self, positions: Float[Tensor, "points 2"]) -> Float[Tensor, "points features"]:
+        """What AM blends with the style's."""
+
+    @abstractmethod
+    def rgb(self, features: Float[Tensor, "points features"]) -> Float[Tensor, "points 3"]:
+        """Colour in [0, 1], or about so."""
+
+    def forward(self, positions: Float[Tensor, "points 2"]) -> Float[Tensor, "points 3"]:
+        """Colour at places."""
+        return self.rgb(self.features(positions))
+
+
+class PlanesPicture(PictureContent):
+    """Feature planes and a small network: a tenth of SIREN's time. Differs from INS, which fits a SIREN."""
+
+    learning_rate = 3e-2
+
+    def __init__(self, long_side: int, channels: int = 4, num_features: int = 32, width: int = 64) -> None:
+        super().__init__()
+        self.num_features = num_features
+        # Two cells a pixel: with one, a detailed picture of 256 pixels stays below 38 dB.
+        resolutions = tuple(max(long_side * share // 8, 2) for share in (1, 4, 16))
+        self.planes = FeaturePlanes(resolutions, channels, num_inputs=2)
+        self.base = Mlp(self.planes.num_outputs, num_features, width, num_layers=2)
+        self.color = Mlp(num_features, 3, width, num_layers=2)
+
+    def features(self, positions: Float[Tensor, "points 2"]) -> Float[Tensor, "points features"]:
+        """See `PictureContent.features`."""
+        return self.base(self.planes(positions))
+
+    def rgb(self, features: Float[Tensor, "points features"]) -> Float[Tensor, "points 3"]:
+        """See `PictureContent.rgb`."""
+        return torch.sigmoid(self.color(features))
+
+
+class SirenPicture(PictureContent):
+    """INS's network for pictures: four sine layers of 256 and a linear read-out (Sitzmann et al. 2020; spec A.10).
+
+    Differs from SIREN in how it is trained: random places instead of all pixels, and ten times the rate, which falls.
+    """
+
+    learning_rate = 1e-3
+
+    def __init__(self, width: int = 256) -> None:
+        super().__init__()
+        self.num_features = width
+        self.sines = SineMlp(2, width, num_layers=4)
+        self.color = nn.Linear(width, 3)
+        bound = (6 / width) ** 0.5 / SineMlp.FREQUENCY
+        nn.init.uniform_(self.color.weight, -bound, bound)
+
+    def features(self, positions: Float[Tensor, "points 2"]) -> Float[Tensor, "points features"]:
+        """See `PictureContent.features`."""
+        return self.sines(positions)
+
+    def rgb(self, features: Float[Tensor, "points features"]) -> Float[Tensor, "points 3"]:
+        """See `PictureContent.rgb`; the network's own range is [-1, 1]."""
+        return (self.color(features) + 1) / 2
+
+
+class FourierPicture(PictureContent):
+    """Random Fourier features and three ReLU layers of 256 (Tancik et al. 2020)."""
+
+    learning_rate = 2e-3
+
+    def __init__(self, width: int = 256, scale: float = 10.0) -> None:
+        super().__init__()
+        self.num_features = width
+        # Their standard deviation of 10 is for positions in [0, 1]; ours span twice as much.
+        self.register_buffer("frequencies", torch.randn(2, width // 2) * scale * torch.pi)
+        self.base = Mlp(width, width, width, num_layers=3)
+        self.color = nn.Linear(width, 3)
+
+    def features(self, positions: Float[Tensor, "points 2"]) -> Float[Tensor, "points features"]:
+        """See `PictureContent.features`."""
+        turned = positions @ self.get_buffer("frequencies")
+        return torch.relu(self.base(torch.cat([turned.sin(), turned.cos()], dim=-1)))
+
+    def rgb(self, features: Float[Tensor, "points features"]) -> Float[Tensor, "points 3"]:
+        """See `PictureContent.rgb`."""
+        return torch.sigmoid(self.color(features))
+
+
+def make_picture_content(network: PictureNetwork, long_side: int) -> PictureContent:
+    """A network that can hold a picture of so many pixels."""
+    if network == "planes":
+        return PlanesPicture(long_side)
+    return SirenPicture() if network == "siren" else FourierPicture()

@@ -1,0 +1,102 @@
+"""`render`: a field, a window and strengths become a picture or an animation in a file."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.progress import Progress, track
+
+from ins3d.files.pictures import read_rgb, rgb_bytes
+from ins3d.files.png_rows import PngRows
+from ins3d.files.videos import VideoFile
+from ins3d.pictures.checkpoint import FieldSpec, PictureField, load_field
+from ins3d.pictures.rendering import StrengthMap, render_picture, render_rows
+from ins3d.pictures.settings import Render
+from ins3d.pictures.windows import PictureWindow, window_of_size
+from ins3d.runs.objective import torch_device
+from ins3d.runs.record import CONSOLE, make_folder
+from ins3d.style.mix import StyleMix, make_mix, round_trip_codes
+
+STYLE_ONLY = ("mix", "strength", "mask", "strength_map", "gradation", "bands")
+MOVING = (".mp4", ".gif")
+
+
+def run_render(settings: Render) -> None:
+    """`render`: a picture or an animation of a field."""
+    device = torch_device(settings.device)
+    strengths = strength_map(settings)
+    field, spec = load_field(settings.load, "load", device)
+    moving = check_render(settings, spec)
+    mix = make_mix(settings.mix, settings.strength, spec.styles or ("content",), "mix", "strength")
+    size = spec.long_side if settings.size is None else settings.size
+    window = window_of_size(size, spec.aspect, settings.window)
+    make_folder(settings.output.parent)
+    if moving and min(window.height, window.width) < 2:
+        raise ValueError(f"size: a film of {window.width}x{window.height} pixels is none; use a larger size or window.")
+    if moving:
+        write_animation(settings, field, window, spec.styles, strengths, device)
+    else:
+        write_picture(settings.output, field, window, mix, strengths, device)
+    CONSOLE.print(f"Wrote {settings.output}, {window.width}x{window.height}.", soft_wrap=True)
+
+
+def check_render(settings: Render, spec: FieldSpec) -> bool:
+    """Whether it is an animation; refuses what cannot be written, and settings that would be without effect."""
+    suffix = settings.output.suffix.lower()
+    if suffix not in (".png", *MOVING):
+        raise ValueError(f"output: {settings.output} is no .png, .mp4 or .gif; name the file to write.")
+    if spec.kind == "fit":
+        said = [name for name in STYLE_ONLY if getattr(settings, name) != getattr(Render(), name)]
+        if said:
+            raise ValueError(
+                f"{said[0].replace('_', '-')}: {settings.load} holds a picture without a style, of which there is no more "
+                "or less; name the output of stylize or blend."
+            )
+        if suffix in MOVING:
+            raise ValueError(f"load: {settings.load} holds a picture without a style, which does not move; write a .png.")
+    if suffix in MOVING and len(spec.styles) > 1 and settings.mix:
+        raise ValueError(f"mix: an animation goes through all {len(spec.styles)} styles; leave it out, or write a .png.")
+    if suffix in MOVING and (settings.frames < 2 or settings.fps < 1):
+        raise ValueError(
+            f"frames: {settings.frames} at {settings.fps} a second do not move; use 2 or more, and an fps of 1 or more."
+        )
+    return suffix in MOVING
+
+
+def strength_map(settings: Render) -> StrengthMap:
+    """How strong where; refuses strengths outside 0 to 1. What is transparent in a mask or map is not painted."""
+    wrong = [share for share in settings.bands if not 0 <= share <= 1]
+    if wrong:
+        raise ValueError(f"bands: {wrong[0]:g} is outside 0 (the content) to 1 (full style).")
+    read = {
+        name: None if path is None else read_rgb(path, name, behind=0.0).mean(0)
+        for name, path in (("strength-map", settings.strength_map), ("mask", settings.mask))
+    }
+    return StrengthMap(
+        settings.strength, read["strength-map"], read["mask"], settings.gradation, settings.bands, settings.band_direction
+    )
+
+
+def write_picture(
+    path: Path, field: PictureField, window: PictureWindow, mix: StyleMix, strengths: StrengthMap, device: torch.device
+) -> None:
+    """Row by row: memory does not grow with the picture."""
+    bar = Progress(console=CONSOLE, transient=True)
+    with PngRows(path, window.height, window.width) as file, bar:
+        task = bar.add_task("rendering", total=window.height)
+        for rows in render_rows(field, window, mix, strengths, device):
+            file.add(rgb_bytes(rows))
+            bar.advance(task, rows.shape[1])
+
+
+def write_animation(
+    settings: Render, field: PictureField, window: PictureWindow, styles: tuple[str, ...], strengths: StrengthMap,
+    device: torch.device,
+) -> None:  # fmt: skip
+    """Through all styles and back; with one style, from the content to full strength and back."""
+    with VideoFile(settings.output, settings.fps) as file:
+        for frame in track(range(settings.frames), "rendering", console=CONSOLE, transient=True):
+            share = 1 - abs(2 * frame / settings.frames - 1) if len(styles) == 1 else 1.0
+            mix = StyleMix(tuple(round_trip_codes(len(styles), settings.frames)[frame].tolist()))
+            here = replace(strengths, strength=share * strengths.strength)
+            file.add(render_picture(field, window, mix, here, device))

@@ -1,0 +1,88 @@
+"""A picture's CIM, SIM and AM; or one network for content and style with a latent for each: places become colours."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ins3d.fields.amalgamation import Amalgamation
+from ins3d.fields.mlp import SkippingMlp
+from ins3d.fields.point_encoding import FeaturePlanes, FrequencyEncoding
+from ins3d.fields.style_features import StyleFeatures, StylePlanes
+from ins3d.pictures.content import PictureContent
+from ins3d.style.colors import Colors, StyleColors
+
+BlendNetwork = Literal["planes", "harmonic"]
+
+
+class StylizedPicture(nn.Module):
+    """SIM and AM over a fitted picture, which is frozen (INS, spec A.10): the same modules as in 3D."""
+
+    WIDTH = 64
+
+    def __init__(self, content: PictureContent, num_styles: int, long_side: int, colors: Colors) -> None:
+        super().__init__()
+        self.content = content.requires_grad_(False)
+        # The finest are a little finer than pixels.
+        resolutions = tuple(max(long_side * share // 8, 4) for share in (3, 6, 12))
+        planes = StylePlanes(num_styles, resolutions, channels=8, num_inputs=2)
+        self.style_features = StyleFeatures(planes, num_styles, self.WIDTH)
+        self.amalgamation = Amalgamation(None, content.num_features, self.WIDTH, self.WIDTH, num_color_layers=2)
+        self.colors = StyleColors(colors, num_styles)
+
+    def forward(
+        self, positions: Float[Tensor, "points 2"], style_code: Float[Tensor, " styles"]
+    ) -> Float[Tensor, "points 3"]:
+        """Colours at places under one code; the zero code is the content, to the last bit."""
+        features = self.content.features(positions)
+        # The corners of a square picture lie outside the unit circle, in which style planes may turn.
+        style = self.style_features(positions * 0.5**0.5, style_code)
+        rgb = self.content.rgb(self.amalgamation.color_features(features, style, style_code.sum()))
+        if self.colors.mode == "content":
+            plain = self.content.rgb(features)
+            rgb = plain + self.colors.change(rgb - plain)
+        return self.colors.map(rgb, 1.0, style_code)
+
+    def groups(self) -> list[dict[str, object]]:
+        """What learns, and how fast: faster than in 3D, since a picture is painted in fewer steps."""
+        planes = list(self.style_features.encoding.parameters())
+        apart = {id(parameter) for parameter in [*planes, self.amalgamation.rgb_gate]}
+        layers = [parameter for parameter in self.parameters() if parameter.requires_grad and id(parameter) not in apart]
+        return [
+            {"params": planes, "lr": 0.1},
+            {"params": layers, "lr": 8e-3},
+            {"params": [self.amalgamation.rgb_gate], "lr": 0.01},
+        ]
+
+
+class BlendedPicture(nn.Module):
+    """INR-st (Kim et al. 2022, spec B): one network that is told at every place how much style it is to show.
+
+    A content and a style latent are drawn once, kept, and blended by the strength; the paper's alpha is 1 - strength.
+    Differs from it in the default, `planes`: places are read from feature planes, and the network is narrow; `harmonic` is
+    the paper's network. How it is trained is in `pictures.blending`.
+    """
+
+    LATENT = 16
+
+    def __init__(self, network: BlendNetwork, long_side: int) -> None:
+        super().__init__()
+        if network == "planes":
+            resolutions = tuple(max(long_side // divisor, 2) for divisor in (8, 4, 2, 1))
+            self.encoding: FeaturePlanes | FrequencyEncoding = FeaturePlanes(resolutions, 8, num_inputs=2)
+            width = 64
+        else:
+            self.encoding, width = FrequencyEncoding(num_inputs=2, num_frequencies=6), 256
+        self.trunk = SkippingMlp(self.encoding.num_outputs + self.LATENT, width // 2, width, num_layers=8, skip_to=5)
+        self.color = nn.Linear(width // 2, 3)
+        self.register_buffer("latents", torch.randn(2, self.LATENT))
+        self.learning_rate = 1e-2 if network == "planes" else 1e-3
+
+    def forward(
+        self, positions: Float[Tensor, "points 2"], strengths: Float[Tensor, "points 1"]
+    ) -> Float[Tensor, "points 3"]:
+        """Colours at places, each with a strength of its own in [0, 1]."""
+        content, style = self.get_buffer("latents")
+        latents = torch.lerp(content, style, strengths)
+        return torch.sigmoid(self.color(self.trunk(torch.cat([self.encoding(positions), latents], dim=-1))))

@@ -1,0 +1,236 @@
+"""A finished run becomes an evaluation: frames, then numbers stage by stage, then a report."""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from shutil import rmtree
+from statistics import median
+from typing import Any
+
+import torch
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.utils.eval_utils import eval_setup
+from rich.progress import Progress
+
+from ins3d.evaluation.consistency import least_ratio, summarise
+from ins3d.evaluation.frames import FrameFolder, PathName, Row
+from ins3d.evaluation.judges import EvaluationJudges, find_judges
+from ins3d.evaluation.measures import geometry_numbers, picture_numbers, style_numbers
+from ins3d.evaluation.report import write_report
+from ins3d.evaluation.settings import Evaluate, check_evaluate
+from ins3d.evaluation.stages import measure_gap, paint_frames, staged
+from ins3d.evaluation.style_distances import StyleJudgement
+from ins3d.files.run_record import peak_memory_mb, run_record
+from ins3d.plugin.code_renders import render_codes
+from ins3d.plugin.content_checkpoint import FILE_NAME
+from ins3d.plugin.finished.frames import EvaluationPath, evaluation_path, frozen_field, render_frames
+from ins3d.runs.record import CONSOLE, make_folder
+
+RECORD = "run.json"
+
+
+def run_evaluate(settings: Evaluate) -> None:
+    """Makes what is missing of the evaluation, and its report."""
+    check_evaluate(settings)
+    _, pipeline, checkpoint, _ = eval_setup(settings.load_config, test_mode="test")
+    if not bool(pipeline.model.is_stylized):
+        raise ValueError(f"load-config: {settings.load_config} has no style yet; let that run go on (--load-dir).")
+    output = settings.output or settings.load_config.parent / "evaluation"
+    make_folder(output)
+    evaluation = Evaluation(settings, pipeline, Path(checkpoint), output)
+    report = evaluation.report()
+    write_report(output, report, evaluation.frames)
+    CONSOLE.print(f"Report: {output / 'report.html'}", soft_wrap=True)
+
+
+class Evaluation:
+    """One run, its frames along every path, and what is measured on them."""
+
+    def __init__(self, settings: Evaluate, pipeline: Any, checkpoint: Path, output: Path) -> None:
+        self.settings, self.pipeline, self.checkpoint, self.output = settings, pipeline, checkpoint, output
+        self.run = settings.load_config.parent
+        self.names: list[str] = list(pipeline.model.controls.names)
+        self.bounded = bool(pipeline.model.ray_content.placement.bounded)
+        self.judges: EvaluationJudges = find_judges(settings, pipeline.config.model.styles, pipeline.device)
+        self.frames: dict[PathName, FrameFolder] = {}
+        self.key = {"checkpoint": str(checkpoint), "written": checkpoint.stat().st_mtime}
+
+    def report(self) -> dict[str, Any]:
+        """All stages, in the order in which they need each other."""
+        for name in dict.fromkeys(("held-out", *self.settings.paths)):
+            self.frames[name] = self._frames(name)
+        consistency, records = self._consistency()
+        held = self.frames["held-out"]
+        features, distances = self.judges.features, self.judges.distances
+        key, judges = self._key("held-out"), self.judges
+        rows = self.rows("held-out")
+        judged = key | judges.key("judge", "per-frame") | {"styles": judges.checksums}
+        styles = self._staged("styles", judged, lambda: style_numbers(held, rows, self.bounded, distances))
+        pictures = self._staged(
+            "pictures", key | judges.key("judge", "lpips", "per-frame"),
+            lambda: picture_numbers(held, rows, self.bounded, features, judges.consistency.lpips),
+        )  # fmt: skip
+        settings = {name: str(value) for name, value in asdict(self.settings).items()}
+        return {
+            "record": run_record(settings=settings),
+            "run": {"config": str(self.settings.load_config), "styles": self.names, "bounded": self.bounded},
+            "conditions": self._conditions(),
+            "judges": self.judges.sources,
+            "not_measured": self.judges.missing,
+            "rows": {name: [row.label for row in self.rows(name)] for name in self.frames},
+            "consistency": consistency,
+            "ratios": self._ratios(records),
+            "pictures": pictures,
+            "styles": styles,
+            "recognised": {row.label: StyleJudgement(row.style, styles[row.label]).recognised for row in rows if row.style},
+            "geometry": self._geometry(),
+            "cost": self._staged("cost", self.key, self._cost),
+            "trained": self._trained(),
+            "pairs": records,
+        }
+
+    def rows(self, path: PathName) -> list[Row]:
+        """What is compared along a path: floors first, ceilings last."""
+        rows = [Row("photographs")] if path != "smooth" else []
+        rows += [Row("unstylised"), *(Row("stylised", name) for name in self.names)]
+        return rows + [Row("per-frame", name) for name in self.names if self.judges.stylizer is not None]
+
+    def _frames(self, name: PathName) -> FrameFolder:
+        number = self.settings.held_out if name == "held-out" else self.settings.frames
+        path = evaluation_path(name, self.pipeline, number, self.settings.flight)
+        folder = self.output / "frames" / name
+        frames = FrameFolder(folder, torch.device(self.pipeline.device))
+        staged(self.output / "frames" / f"{name}.json", self._key(name), lambda: self._begin(folder))
+        self._render(path, frames)
+        if self.judges.stylizer is not None:
+            key = self._key(name) | self.judges.key("per-frame")
+            rows = [row for row in self.rows(name) if row.kind == "per-frame"]
+            staged(
+                self.output / "frames" / f"{name}_painted.json",
+                key,
+                lambda: [self._begin(folder / row.folder) for row in rows],
+            )
+            paint_frames(frames, self.judges.stylizer, self.judges.pictures, f"{name}: painting frame by frame")
+        return frames
+
+    def _key(self, name: PathName) -> dict[str, Any]:
+        number = self.settings.held_out if name == "held-out" else self.settings.frames
+        return self.key | {"frames": number, "flight": self.settings.flight if name == "smooth" else ""}
+
+    @staticmethod
+    def _begin(folder: Path) -> None:
+        """Pictures of another checkpoint, path or network are none of these."""
+        if folder.is_dir():
+            rmtree(folder)
+
+    def _render(self, path: EvaluationPath, frames: FrameFolder) -> None:
+        frozen = frozen_field(self.pipeline, self.run)
+        with Progress(console=CONSOLE, transient=True) as bar:
+            task = bar.add_task(f"{path.name}: rendering", total=len(path))
+            render_frames(self.pipeline, path, frames, frozen, lambda done: bar.update(task, completed=done))
+
+    def _staged(self, name: str, key: dict[str, Any], compute: Any) -> Any:
+        return staged(self.output / "stages" / f"{name}.json", key, compute)
+
+    def _consistency(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """({path: {protocol: {gap: summary}}}, {path: {protocol: {gap: records}}})."""
+        summaries: dict[str, Any] = {}
+        records: dict[str, Any] = {}
+        for path in self.settings.paths:
+            for gap in self.settings.gaps:
+                found = [record for protocols in ("G", "AB") for record in self._gap(path, gap, protocols)]
+                for protocol in dict.fromkeys(record["protocol"] for record in found):
+                    mine = [record for record in found if record["protocol"] == protocol]
+                    records.setdefault(path, {}).setdefault(protocol, {})[str(gap)] = mine
+                    summaries.setdefault(path, {}).setdefault(protocol, {})[str(gap)] = summarise(mine)
+        return summaries, records
+
+    def _gap(self, path: PathName, gap: int, group: str) -> list[dict[str, Any]]:
+        """By geometry, or by the flow that A and B share: a stage each, which needs its own networks alone."""
+        settings, judges, frames = self.settings, self.judges.consistency, self.frames[path]
+        protocols = [protocol for protocol in settings.protocols if protocol in group]
+        if not protocols or (group == "AB" and judges.flow is None):
+            return []
+        names = ("lpips", "per-frame") if group == "G" else ("lpips", "per-frame", "flow")
+        found = self._staged(
+            f"consistency_{path}_{gap}_{group}",
+            self._key(path) | self.judges.key(*names) | {"pairs": settings.pairs, "protocols": protocols},
+            lambda: measure_gap(
+                frames, self.rows(path), protocols, gap, settings.pairs, judges,
+                f"{path}: {' and '.join(protocols)} over {gap} frames",
+            ),
+        )  # fmt: skip
+        for protocol in protocols:
+            if not any(record["protocol"] == protocol for record in found):
+                why = (
+                    f"it has only {len(frames)} frames" if gap >= len(frames) else "no two frames share 5 % of their pixels"
+                )
+                self.judges.missing.append(f"{path}, gap {gap}, protocol {protocol}: {why}")
+        return found
+
+    def _ratios(self, records: dict[str, Any]) -> dict[str, Any]:
+        """{path: {gap: {style: ...}}}: per-frame RMSE by ours, protocol G; of the means, and of the pair with the least."""
+        found: dict[str, Any] = {}
+        if self.judges.stylizer is None:
+            return found
+        for path, protocols in records.items():
+            for gap, pairs in protocols.get("G", {}).items():
+                means = summarise(pairs)
+                for name in self.names:
+                    ours, theirs = Row("stylised", name), Row("per-frame", name)
+                    if ours.label in means:
+                        found.setdefault(path, {}).setdefault(gap, {})[name] = {
+                            "mean": means[theirs.label]["rmse"] / max(means[ours.label]["rmse"], 1e-9),
+                            "least": least_ratio(pairs, ours, theirs),
+                        }
+        return found
+
+    def _geometry(self) -> dict[str, Any]:
+        return {path: geometry_numbers(frames, self.bounded) for path, frames in self.frames.items()}
+
+    def _conditions(self) -> dict[str, Any]:
+        """What decides, besides the networks, whether numbers of two runs compare."""
+        settings, camera = self.settings, self.pipeline.datamanager.eval_dataset.cameras[:1]
+        return {
+            "data": str(self.pipeline.config.datamanager.data),
+            "size of frames": f"{int(camera.width)}x{int(camera.height)}",
+            "frames": settings.frames,
+            "held-out": settings.held_out,
+            "flight": settings.flight,
+            "pairs": settings.pairs,
+        }
+
+    def _cost(self) -> dict[str, Any]:
+        """Of looking at the run; what training cost is in `trained`."""
+        dataset = self.pipeline.datamanager.eval_dataset
+        camera = dataset.cameras[:1]
+        seconds = median(self._seconds(camera) for _ in range(3))
+        parameters = {
+            name: sum(each.numel() for each in part.parameters())
+            for name, part in (("content", self.pipeline.model.ray_content), ("style", self.pipeline.model.stylized))
+        }
+        content = self.run / FILE_NAME
+        return {
+            "seconds_per_frame": seconds,
+            "frame": [int(camera.width), int(camera.height)],
+            "rendering_peak_memory_mb": peak_memory_mb(),
+            "parameters": parameters,
+            "checkpoint_mb": self.checkpoint.stat().st_size / 2**20,
+            "content_checkpoint_mb": content.stat().st_size / 2**20 if content.is_file() else None,
+        }
+
+    def _seconds(self, camera: Cameras) -> float:
+        started = time.perf_counter()
+        render_codes(self.pipeline.model, camera, torch.eye(len(self.names))[:1])
+        return time.perf_counter() - started
+
+    def _trained(self) -> dict[str, Any]:
+        """What the run wrote about itself; nothing where it did not get that far."""
+        path = self.run / RECORD
+        told = json.loads(path.read_text()) if path.is_file() else {}
+        names = ("date", "commit", "machine", "device", "seed", "perceptual_encoder", "steps", "seconds", "peak_memory_mb")
+        found = {name: told[name] for name in names if name in told}
+        steps, seconds = found.get("steps", {}), found.get("seconds", {})
+        rates = {name: steps[name] / seconds[name] for name in steps if seconds.get(name)}
+        return found | {"iterations_per_second": rates}

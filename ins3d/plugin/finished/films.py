@@ -1,0 +1,94 @@
+"""Films of a finished run: a walk through all styles, a sweep of strength, all styles side by side; or its mix is saved."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.utils.eval_utils import eval_setup
+from rich.console import Console
+from rich.progress import track
+
+from ins3d.files.videos import VideoFile
+from ins3d.plugin.finished.camera_paths import PathKind, camera_path
+from ins3d.plugin.style_videos import style_frames
+from ins3d.style.mix import FILE_NAME, StyleMix, make_mix, write_mix
+
+CONSOLE = Console()
+
+
+@dataclass
+class Film:
+    """Which run, where the camera flies, how long."""
+
+    load_config: Path
+    """config.yml of a finished run."""
+    output: Path | None = None
+    """Folder of the videos; by default `styles` beside the config."""
+    path: PathKind = "auto"
+    """`orbit` around the scene's middle, `spiral` before it, or through the places of the training `cameras`; `auto`: an
+    orbit for an object before an empty background, a spiral otherwise."""
+    frames: int = 60
+    fps: int = 12
+    scale: float = 1.0
+    """Of the pictures' sides, against the training pictures'."""
+    mix: tuple[float, ...] = ()
+    """Weights of the styles in the sweep of strength, and of the mix that is saved; by default those saved before, or else
+    the config's."""
+    strength: float = 1.0
+    """Of the mix that is saved."""
+    save_mix: bool = False
+    """Save `--mix` and `--strength` next to the run, and render nothing."""
+
+
+def run_film(settings: Film) -> None:
+    """Renders three videos, with progress; or saves the mix. Raises FileNotFoundError or ValueError with the remedy."""
+    _check(settings)
+    _, pipeline, _, _ = eval_setup(settings.load_config, test_mode="test")
+    controls = pipeline.model.controls
+    weights = settings.mix or controls.mix.weights
+    mix = make_mix(weights, settings.strength, controls.names, "mix", "strength")
+    if settings.save_mix:
+        path = (pipeline.config.run_dir or settings.load_config.parent) / FILE_NAME
+        write_mix(path, mix, controls.names)
+        CONSOLE.print(f"Saved {mix.describe(controls.names)} to {path}", soft_wrap=True)
+        return
+    if not bool(pipeline.model.is_stylized):
+        raise ValueError(f"load-config: {settings.load_config} has no style yet; let that run go on (--load-dir).")
+    _render(pipeline, settings, mix)
+
+
+def _check(settings: Film) -> None:
+    if not settings.load_config.is_file():
+        raise FileNotFoundError(
+            f"load-config: {settings.load_config} does not exist; give the config.yml of a finished run."
+        )
+    if settings.frames < 2 or settings.fps < 1 or settings.scale <= 0:
+        raise ValueError(
+            f"frames, fps, scale: {settings.frames}, {settings.fps}, {settings.scale:g} make no video; use 2 or more "
+            "frames, 1 or more a second, and a scale above 0."
+        )
+
+
+def _render(pipeline: Any, settings: Film, mix: StyleMix) -> None:
+    output = settings.output or settings.load_config.parent / "styles"
+    paths = [output / f"{name}.mp4" for name in ("morph", "strength", "grid")]
+    cameras = _path(pipeline, settings)
+    with ExitStack() as stack:
+        files = [stack.enter_context(VideoFile(path, settings.fps)) for path in paths]
+        frames = style_frames(pipeline.model, cameras, mix)
+        for frame in track(frames, "rendering three videos", total=len(cameras), console=CONSOLE):
+            for file, picture in zip(files, (frame.morph, frame.strength, frame.grid), strict=True):
+                file.add(picture)
+    for path, what in zip(paths, ("all styles in turn", "strength up and down", "all styles side by side"), strict=True):
+        CONSOLE.print(f"{what}: {path}", soft_wrap=True)
+
+
+def _path(pipeline: Any, settings: Film) -> Cameras:
+    placement = pipeline.model.ray_content.placement
+    cameras = pipeline.datamanager.train_dataset.cameras.to(torch.device("cpu"))
+    path = camera_path(settings.path, cameras, placement.center.cpu(), bool(placement.bounded), settings.frames)
+    path.rescale_output_resolution(settings.scale)
+    return path

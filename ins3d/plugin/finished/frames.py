@@ -1,0 +1,152 @@
+"""A finished run becomes the frames that are evaluated: photographs, unstylised and stylised renders, and their geometry."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from nerfstudio.cameras.cameras import Cameras, CameraType
+from nerfstudio.data.datasets.base_dataset import InputDataset
+from torch import Tensor
+
+from ins3d.evaluation.frames import FrameFolder, PathName, Row
+from ins3d.evaluation.geometry_warp import LEAST_OPAQUE, GeometryView
+from ins3d.fields.content_features import ContentFeatures
+from ins3d.fields.frozen_teacher import FrozenTeacher
+from ins3d.plugin.code_renders import CodeRenders, render_codes
+from ins3d.plugin.content_checkpoint import FILE_NAME, load_content
+from ins3d.plugin.evaluation import depth_drift
+from ins3d.plugin.finished.camera_paths import PathKind, camera_path
+from ins3d.plugin.rays.picture_store import over_background
+
+
+@dataclass(frozen=True)
+class EvaluationPath:
+    """Cameras in an order, and the photographs that were taken from there, if any."""
+
+    name: PathName
+    cameras: Cameras
+    photographs: list[tuple[InputDataset, int]]
+    """Which picture of which dataset; none on a smooth path."""
+
+    def __len__(self) -> int:
+        return len(self.cameras)
+
+
+def evaluation_path(name: PathName, pipeline: Any, num_frames: int, kind: PathKind = "auto") -> EvaluationPath:
+    """`held-out`: pictures that were not learned from; `views`: neighbouring photographs; `smooth`: a flight."""
+    train, held = pipeline.datamanager.train_dataset, pipeline.datamanager.eval_dataset
+    if name == "smooth":
+        placement = pipeline.model.ray_content.placement
+        cameras = train.cameras.to("cpu")
+        return EvaluationPath(
+            name, camera_path(kind, cameras, placement.center.cpu(), bool(placement.bounded), num_frames), []
+        )
+    if name == "held-out":
+        chosen = torch.linspace(0, len(held) - 1, min(num_frames, len(held))).round().long().unique()
+        taken = [(held, index) for index in chosen.tolist()]
+    else:
+        every = [(dataset, index) for dataset in (train, held) for index in range(len(dataset))]
+        poses = torch.stack([dataset.cameras.camera_to_worlds[index].cpu() for dataset, index in every])
+        taken = [every[index] for index in tour(poses)[:num_frames]]
+    cameras = [dataset.cameras[index : index + 1].to("cpu") for dataset, index in taken]
+    return EvaluationPath(name, _together(cameras), taken)
+
+
+def tour(poses: Tensor) -> list[int]:
+    """All cameras, each followed by the nearest that is left: by place, in median distances, and viewing axis."""
+    places, axes = poses[:, :3, 3], poses[:, :3, 2]
+    scale = torch.cdist(places, places).median().clamp(min=1e-9)
+    apart = torch.cdist(places, places) / scale + torch.cdist(axes, axes)
+    order, left = [0], set(range(1, len(poses)))
+    while left:
+        order.append(min(left, key=lambda camera: float(apart[order[-1], camera])))
+        left.remove(order[-1])
+    return order
+
+
+def _together(cameras: list[Cameras]) -> Cameras:
+    kinds = {int(camera.camera_type[0]) for camera in cameras}
+    if kinds != {CameraType.PERSPECTIVE.value}:
+        raise ValueError("load-config: the scene's cameras are not all perspective ones; undistort its pictures first.")
+    sizes = {(int(camera.width), int(camera.height)) for camera in cameras}
+    if len(sizes) > 1:
+        raise ValueError(f"load-config: the scene's pictures have several sizes ({sorted(sizes)}); give them one.")
+    lenses = [camera.distortion_params for camera in cameras]
+    return Cameras(
+        torch.cat([camera.camera_to_worlds for camera in cameras]),
+        *(torch.cat([getattr(camera, name) for camera in cameras]) for name in ("fx", "fy", "cx", "cy")),
+        width=cameras[0].width[0], height=cameras[0].height[0],
+        distortion_params=None if any(lens is None for lens in lenses) else torch.cat(lenses),
+    )  # fmt: skip
+
+
+def frozen_field(pipeline: Any, run: Path) -> ContentFeatures | None:
+    """The content as it was at the boundary, where it has gone on learning since; else None."""
+    if pipeline.config.content_style_mult == 0:
+        return None
+    field = FrozenTeacher(pipeline.model.ray_content.content).field
+    state = load_content(run / FILE_NAME).state
+    field.load_state_dict({k.removeprefix("content."): v for k, v in state.items() if k.startswith("content.")})
+    return field
+
+
+def render_frames(
+    pipeline: Any, path: EvaluationPath, folder: FrameFolder, frozen: ContentFeatures | None, report: Callable[[int], None]
+) -> None:
+    """Renders what is not there yet, under every style of the run; `report` is told how many frames there are."""
+    model = pipeline.model
+    names = model.controls.names
+    for frame in range(len(path)):
+        if folder.numbers(frame) is None:
+            camera = path.cameras[frame : frame + 1]
+            renders = render_codes(model, camera, torch.eye(len(names)), frozen)
+            if path.photographs:
+                dataset, index = path.photographs[frame]
+                photograph = over_background(dataset.get_data(index)["image"], model.background.cpu())
+                folder.write_picture(Row("photographs"), frame, photograph.permute(2, 0, 1))
+            folder.write_picture(Row("unstylised"), frame, renders.content_rgb)
+            for name, rgb in zip(names, renders.rgb, strict=True):
+                folder.write_picture(Row("stylised", name), frame, rgb)
+            alpha = _alpha(path, frame)
+            bounded = bool(model.ray_content.placement.bounded)
+            folder.write_geometry(frame, geometry_view(camera, renders), geometry_numbers(renders, names, bounded, alpha))
+        report(frame + 1)
+
+
+def _alpha(path: EvaluationPath, frame: int) -> Tensor | None:
+    if not path.photographs:
+        return None
+    dataset, index = path.photographs[frame]
+    picture = dataset.get_data(index)["image"]
+    return picture[..., 3:].permute(2, 0, 1) if picture.shape[-1] == 4 else None
+
+
+def geometry_view(camera: Cameras, renders: CodeRenders) -> GeometryView:
+    """What the frozen field says, as the core takes it."""
+    lens = torch.zeros(6) if camera.distortion_params is None else camera.distortion_params[0]
+    intrinsics = torch.cat([getattr(camera, name).flatten() for name in ("fx", "fy", "cx", "cy")])
+    depth, opacity = renders.content_depth.cpu(), renders.accumulation.cpu()
+    return GeometryView(camera.camera_to_worlds[0, :3], intrinsics.float(), lens.float(), depth, opacity)
+
+
+def geometry_numbers(renders: CodeRenders, names: Sequence[str], bounded: bool, alpha: Tensor | None) -> dict[str, Any]:
+    """By style: how far depth, opacity and silhouette have moved from the frozen field's, and what floats before it."""
+    solid = renders.accumulation > LEAST_OPAQUE
+    found: dict[str, Any] = {}
+    for index, name in enumerate(names):
+        found[name] = depth_drift(renders.depth[index], renders.content_depth, renders.accumulation)
+        found[name] |= {
+            "opacity_change": float((renders.opacity[index] - renders.accumulation).abs().mean()),
+            "floating": float(renders.floating[index].mean()),
+        }
+        if bounded:
+            found[name]["silhouette_iou"] = _overlap(renders.opacity[index] > LEAST_OPAQUE, solid)
+    if bounded and alpha is not None:
+        found["frozen field"] = {"silhouette_iou": _overlap(solid.cpu(), alpha > LEAST_OPAQUE)}
+    return found
+
+
+def _overlap(ours: Tensor, theirs: Tensor) -> float:
+    return float((ours & theirs).sum() / (ours | theirs).sum().clamp(min=1))

@@ -1,0 +1,1 @@
+"""Training pixels to rays, and samples along rays back to pixels."""

@@ -1,0 +1,1 @@
+"""What all trainings outside nerfstudio share: settings, objective, steps, resuming, records."""

@@ -1,0 +1,118 @@
+"""Steps become a bar, a curve and a picture that can be watched, and at the end a record of what it all depended on."""
+
+import csv
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from ins3d.files.pictures import write_rgb
+from ins3d.files.run_record import run_record
+
+CONSOLE = Console()
+
+
+class PictureRecord:
+    """Shows and writes what happens while a picture is made: picture.png and loss.csv; in the end loss.png and run.json.
+
+    What an earlier run left in the folder is replaced, but for the first `resumed_from` rows of its curve.
+    """
+
+    def __init__(self, output: Path, steps: int, write_every: int, resumed_from: int = 0, **about: Any) -> None:
+        self.output, self.write_every, self.about = output, write_every, about
+        self.resumed_from = resumed_from
+        self.rows: list[dict[str, Any]] = []
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.bar = Progress(*columns, console=CONSOLE)
+        self.task = self.bar.add_task("looking at the pictures", total=steps)
+        self.on_stop: Callable[[], None] = lambda: None
+        """Called when it is stopped by hand, once a step has been made."""
+
+    def __enter__(self) -> "PictureRecord":
+        make_folder(self.output)
+        if self.resumed_from and (self.output / "loss.csv").is_file():
+            with (self.output / "loss.csv").open(newline="") as before:
+                self.rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(before)]
+            self.rows = [row | {"step": int(row["step"])} for row in self.rows if row["step"] <= self.resumed_from]
+        for name in ("picture.png", "loss.png", "run.json"):
+            (self.output / name).unlink(missing_ok=True)
+        self.file = (self.output / "loss.csv").open("w", newline="", buffering=1)
+        self.columns: list[str] = []
+        for row in self.rows:
+            self._write(row)
+        self.started = time.perf_counter() - (self.rows[-1]["seconds"] if self.rows else 0)
+        self.bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.bar.stop()
+        self.file.close()
+        if kind is KeyboardInterrupt and self.rows:
+            self.on_stop()
+
+    def __call__(self, step: int, losses: dict[str, float], picture: Callable[[], Tensor]) -> None:
+        """One step more; now and then the picture."""
+        row = {"step": step, "seconds": round(time.perf_counter() - self.started, 3), **losses}
+        self.rows.append(row)
+        self._write(row)
+        self.bar.update(self.task, completed=step, description=words_of(losses))
+        if step % self.write_every == 0:
+            write_rgb(self.output / "picture.png", picture())
+
+    def end(self, picture: Tensor, **more: Any) -> None:
+        """The last picture, the curve, and what it all depended on."""
+        write_rgb(self.output / "picture.png", picture)
+        if self.rows:
+            self._plot()
+        told = {"last": self.rows[-1], "least": min(row["total"] for row in self.rows)} if self.rows else {}
+        record = run_record(**self.about, **told, **more)
+        (self.output / "run.json").write_text(json.dumps(record, indent=1, default=str))
+        CONSOLE.print(f"Wrote {self.output / 'picture.png'}, loss.csv, loss.png and run.json.", soft_wrap=True)
+
+    def _write(self, row: dict[str, Any]) -> None:
+        new = [name for name in row if name not in self.columns]
+        rows = [row]
+        if new:  # from now on there is more to be told: the file begins anew
+            self.columns += new
+            self.file.seek(0)
+            self.file.truncate()
+            csv.DictWriter(self.file, self.columns).writeheader()
+            rows = [each for each in self.rows if each["step"] <= row["step"]]
+        csv.DictWriter(self.file, self.columns).writerows(rows)
+
+    def _plot(self) -> None:
+        figure = Figure(figsize=(7, 4), layout="constrained")
+        axes = figure.add_subplot(yscale="log", xlabel="step", ylabel="loss")
+        for name in [name for name in self.rows[-1] if name == "total" or name.endswith("_loss")]:
+            points = [(row["step"], row[name]) for row in self.rows if name in row]
+            axes.plot(*zip(*points, strict=True), label=name)
+        # Content starts at nothing, which a logarithm would show at the cost of all else.
+        axes.set_ylim(bottom=0.1 * min(row["total"] for row in self.rows))
+        axes.legend()
+        figure.savefig(self.output / "loss.png", dpi=110)
+
+
+def make_folder(path: Path) -> None:
+    """The output folder, or a ValueError that says why not."""
+    for each in (path, *path.parents):
+        if each.exists() and not each.is_dir():
+            raise ValueError(f"output: {each} is a file; name a folder.")
+    path.mkdir(parents=True, exist_ok=True)
+
+
+def words_of(losses: dict[str, float]) -> str:
+    """For the bar.
+
+    >>> words_of({"total": 0.5, "gram_loss": 0.25, "psnr": 31.46})
+    'total 0.5 gram 0.25 psnr 31.5 dB'
+    """
+    return " ".join(
+        f"psnr {value:.1f} dB" if name == "psnr" else f"{name.removesuffix('_loss')} {value:.3g}"
+        for name, value in losses.items()
+    )

@@ -1,0 +1,80 @@
+"""What a style does to colours: it brings its own, leaves the scene's, or whatever the losses make of them."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ins3d.perception.color_transfer import (
+    ColorStatistics,
+    apply_color_map,
+    brightness_only,
+    compose,
+    identity_map,
+    matching_map,
+)
+
+Colors = Literal["style", "content", "none"]
+MOST_GAIN = 8.0
+"""Coloured scenes need less; a grey picture would need forty."""
+
+
+class StyleColors(nn.Module):
+    """One affine colour map per style, mixed by the style code, and whether strokes may change hue.
+
+    `style`: pictures get the style's mean and covariance before training, and at its end once more (ARF, section 4.3):
+    scenes by `style_stage.RESTORED`, pictures and objects by `StyleObjective.matching_map`.
+    `content`: strokes change brightness alone (Gatys et al. 2016b). `none`: the losses decide. Under the zero code the map
+    is the identity, whatever the mode.
+    """
+
+    def __init__(self, mode: Colors, num_styles: int) -> None:
+        super().__init__()
+        self.mode = mode
+        self.register_buffer("maps", identity_map().repeat(num_styles, 1, 1))
+        self.register_buffer("scene_mean", torch.zeros(3))
+        self.register_buffer("scene_covariance", torch.eye(3))
+
+    @property
+    def scene(self) -> ColorStatistics:
+        """The photographs' colours."""
+        return ColorStatistics(self.scene_mean, self.scene_covariance)
+
+    def see_scene(self, colors: ColorStatistics) -> None:
+        """Takes over the photographs' colours."""
+        self.scene_mean.copy_(colors.mean)
+        self.scene_covariance.copy_(colors.covariance)
+
+    def match(self, style: int, seen: ColorStatistics, wanted: ColorStatistics) -> None:
+        """From now on, what had the colours `seen` under this style has those `wanted`; in mode `style` only.
+
+        In a grey scene there is no hue to stretch but noise: directions of colour are stretched up to `MOST_GAIN` times.
+        """
+        self.add(style, matching_map(_on_cpu(seen), _on_cpu(wanted), MOST_GAIN))
+
+    def add(self, style: int, color_map: Float[Tensor, "3 4"]) -> None:
+        """After what this style's map does already, do this; in mode `style` only."""
+        if self.mode == "style":
+            self.maps[style] = compose(color_map.to(self.maps), self.maps[style])
+
+    def change(self, change: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
+        """What the strokes may change."""
+        return brightness_only(change) if self.mode == "content" else change
+
+    def map(
+        self,
+        rgb: Float[Tensor, "*batch 3"],
+        alpha: Float[Tensor, "*batch 1"] | float,
+        code: Float[Tensor, " styles"],
+    ) -> Float[Tensor, "*batch 3"]:
+        """Colours, multiplied by `alpha`, under the maps of the style code."""
+        if self.mode != "style":
+            return rgb
+        identity = identity_map().to(self.maps)
+        mixed = identity + (code[:, None, None] * (self.maps - identity)).sum(0)
+        return apply_color_map(mixed, rgb, alpha)
+
+
+def _on_cpu(colors: ColorStatistics) -> ColorStatistics:
+    return ColorStatistics(colors.mean.cpu(), colors.covariance.cpu())

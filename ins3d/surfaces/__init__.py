@@ -1,0 +1,1 @@
+"""The SDF case: an object as a signed distance field, painted, and a mesh again."""

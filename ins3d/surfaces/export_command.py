@@ -1,0 +1,129 @@
+"""`export`: a field and a mix become mesh files."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import Progress
+
+from ins3d.meshes.files import read_mesh, write_glb, write_obj, write_ply
+from ins3d.meshes.triangles import SurfaceMesh
+from ins3d.runs.objective import torch_device
+from ins3d.runs.record import CONSOLE, make_folder
+from ins3d.runs.settings import check_settings
+from ins3d.style.mix import make_mix
+from ins3d.surfaces.baking import bake_texture, color_vertices
+from ins3d.surfaces.checkpoint import SurfaceSpec, load_surface, show_field
+from ins3d.surfaces.settings import Export, Format
+from ins3d.surfaces.stylized import ShownSurface
+from ins3d.surfaces.triangulation import CRUMB, extract_triangles, judge_layout, make_atlas, simplify, without_crumbs
+
+NAME = "painted"
+FARTHEST = 0.05
+"""Median distance, in radii of the ball, of a mesh from the field's surface, beyond which it is another mesh."""
+
+
+def run_export(settings: Export) -> None:
+    """`export`: writes what was asked for, each file whole or not at all."""
+    check_export(settings)
+    device = torch_device(settings.device)
+    field, spec = load_surface(settings.load, "load", device)
+    mix = make_mix(settings.mix, settings.strength, spec.styles or ("content",), "mix", "strength")
+    kept = kept_mesh(settings, spec)
+    surface = show_field(field, mix.code().to(device))
+    if kept is not None:
+        check_kept(kept, surface, settings, device)
+    with Progress(console=CONSOLE, transient=True) as bar:
+        cubes = not all(takes_kept(name, kept, settings) for name in settings.formats)
+        dense = _extracted(surface, settings, device, bar) if cubes else None
+        make_folder(settings.output)
+        written = []
+        for name in settings.formats:
+            triangles = kept if takes_kept(name, kept, settings) else dense
+            assert triangles is not None
+            written.append(_write(name, triangles, surface, spec, settings, device, bar))
+    for path, number in written:
+        CONSOLE.print(f"Wrote {path}, {number} triangles.", soft_wrap=True)
+
+
+def check_export(settings: Export) -> None:
+    """Refuses what cannot be written."""
+    check_settings(settings)
+    if not settings.formats:
+        raise ValueError("formats: none is given; use one or more of obj, glb, ply.")
+
+
+def kept_mesh(settings: Export, spec: SurfaceSpec) -> SurfaceMesh | None:
+    """The mesh that was fitted, in the ball, where it is to be painted itself; else None."""
+    path = settings.mesh or (Path(spec.source) if spec.source and spec.cameras is None else None)
+    if settings.surface == "field" or (settings.surface == "auto" and path is None):
+        return None
+    if path is None:
+        raise ValueError(f"surface: {settings.load} was not made from a mesh file; use field, or name one with mesh.")
+    if spec.bound and settings.surface == "mesh":
+        raise ValueError(f"surface: the shape in {settings.load} has been distilled, and is the mesh's no more; use field.")
+    if spec.bound:
+        return None
+    mesh = spec.placement.inward(read_mesh(path, "mesh"))
+    if np.linalg.norm(mesh.vertices, axis=1).max() > 1:
+        raise ValueError(f"mesh: {path} does not lie where the fitted mesh lay; name that one, or use surface field.")
+    layout = judge_layout(mesh)
+    if layout == "one place each":
+        return mesh
+    if settings.surface == "auto" and layout == "none":
+        if "obj" in settings.formats:
+            CONSOLE.print("The mesh has no places in a texture: painted.obj gets new triangles; --surface mesh keeps them.")
+        return None
+    if layout != "none":
+        CONSOLE.print(
+            f"The mesh's places in its texture cannot be painted ({layout}); new ones are made for it.", soft_wrap=True
+        )
+    return replace(mesh, corner_uvs=make_atlas(mesh), materials=None)
+
+
+def check_kept(kept: SurfaceMesh, surface: ShownSurface, settings: Export, device: torch.device) -> None:
+    """Refuses a mesh that does not lie where the field has its surface: its colours would mean nothing."""
+    with torch.inference_mode():
+        away = surface.signed_distance(torch.from_numpy(kept.vertices).float().to(device)).abs()
+    if float(away.median()) > FARTHEST:
+        raise ValueError(
+            f"mesh: {settings.mesh or settings.load} is another mesh than was fitted (half of its corners lie "
+            f"{float(away.median()):.2g} radii or more off the surface); name the one that was, or use surface field."
+        )
+
+
+def takes_kept(name: Format, kept: SurfaceMesh | None, settings: Export) -> bool:
+    """Whether a file holds the mesh that was fitted. Its corners are too few for colours, unless it is asked for."""
+    return kept is not None and (name == "obj" or settings.surface == "mesh")
+
+
+def _extracted(surface: ShownSurface, settings: Export, device: torch.device, bar: Progress) -> SurfaceMesh:
+    task = bar.add_task("marching cubes")
+    whole = extract_triangles(
+        surface, settings.resolution, device, lambda done, of: bar.update(task, completed=done, total=of)
+    )
+    mesh, dropped = without_crumbs(whole)
+    if dropped:
+        CONSOLE.print(f"Left out {dropped} specks in free space, each less than {CRUMB:.1%} of the largest part's area.")
+    return mesh
+
+
+def _write(
+    name: str, triangles: SurfaceMesh, surface: ShownSurface, spec: SurfaceSpec, settings: Export, device: torch.device,
+    bar: Progress,
+) -> tuple[Path, int]:  # fmt: skip
+    path = settings.output / f"{NAME}.{name}"
+    task = bar.add_task(f"painting {path.name}")
+    if name == "obj":
+        if triangles.corner_uvs is None:
+            triangles = simplify(triangles, settings.most_faces)
+            triangles = replace(triangles, corner_uvs=make_atlas(triangles))
+        painted = bake_texture(
+            triangles, surface, settings.texture, device, lambda done, of: bar.update(task, completed=done, total=of)
+        )
+    else:
+        painted = color_vertices(triangles, surface, device)
+    painted = replace(painted, vertices=spec.placement.outward(painted.vertices))
+    {"obj": write_obj, "glb": write_glb, "ply": write_ply}[name](path, painted)
+    return path, len(painted.faces)

@@ -1,0 +1,142 @@
+"""`stylize`: a fitted object, or one that is fitted now, is painted and becomes a mesh."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ins3d.files.fields import MEANING, TRAINING
+from ins3d.perception.color_transfer import color_statistics
+from ins3d.runs.objective import command_objective, torch_device
+from ins3d.runs.record import CONSOLE
+from ins3d.runs.settings import check_settings
+from ins3d.runs.training import Training
+from ins3d.style.draws import StyleDraws
+from ins3d.style.losses import GATYS_LAYERS
+from ins3d.style.mix import make_mix
+from ins3d.surfaces.cameras import cameras_around
+from ins3d.surfaces.checkpoint import SurfaceSpec, load_surface, read_surface_spec
+from ins3d.surfaces.content import SurfaceContent
+from ins3d.surfaces.export_command import run_export
+from ins3d.surfaces.fit_commands import run_fit_images, run_fit_mesh, source_word, train
+from ins3d.surfaces.settings import Export, FitImages, FitMesh, StylizeSurface
+from ins3d.surfaces.stylization import SurfaceStyling
+from ins3d.surfaces.stylized import StylizedSurface
+from ins3d.surfaces.windows import SurfaceWindows, WindowSettings
+
+
+def run_stylize_surface(settings: StylizeSurface) -> None:
+    """`stylize`: fits the object where that has not been done, paints it, and writes it as a mesh."""
+    check_settings(settings)
+    given = [name for name in ("fit", "images", "mesh") if getattr(settings, name) is not None]
+    if len(given) > 1:
+        raise ValueError(f"{given[0]}: {given[1]} is given too; paint one object in a run.")
+    device = torch_device(settings.device)
+    objective = command_objective(settings, GATYS_LAYERS, device)
+    least = objective.features.smallest_side * max(settings.scales)
+    if settings.patch < least:
+        raise ValueError(
+            f"patch: {settings.patch} is too little for the encoder's deepest layer, which needs {least}; use more, or "
+            "style and content layers less deep."
+        )
+    names = tuple(style.name for style in objective.styles)
+    mix = make_mix(settings.mix, settings.strength, names, "mix", "strength")
+    content, fitted, settings = fitted_surface(settings, device)
+    windows = surface_windows(settings, content, fitted, device)
+    if settings.colors == "content":
+        scene = color_statistics(torch.cat([rays.rgb[rays.hit[..., 0] > 0] for rays in windows.windows.values()]))
+        objective = command_objective(settings, GATYS_LAYERS, device, scene)
+    torch.manual_seed(settings.seed)
+    bound = settings.bound if settings.geometry == "distilled" else 0.0
+    spec = replace(fitted, kind="stylize", styles=names, colors=settings.colors, bound=bound)
+    field = StylizedSurface(content, len(names), settings.colors, bound).to(device)
+    steps = settings.steps + settings.steps * (len(names) - 1) // 2
+    training = Training(field, field.groups(), steps, settings.seed)
+    draws = StyleDraws(len(names), range(len(names)), settings.seed, settings.strength_share, settings.mix_share)
+    styling = SurfaceStyling(
+        field, windows, objective, draws, settings.seed, settings.eikonal_weight, settings.distance_weight
+    )
+    styling.begin()
+    shown = max(range(len(names)), key=lambda style: mix.weights[style])
+    before = styling.gram_distance(shown, strength=0.0)
+    train(settings, spec, training, styling.losses, mix, end=styling.end, encoder=objective.features.source)
+    CONSOLE.print(f"Gram distance to {names[shown]}: {before:.3f} -> {styling.gram_distance(shown):.3f}.")
+    if settings.export:
+        run_export(
+            Export(
+                settings.output,
+                settings.output / "mesh",
+                settings.export,
+                texture=settings.texture,
+                mix=settings.mix,
+                strength=settings.strength,
+                device=settings.device,
+            )
+        )
+
+
+def surface_windows(
+    settings: StylizeSurface, content: SurfaceContent, spec: SurfaceSpec, device: torch.device
+) -> SurfaceWindows:
+    """Where the steps look."""
+    cameras = spec.object_cameras()
+    cameras = (
+        cameras_around(settings.views, spec.up, settings.view_size)
+        if cameras is None
+        else cameras.resized(settings.view_size)
+    )
+    window_settings = WindowSettings(
+        settings.patch, settings.strides, settings.rays, settings.weigh_angle, settings.weigh_depth
+    )
+    generator = torch.Generator().manual_seed(settings.seed)
+    with CONSOLE.status("tracing the rays that are kept"):
+        return SurfaceWindows(content, cameras.to(device), window_settings, generator)
+
+
+def fitted_surface(settings: StylizeSurface, device: torch.device) -> tuple[SurfaceContent, SurfaceSpec, StylizeSurface]:
+    """The fitted object: from where it was told to be, from an earlier run into the same folder, or fitted now.
+
+    --resume goes on with a fit that was stopped. And the settings: a run that was stopped while it fitted has nothing else
+    to resume.
+    """
+    painted, folder = settings.output / TRAINING, settings.fit or settings.output / "fit"
+    if settings.resume and settings.fit is None and not painted.is_file() and not (folder / TRAINING).is_file():
+        raise FileNotFoundError(
+            f"resume: there is no {TRAINING} in {settings.output}; leave out --resume, or name its output."
+        )
+    if settings.fit is None and is_fitted(folder, settings):
+        CONSOLE.print(f"The fit in {folder} is taken; delete it to fit the object anew.", soft_wrap=True)
+    elif settings.fit is None:
+        fit_first(settings, folder)
+        painted.unlink(missing_ok=True)  # of another fit; one that is refused has cost nothing
+    settings = replace(settings, resume=settings.resume and painted.is_file())
+    content, spec = load_surface(folder, "fit", device)
+    if not isinstance(content, SurfaceContent):
+        raise ValueError(f"fit: {folder} was made by {spec.kind}; give the output folder of fit-mesh or fit-images.")
+    return content, spec, settings
+
+
+def is_fitted(folder: Path, settings: StylizeSurface) -> bool:
+    """Whether a fit of the same object stands there, finished, and younger than the object."""
+    told = folder / "run.json"
+    if not told.is_file() or not (folder / MEANING).is_file() or json.loads(told.read_text()).get("stopped"):
+        return False
+    spec = read_surface_spec(folder, "fit")
+    source = settings.images or settings.mesh
+    same = spec.source == source_word(source) and spec.kind == ("fit-images" if settings.images else "fit-mesh")
+    newer = source is not None and source.exists() and source.stat().st_mtime > told.stat().st_mtime
+    up = settings.up or ("y" if settings.images is None else spec.up)
+    return same and not newer and spec.up == up
+
+
+def fit_first(settings: StylizeSurface, folder: Path) -> None:
+    """Into `folder`."""
+    resume = settings.resume and (folder / TRAINING).is_file()
+    CONSOLE.print(f"The object is fitted first, into {folder}.", soft_wrap=True)
+    about: dict[str, Any] = {"output": folder, "seed": settings.seed, "device": settings.device, "resume": resume}
+    if settings.images:
+        run_fit_images(FitImages(images=settings.images, up=settings.up, **about))
+    else:
+        run_fit_mesh(FitMesh(mesh=settings.mesh, up=settings.up or "y", **about))

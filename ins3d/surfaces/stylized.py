@@ -1,0 +1,109 @@
+"""SIM and AM over a surface: a style code gives an object another paint, and, if it may, a slightly other shape."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ins3d.fields.amalgamation import Amalgamation
+from ins3d.fields.style_features import StyleFeatures, StylePlanes
+from ins3d.style.colors import Colors, StyleColors
+from ins3d.surfaces.content import SurfaceContent, numerical_gradient
+
+Ask = Callable[[Float[Tensor, "points 3"]], Tensor]
+
+
+@dataclass(frozen=True)
+class ShownSurface:
+    """One look of an object: its shape, and its colour at places of the surface, whatever the view."""
+
+    signed_distance: Ask
+    gradient: Ask
+    rgb: Ask
+
+
+def show_content(content: SurfaceContent) -> ShownSurface:
+    """An object without a style."""
+    return ShownSurface(
+        content.signed_distance,
+        content.gradient,
+        lambda positions: content.rgb(content(positions)[1], positions, content.color_normals(positions)),
+    )
+
+
+class StylizedSurface(nn.Module):
+    """SIM and AM over a fitted surface, which is frozen (spec A.9, [D]): the same modules as for scenes.
+
+    With a `bound` of 0 the shape is the content's, to the last bit. Else it moves by no more than that, in radii of the
+    ball: the change of distance that AM asks for goes through bound * tanh(change / bound). Differs from INS, whose density
+    is held by a loss alone. Colour is the content's plus a change, which is 0 under the zero code: the difference that AM
+    makes to a copy of the content's colour head. The copy learns: the head of a mesh of three colours knows three.
+    """
+
+    WIDTH = 64
+    RESOLUTIONS = (24, 48, 96, 192)
+
+    def __init__(self, content: SurfaceContent, num_styles: int, colors: Colors, bound: float = 0.0) -> None:
+        super().__init__()
+        self.content = content.requires_grad_(False)
+        self.bound = bound
+        planes = StylePlanes(num_styles, self.RESOLUTIONS, channels=8)
+        self.style_features = StyleFeatures(planes, num_styles, self.WIDTH)
+        shape = content.num_features if bound else None
+        # Gates a little below 1, where SIM and AM would have no gradient.
+        self.amalgamation = Amalgamation(shape, content.num_features, self.WIDTH, self.WIDTH, 2, gate_init=(0.9, 0.9))
+        self.head = deepcopy(content.head).requires_grad_(True)
+        self.colors = StyleColors(colors, num_styles)
+
+    def shown(self, style_code: Float[Tensor, " styles"]) -> ShownSurface:
+        """The object under one code; the zero code shows the content, to the last bit."""
+        moved = bool(self.bound and style_code.any())
+        return ShownSurface(
+            (lambda positions: self.signed_distance(positions, style_code)) if moved else self.content.signed_distance,
+            (lambda positions: self.gradient(positions, style_code)) if moved else self.content.gradient,
+            lambda positions: self.rgb(
+                self.content(positions)[1], positions, self.content.color_normals(positions), style_code
+            ),
+        )
+
+    def signed_distance(
+        self, positions: Float[Tensor, "points 3"], style_code: Float[Tensor, " styles"]
+    ) -> Float[Tensor, "points 1"]:
+        """The stylised shape's; within `bound` of the content's."""
+        distance, features = self.content(positions)
+        if not self.bound:
+            return distance
+        style = self.style_features(positions, style_code)
+        mixed = self.amalgamation.raw_density(distance, features, style, style_code.sum())
+        return distance + self.bound * torch.tanh((mixed - distance) / self.bound)
+
+    def gradient(
+        self, positions: Float[Tensor, "points 3"], style_code: Float[Tensor, " styles"]
+    ) -> Float[Tensor, "points 3"]:
+        """Of the stylised distance, from four distances around the place."""
+        return numerical_gradient(lambda places: self.signed_distance(places, style_code), positions)
+
+    def rgb(
+        self,
+        features: Float[Tensor, "points features"],
+        positions: Float[Tensor, "points 3"],
+        normals: Float[Tensor, "points 3"],
+        style_code: Float[Tensor, " styles"],
+    ) -> Float[Tensor, "points 3"]:
+        """Colours of places whose content `features` are known; the view does not matter (INS, `zero_viewdir`)."""
+        style = self.style_features(positions, style_code)
+        mixed = self.amalgamation.color_features(features, style, style_code.sum())
+        change = self.head(mixed, positions, normals, None) - self.head(features, positions, normals, None)
+        rgb = self.content.rgb(features, positions, normals) + self.colors.change(change)
+        return self.colors.map(rgb, 1.0, style_code)
+
+    def groups(self) -> list[dict[str, object]]:
+        """What learns, and how fast."""
+        planes = list(self.style_features.encoding.parameters())
+        gates = [parameter for name, parameter in self.amalgamation.named_parameters() if name.endswith("gate")]
+        apart = {id(parameter) for parameter in [*planes, *gates]}
+        layers = [parameter for parameter in self.parameters() if parameter.requires_grad and id(parameter) not in apart]
+        return [{"params": planes, "lr": 0.05}, {"params": layers, "lr": 5e-3}, {"params": gates, "lr": 0.01}]

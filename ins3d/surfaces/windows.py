@@ -1,0 +1,164 @@
+"""Cameras become windows: squares of rays whose hits are kept, from which the style stage cuts its patches."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from ins3d.surfaces.cameras import ObjectCameras
+from ins3d.surfaces.content import SurfaceContent
+from ins3d.surfaces.sphere_tracing import trace_rays
+
+LEAST_FOREGROUND = 0.15
+"""A patch of which less counts is cut elsewhere."""
+MAX_DRAWS = 50
+GLANCE = 64
+"""Pixels of the pictures in which it is looked up where the object is."""
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """Where the style stage looks."""
+
+    patch: int = 64
+    """Rays along one side of a patch."""
+    strides: tuple[int, ...] = (1, 1, 2, 4)
+    """Pixels between neighbouring rays; each step draws one of them."""
+    rays: int = 400_000
+    """Of all windows together."""
+    by_angle: bool = False
+    """What is seen at a slant counts less: by the cosine of the angle (StyleMesh, section 3.3)."""
+    by_depth: bool = False
+    """Strokes keep their size in the world, not in the picture: rays lie the denser, the further away the window's middle
+    is, and what is nearer or further than that by a factor of f counts 1 - |log2 f| (StyleMesh, section 3.2)."""
+
+    @property
+    def side(self) -> int:
+        """Of a window."""
+        return self.patch * 3 // 2
+
+
+@dataclass
+class SurfaceRays:
+    """Rays and what the frozen content says about the places they meet; values of rays that miss are 0."""
+
+    origins: Float[Tensor, "*batch 3"]
+    directions: Float[Tensor, "*batch 3"]
+    hit: Float[Tensor, "*batch 1"]
+    """0 or 1."""
+    weight: Float[Tensor, "*batch 1"]
+    """How much the ray's pixel counts in the losses."""
+    positions: Float[Tensor, "*batch 3"]
+    normals: Float[Tensor, "*batch 3"]
+    features: Float[Tensor, "*batch features"]
+    rgb: Float[Tensor, "*batch 3"]
+
+    def cut(self, *where: slice | int) -> "SurfaceRays":
+        """A part of the batch, flat."""
+        return SurfaceRays(*(value[where].flatten(0, -2).float() for value in vars(self).values()))
+
+    @classmethod
+    def stack(cls, windows: list["SurfaceRays"]) -> "SurfaceRays":
+        """Windows, one after the other."""
+        return cls(*(torch.stack(values) for values in zip(*(vars(each).values() for each in windows), strict=True)))
+
+
+class SurfaceWindows:
+    """Windows at every stride, each somewhere on the object."""
+
+    def __init__(
+        self, content: SurfaceContent, cameras: ObjectCameras, settings: WindowSettings, generator: torch.Generator
+    ) -> None:
+        self.content, self.cameras, self.settings = content, cameras, settings
+        self.strides = tuple(sorted(set(settings.strides)))
+        self.glances: dict[int, tuple[Tensor, Tensor]] = {}
+        number = max(settings.rays // (settings.side**2 * len(self.strides)), 2)
+        self.windows = {
+            stride: SurfaceRays.stack([self._window(stride, generator) for _ in range(number)]) for stride in self.strides
+        }
+
+    def draw(self, generator: torch.Generator) -> SurfaceRays:
+        """A patch that sees more than emptiness: `patch` squared rays, row by row."""
+        for _ in range(MAX_DRAWS):
+            stride, window, row, column = torch.rand(4, generator=generator).tolist()
+            windows = self.windows[self.settings.strides[int(stride * len(self.settings.strides))]]
+            room = self.settings.side - self.settings.patch + 1
+            top, left = int(row * room), int(column * room)
+            rows, columns = slice(top, top + self.settings.patch), slice(left, left + self.settings.patch)
+            patch = windows.cut(int(window * len(windows.hit)), rows, columns)
+            if float(patch.weight.mean()) >= LEAST_FOREGROUND:
+                return patch
+        return patch
+
+    @torch.no_grad()
+    def _window(self, stride: int, generator: torch.Generator) -> SurfaceRays:
+        """Rays around a place of the object, as one camera sees it."""
+        camera, place, depth = self._aim(generator)
+        spacing = float(stride)
+        # The camera's distance from the ball's middle is where a pixel is as large as it is meant to be.
+        usual = float(self.cameras.camera_to_world[camera, :, 3].norm())
+        if self.settings.by_depth:
+            spacing *= usual / depth
+        steps = (torch.arange(self.settings.side, device=place.device) - (self.settings.side - 1) / 2) * spacing
+        grid = place + torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1).reshape(-1, 2)
+        origins, directions = self.cameras.rays(torch.full((len(grid),), camera, device=grid.device), grid)
+        rays = ask_content(self.content, origins, directions)
+        if self.settings.by_angle:
+            rays.weight *= -(rays.normals * directions).sum(-1, keepdim=True).clamp(max=0)
+        if self.settings.by_depth:
+            axis = -self.cameras.camera_to_world[camera, :, 2]
+            depths = ((rays.positions - origins) @ axis)[:, None].clamp(min=1e-6)
+            rays.weight *= (1 - (depths * spacing / (stride * usual)).log2().abs()).clamp(0, 1)
+        side = (self.settings.side, self.settings.side)
+        return SurfaceRays(*(value.reshape(*side, -1) for value in vars(rays).values()))
+
+    def _aim(self, generator: torch.Generator) -> tuple[int, Tensor, float]:
+        """(camera, place in pixels, depth) of a random place at which a random camera sees the object."""
+        for _ in range(MAX_DRAWS):
+            camera = int(torch.randint(len(self.cameras), (), generator=generator))
+            if camera not in self.glances:
+                self.glances[camera] = self._glance(camera)
+            places, depths = self.glances[camera]
+            if len(places):
+                break
+        else:
+            raise ValueError(f"{MAX_DRAWS} cameras saw nothing of the object; check the cameras, or fit it again.")
+        which = int(torch.randint(len(places), (), generator=generator))
+        return camera, places[which], float(depths[which])
+
+    def _glance(self, camera: int) -> tuple[Tensor, Tensor]:
+        """(places in pixels, depths) at which a camera sees the object."""
+        small = self.cameras.resized(GLANCE)
+        origins, directions = small.picture_rays(camera)
+        hits = trace_rays(self.content.signed_distance, origins, directions)
+        pixels = hits.hit.nonzero()[:, 0]
+        places = torch.stack([pixels % small.width, pixels // small.width], dim=-1) + 0.5
+        axis = -self.cameras.camera_to_world[camera, :, 2]
+        return places * (self.cameras.width / small.width), hits.distances[pixels] * (directions[pixels] @ axis)
+
+
+@torch.no_grad()
+def ask_content(
+    content: SurfaceContent, origins: Float[Tensor, "rays 3"], directions: Float[Tensor, "rays 3"]
+) -> SurfaceRays:
+    """Traces rays and asks the content where they end."""
+    hits = trace_rays(content.signed_distance, origins, directions)
+    hit = hits.hit
+    positions = origins + hits.distances[:, None] * directions
+    found = SurfaceRays(
+        origins,
+        directions,
+        hit[:, None].float(),
+        hit[:, None].float(),
+        positions * hit[:, None],
+        *(origins.new_zeros(len(origins), size) for size in (3, content.num_features, 3)),
+    )
+    if hit.any():
+        at = positions[hit]
+        _, features = content(at)
+        found.normals[hit] = F.normalize(content.gradient(at), dim=-1)
+        found.features[hit] = features
+        found.rgb[hit] = content.rgb(features, at, found.normals[hit])
+    return found

@@ -1,0 +1,1 @@
+"""Feed-forward 2D style transfer: content and style in, picture out."""

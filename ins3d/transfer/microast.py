@@ -1,0 +1,245 @@
+"""A picture and a style become a painted picture, each picture for itself, as in 2D."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ins3d.files.weights import WeightsFile, find_weights_file, read_weights
+
+SETTING = "per-frame-weights"
+WEIGHTS_VARIABLE = "INS3D_PER_FRAME_WEIGHTS"
+WEIGHTS_PAGE = "github.com/EndyWon/MicroAST"
+PARTS = ("content_encoder", "style_encoder", "modulator", "decoder")
+SMALLEST_SIDE = 16
+"""Pixels; the deep features, four times smaller, then have values a side to pad from and to take statistics of."""
+STEP = 4
+"""The network halves a picture twice."""
+
+
+@dataclass(frozen=True)
+class StyleSignal:
+    """What a style tells one residual layer of the decoder, by channel."""
+
+    mean: Float[Tensor, "1 64 1 1"]
+    deviation: Float[Tensor, "1 64 1 1"]
+    weight: Float[Tensor, "1 64 1 1"]
+    """How much of what its convolutions say is kept."""
+    bias: Float[Tensor, "1 64 1 1"]
+    """How much of what went into them is added."""
+
+    def toward(self, other: "StyleSignal", share: float) -> "StyleSignal":
+        """`share` of the way to the other signal, number by number."""
+        pairs = zip(_numbers(self), _numbers(other), strict=True)
+        return StyleSignal(*(torch.lerp(ours, theirs, share) for ours, theirs in pairs))
+
+
+@dataclass(frozen=True)
+class MicroStyle:
+    """A style as the decoder needs it, whatever the size of the picture it came from."""
+
+    shallow: StyleSignal
+    deep: StyleSignal
+
+    def toward(self, other: "MicroStyle", share: float) -> "MicroStyle":
+        """`share` of the way to the other style."""
+        return MicroStyle(self.shallow.toward(other.shallow, share), self.deep.toward(other.deep, share))
+
+
+class FrameStylizer:
+    """MicroAST (Wang, Zhao, Zuo, Li, Chen, Xing, Lu, AAAI 2023), frozen: half a million numbers, one pass.
+
+    It knows one picture at a time. Sequences of its pictures flicker as much as a 2D network lets them; nothing was
+    optimised for a scene, so how well each single picture is painted is what a scene's pictures are measured against.
+    """
+
+    def __init__(self, states: dict[str, dict[str, Tensor]], source: str) -> None:
+        """`states` holds the state dicts of the four PARTS, with the published names; `source` is recorded with a run."""
+        self.source = source
+        self._content_encoder, self._style_encoder = _Encoder(), _Encoder()
+        self._modulator, self._decoder = _Modulator(), _Decoder()
+        for part in PARTS:
+            module = getattr(self, f"_{part}")
+            _refuse_another(part, states[part], module.state_dict(), source)
+            module.load_state_dict(states[part])
+            module.eval().requires_grad_(False)
+
+    def to(self, device: torch.device) -> "FrameStylizer":
+        """The same network, on that device; pictures are given there."""
+        for part in PARTS:
+            getattr(self, f"_{part}").to(device)
+        return self
+
+    def look_at(self, style: Float[Tensor, "3 style_height style_width"]) -> MicroStyle:
+        """What any number of pictures can be painted with. `style` is RGB in [0, 1]; strokes are as large as in it."""
+        _refuse_small(style, "style")
+        with torch.inference_mode():
+            shallow, deep = self._style_encoder(style[None])
+            return self._modulator(shallow, deep)
+
+    def paint(
+        self, content: Float[Tensor, "3 height width"], style: MicroStyle, strength: float = 1.0
+    ) -> Float[Tensor, "3 height width"]:
+        """The content painted, RGB in [0, 1].
+
+        `strength` in [0, 1] mixes the style with the content, seen as a style: at 0 the content is painted like itself.
+        Differs from the release: its `alpha` mixes the content's features before and after AdaIN, which lie far apart, and
+        at 0.5 gives one flat colour. Differs also where sides are no multiples of 4: the picture is padded by
+        reflection, to the right and downwards, and cut, and so keeps its size; there it grows.
+        """
+        if not 0 <= strength <= 1:
+            raise ValueError(f"strength: {strength} is not between 0 and 1; use 1 for the whole style.")
+        _refuse_small(content, "picture")
+        height, width = content.shape[1:]
+        with torch.inference_mode():
+            if strength < 1:
+                style = self.look_at(content).toward(style, strength)
+            padded = F.pad(content[None], (0, -width % STEP, 0, -height % STEP), mode="reflect")
+            _, deep = self._content_encoder(padded)
+            painted = self._decoder(deep, style)
+        # Outside of inference mode, so that a loss may look at the picture later.
+        return painted[0, :, :height, :width].clamp(0, 1)
+
+    def __call__(
+        self,
+        content: Float[Tensor, "3 height width"],
+        style: Float[Tensor, "3 style_height style_width"],
+        strength: float = 1.0,
+    ) -> Float[Tensor, "3 height width"]:
+        """One picture, one style, one painted picture; see `paint`."""
+        return self.paint(content, self.look_at(style), strength)
+
+
+class _Encoder(nn.Module):
+    """A picture becomes 64 shallow and 64 deep features at a quarter of its size (paper, Section 3.2)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enc1 = nn.Sequential(
+            _convolution(3, 16, 9), nn.ReLU(), *_halved(16, 32), nn.ReLU(), *_halved(32, 64), nn.ReLU(), _Residual()
+        )  # fmt: skip
+        self.enc2 = nn.Sequential(_Residual())
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        shallow = self.enc1(picture)
+        return shallow, self.enc2(shallow)
+
+
+class _Modulator(nn.Module):
+    """A style's features become signals: a filtered mean is how it weighs and biases filters (Section 3.3)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight1, self.bias1, self.weight2, self.bias2 = (
+            nn.Sequential(_convolution(64, 64, 3, groups=64), nn.AdaptiveAvgPool2d(1)) for _ in range(4)
+        )
+
+    def forward(self, shallow: Tensor, deep: Tensor) -> MicroStyle:
+        return MicroStyle(
+            StyleSignal(*_statistics(shallow), self.weight1(shallow), self.bias1(shallow)),
+            StyleSignal(*_statistics(deep), self.weight2(deep), self.bias2(deep)),
+        )
+
+
+class _Decoder(nn.Module):
+    """The content's deep features, given the style's statistics and filters twice, become a picture (Section 3.3)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dec1, self.dec2 = _Residual(), _Residual()
+        self.dec3 = nn.Sequential(*_doubled(64, 32), nn.ReLU(), *_doubled(32, 16), nn.ReLU(), _convolution(16, 3, 9))
+
+    def forward(self, content: Tensor, style: MicroStyle) -> Tensor:
+        hidden = content
+        for layer, signal in ((self.dec1, style.deep), (self.dec2, style.shallow)):
+            hidden = layer(_with_statistics_of(signal, hidden), signal.weight, signal.bias)
+        return self.dec3(hidden)
+
+
+class _Residual(nn.Module):
+    """x + conv(relu(conv x)); a style multiplies what convolutions give and adds a share of what they take."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = _convolution(64, 64, 3), _convolution(64, 64, 3)
+
+    def forward(self, features: Tensor, weight: Tensor | float = 1.0, bias: Tensor | float = 0.0) -> Tensor:
+        hidden = F.relu(weight * self.conv1(features) + bias * features)
+        return features + weight * self.conv2(hidden) + bias * hidden
+
+
+def _convolution(inputs: int, outputs: int, side: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """A convolution that sees the picture reflected at its borders; in the published files its name has two parts."""
+    conv = nn.Conv2d(inputs, outputs, side, stride, side // 2, groups=groups, padding_mode="reflect")
+    return nn.Sequential(OrderedDict(conv_layer=conv))
+
+
+def _halved(inputs: int, outputs: int) -> list[nn.Module]:
+    return [_convolution(inputs, outputs, 3, stride=2, groups=inputs), nn.ReLU(), _convolution(outputs, outputs, 1)]
+
+
+def _doubled(inputs: int, outputs: int) -> list[nn.Module]:
+    larger = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+    return [larger, _convolution(inputs, outputs, 3, groups=outputs), nn.ReLU(), _convolution(outputs, outputs, 1)]
+
+
+def _statistics(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of every channel, as AdaIN takes them: unbiased, 1e-5 inside the root."""
+    variance, mean = torch.var_mean(features, dim=(2, 3), keepdim=True)
+    return mean, (variance + 1e-5).sqrt()
+
+
+def _with_statistics_of(signal: StyleSignal, features: Tensor) -> Tensor:
+    """AdaIN (Huang and Belongie, ICCV 2017, equation 8)."""
+    mean, deviation = _statistics(features)
+    return (features - mean) / deviation * signal.deviation + signal.mean
+
+
+def _numbers(signal: StyleSignal) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return signal.mean, signal.deviation, signal.weight, signal.bias
+
+
+def load_frame_stylizer(folder: Path | None, device: torch.device) -> FrameStylizer:
+    """Reads the four published files in `folder`, in that of INS3D_PER_FRAME_WEIGHTS otherwise.
+
+    Raises FileNotFoundError where a file is missing and ValueError where it holds something else.
+    """
+    try:
+        found = find_weights_file(folder, SETTING, WEIGHTS_VARIABLE, None)
+    except FileNotFoundError as error:
+        message = str(error).removesuffix(".")
+        raise FileNotFoundError(f"{message}: the folder `models` of {WEIGHTS_PAGE}.") from error
+    source = f"MicroAST from {found.path.name}, found in {found.found_in}"
+    return FrameStylizer({part: _read(found, part) for part in PARTS}, source).to(device)
+
+
+def _read(found: WeightsFile, part: str) -> dict[str, Tensor]:
+    path = found.path / f"{part}_iter_160000.pth.tar"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{SETTING}: {found.path} (from {found.found_in}) holds no {path.name}; give the folder `models` of "
+            f"{WEIGHTS_PAGE}."
+        )
+    return read_weights(WeightsFile(path, found.found_in), SETTING, f"fetch it again from {WEIGHTS_PAGE}.")
+
+
+def _refuse_another(part: str, state: dict[str, Tensor], wanted: dict[str, Tensor], source: str) -> None:
+    shapes, wanted_shapes = ({key: tuple(getattr(each[key], "shape", ())) for key in each} for each in (state, wanted))
+    wrong = sorted(key for key in shapes.keys() | wanted_shapes.keys() if shapes.get(key) != wanted_shapes.get(key))
+    if wrong:
+        raise ValueError(
+            f"{SETTING}: the {part} of {source} is another network's ({wrong[0]} has shape {shapes.get(wrong[0])} "
+            f"instead of {wanted_shapes.get(wrong[0])}); fetch it again from {WEIGHTS_PAGE}."
+        )
+
+
+def _refuse_small(picture: Tensor, what: str) -> None:
+    height, width = picture.shape[1:]
+    if min(height, width) < SMALLEST_SIDE:
+        raise ValueError(
+            f"a {what} of {width}x{height} pixels is too small to be painted; use at least {SMALLEST_SIDE} pixels a side."
+        )

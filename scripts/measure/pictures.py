@@ -1,0 +1,234 @@
+"""What fit_image.py is worth: `pairs` sets stylize beside Gatys, `controls` measures strength, mask, mix and size.
+
+    python scripts/measure/pictures.py pairs --contents A B --styles C D
+    python scripts/measure/pictures.py controls --load outputs/stylize
+
+Both sides of a pair have one encoder, one size, the same losses and the same wall time. Distances: to the style, relative
+Gram over relu1_1, relu2_1, relu3_1 and relu4_1; to the content, |a - b| / |b| of features at relu4_1.
+"""
+
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+import tyro
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio
+from torchvision.transforms.functional import center_crop, resize
+from torchvision.utils import make_grid
+
+from ins3d.files.pictures import read_rgb, resize_long_side, write_rgb
+from ins3d.files.run_record import run_record
+from ins3d.perception.features import PerceptualFeatures
+from ins3d.perception.losses import grams_of, relative_gram_loss
+from ins3d.perception.weights import load_encoder
+from ins3d.pictures.checkpoint import load_field
+from ins3d.pictures.commands import run_stylize
+from ins3d.pictures.pixel_optimization import gatys
+from ins3d.pictures.rendering import StrengthMap, render_picture
+from ins3d.pictures.settings import Gatys, Stylize
+from ins3d.pictures.stylized import StylizedPicture
+from ins3d.pictures.windows import window_of_size
+from ins3d.style.losses import GATYS_LAYERS
+from ins3d.style.mix import StyleMix, single_style
+
+CONSOLE = Console()
+CPU = torch.device("cpu")
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass
+class Pairs:
+    """Every content with every style, as a field and as pixels."""
+
+    contents: tuple[Path, ...]
+    styles: tuple[Path, ...]
+    output: Path = Path("outputs/pairs")
+    size: int = 256
+    judge: Path | None = None
+    """VGG weights that judge as well."""
+
+
+@dataclass
+class Controls:
+    """What a field does when strength, mask, mix and size are turned."""
+
+    load: Path
+    """Output folder of stylize or blend."""
+    content: Path
+    """The picture it was made from."""
+    styles: tuple[Path, ...]
+    """Its style pictures, in order."""
+    output: Path = Path("outputs/controls")
+
+
+class Judge:
+    """An encoder's distances."""
+
+    def __init__(self, features: PerceptualFeatures) -> None:
+        self.features, self.name = features, features.source.split(" from ")[0]
+
+    @torch.no_grad()
+    def to_style(self, picture: Tensor, style: Tensor) -> float:
+        """Relative Gram distance."""
+        grams = [grams_of(self.features(each[None], GATYS_LAYERS)) for each in (picture, style)]
+        return float(relative_gram_loss(*grams))
+
+    @torch.no_grad()
+    def to_content(self, picture: Tensor, content: Tensor) -> float:
+        """Relative feature distance."""
+        ours, theirs = (self.features(each[None], GATYS_LAYERS[-1:])[GATYS_LAYERS[-1]] for each in (picture, content))
+        return float((ours - theirs).norm() / theirs.norm())
+
+
+def main(settings: Pairs | Controls) -> None:
+    """Measures, prints, writes."""
+    if isinstance(settings, Pairs):
+        measure_pairs(settings)
+    else:
+        measure_controls(settings)
+
+
+def measure_pairs(settings: Pairs) -> None:
+    """One row for each pair; those of an earlier run that was stopped are kept."""
+    judges = [Judge(load_encoder(None, "compact", GATYS_LAYERS, CPU, None))]
+    if settings.judge:
+        judges.append(Judge(load_encoder(settings.judge, "auto", GATYS_LAYERS, CPU, "max")))
+    file = settings.output / "pairs.json"
+    report: dict[str, Any] = {"rows": [], "record": run_record(size=settings.size)}
+    if file.is_file():
+        report = json.loads(file.read_text())
+        if report["record"]["size"] != settings.size:
+            raise ValueError(f"output: {file} holds pairs of size {report['record']['size']}; name another folder.")
+    for content in settings.contents:
+        for style in settings.styles:
+            if [content.stem, style.stem] in [row["pair"] for row in report["rows"]]:
+                continue
+            report["rows"].append(_pair(content, style, settings, judges))
+            settings.output.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(report, indent=1))
+    _print(report["rows"])
+    _sheet(settings)
+
+
+def _pair(content: Path, style: Path, settings: Pairs, judges: list[Judge]) -> dict[str, Any]:
+    photograph, painting = (
+        resize_long_side(read_rgb(path, "contents or styles"), settings.size) for path in (content, style)
+    )
+    folder = settings.output / f"{content.stem}_{style.stem}"
+    ours = Stylize(
+        output=folder, content=content, styles=(style,), size=settings.size, perceptual_encoder="compact", device="cpu"
+    )
+    started = time.perf_counter()
+    run_stylize(ours)
+    seconds = time.perf_counter() - started
+    field = read_rgb(folder / "picture.png", "output")
+    pixels, spent, steps = _gatys_for(seconds, photograph, painting, settings)
+    write_rgb(folder / "gatys.png", pixels)
+    row: dict[str, Any] = {"pair": [content.stem, style.stem], "seconds": {"field": seconds, "gatys": spent}, "steps": steps}
+    for judge in judges:
+        row[judge.name] = {
+            name: {"style": judge.to_style(picture, painting), "content": judge.to_content(picture, photograph)}
+            for name, picture in (("field", field), ("gatys", pixels), ("photograph", photograph))
+        }
+    CONSOLE.print(row)
+    return row
+
+
+def _gatys_for(seconds: float, content: Tensor, style: Tensor, settings: Pairs) -> tuple[Tensor, float, int]:
+    """(picture, seconds, evaluations): as many evaluations as fit, by those of a short run."""
+    said = Gatys(size=settings.size, perceptual_encoder="compact")
+    features = load_encoder(None, "compact", GATYS_LAYERS, CPU, None)
+
+    def run(steps: int) -> tuple[Tensor, float]:
+        pixels = replace(said, steps=steps).pixel_settings(
+            content_weight=said.content_weight, content_layers=said.content_layers, colors=said.colors
+        )
+        started = time.perf_counter()
+        picture = gatys(content, style, features, pixels)
+        return picture, time.perf_counter() - started
+
+    _, short = run(20)
+    steps = max(round(20 * seconds / short), 2)
+    return *run(steps), steps
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    for judge in [name for name in rows[0] if name not in ("pair", "seconds", "steps")]:
+        table = Table("content", "style", "photograph", "field: style", "gatys: style", "field: content", "gatys: content")
+        for row in rows:
+            found = row[judge]
+            values = [found["photograph"]["style"], *(found[who]["style"] for who in ("field", "gatys"))]
+            values += [found[who]["content"] for who in ("field", "gatys")]
+            table.add_row(*row["pair"], *(f"{value:.3f}" for value in values))
+        CONSOLE.print(judge, table)
+
+
+def _sheet(settings: Pairs) -> None:
+    """Every content is two rows: fields, pixels; the styles stand above."""
+    side = 192
+
+    def square(path: Path) -> Tensor:
+        rgb = read_rgb(path, "contents or styles")
+        return center_crop(resize(rgb, [side], antialias=True), [side])
+
+    tiles = [torch.ones(3, side, side), *(square(path) for path in settings.styles)]
+    for content in settings.contents:
+        for first, name in ((square(content), "picture.png"), (torch.ones(3, side, side), "gatys.png")):
+            tiles += [first, *(square(settings.output / f"{content.stem}_{style.stem}" / name) for style in settings.styles)]
+    write_rgb(settings.output / "pairs.png", make_grid(torch.stack(tiles), nrow=1 + len(settings.styles), padding=2))
+
+
+def measure_controls(settings: Controls) -> None:
+    """Strength at five values, a mask, an even mix, and a size of four times."""
+    field, spec = load_field(settings.load, "load", CPU)
+    if tuple(path.stem for path in settings.styles) != spec.styles:
+        raise ValueError(f"styles: {settings.load} has {', '.join(spec.styles)}; give their pictures, in that order.")
+    judge = Judge(load_encoder(None, "compact", GATYS_LAYERS, CPU, None))
+    styles = [resize_long_side(read_rgb(path, "styles"), spec.long_side) for path in settings.styles]
+    photograph = resize_long_side(read_rgb(settings.content, "content"), spec.long_side)
+    window, alone = window_of_size(spec.long_side, spec.aspect), single_style(0, len(styles))
+    swept = [render_picture(field, window, alone, StrengthMap(strength), CPU) for strength in STRENGTHS]
+    fitted = field.content if isinstance(field, StylizedPicture) else field
+    plain = render_picture(fitted, window, alone, StrengthMap(0.0), CPU)
+    mask = torch.zeros(photograph.shape[1:])
+    mask[:, mask.shape[1] // 3 : 2 * mask.shape[1] // 3] = 1
+    masked = render_picture(field, window, alone, StrengthMap(mask=mask), CPU)
+    large = window_of_size(4 * spec.long_side, spec.aspect)
+    down = F.avg_pool2d(render_picture(field, large, alone, StrengthMap(), CPU)[None], 4)[0]
+    report = {
+        "strengths": STRENGTHS,
+        "from_content": [judge.to_content(picture, plain) for picture in swept],
+        "to_style": [judge.to_style(picture, styles[0]) for picture in swept],
+        "fit_psnr": _psnr(plain, photograph),
+        "outside_mask_psnr": _psnr(masked[:, mask == 0], plain[:, mask == 0]),
+        "four_times_psnr": _psnr(down, swept[-1]),
+    }
+    if len(styles) > 1:
+        mixes = [
+            single_style(0, len(styles)),
+            StyleMix((0.5, 0.5, *[0.0] * (len(styles) - 2))),
+            single_style(1, len(styles)),
+        ]
+        mixed = [render_picture(field, window, mix, StrengthMap(), CPU) for mix in mixes]
+        report["mix"] = {f"to_style_{n}": [judge.to_style(picture, styles[n]) for picture in mixed] for n in (0, 1)}
+        swept += mixed
+    write_rgb(settings.output / "controls.png", make_grid(torch.stack([*swept, masked]), nrow=len(STRENGTHS), padding=2))
+    record = run_record(settings={name: str(value) for name, value in asdict(settings).items()})
+    (settings.output / "controls.json").write_text(json.dumps(report | {"record": record}, indent=1))
+    CONSOLE.print_json(json.dumps(report))
+
+
+def _psnr(one: Tensor, other: Tensor) -> float | None:
+    """None: the same bits."""
+    return None if torch.equal(one, other) else float(peak_signal_noise_ratio(one, other, data_range=1.0))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Pairs | Controls, description=__doc__))

@@ -1,0 +1,73 @@
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from ins3d.evaluation.frames import FrameFolder, Row
+from ins3d.evaluation.geometry_warp import GeometryView
+from ins3d.evaluation.picture_warp import Warped
+from ins3d.evaluation.pictures import HOTTEST, contact_sheet, error_map, flicker_strip, gap_plot, jpeg, legend
+
+STEADY, TORN = Row("stylised", "wave"), Row("per-frame", "wave")
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> FrameFolder:
+    """Six frames: one row stays as it is, the other is black and white in turn."""
+    folder = FrameFolder(tmp_path)
+    view = GeometryView(torch.eye(3, 4), torch.ones(4), torch.zeros(6), torch.ones(1, 24, 32), torch.ones(1, 24, 32))
+    for frame in range(6):
+        folder.write_picture(STEADY, frame, torch.linspace(0, 1, 24)[:, None].expand(3, 24, 32))
+        folder.write_picture(TORN, frame, torch.full((3, 24, 32), float(frame % 2)))
+        folder.write_geometry(frame, view, {})
+    return folder
+
+
+def test_the_strip_of_what_stays_is_smooth_and_of_what_flickers_is_torn(frames: FrameFolder):
+    steady, torn = flicker_strip(frames, STEADY, times=2), flicker_strip(frames, TORN, times=2)
+    assert steady.shape == torn.shape == (3, 24, 12)
+    assert float(steady.diff(dim=2).abs().max()) == 0
+    assert torn[0, 0].tolist() == [0, 0, 1, 1] * 3
+
+
+def test_the_sheet_has_a_line_for_each_row(frames: FrameFolder):
+    sheet = contact_sheet(frames, [STEADY, TORN], most=3, long_side=32)
+    # Frames 0, 2 (of 2.5, rounded to even) and 5, with 3 pixels between and around.
+    assert sheet.shape == (3, 2 * 27 + 3, 3 * 35 + 3)
+    assert float(sheet[0, 27 + 10, 10]) == 0 and float(sheet[0, 27 + 10, 2 * 35 + 10]) == 1
+
+
+def test_the_error_map_is_black_where_frames_agree_bright_where_not_and_grey_where_nothing_compares(frames: FrameFolder):
+    def warp(picture: torch.Tensor) -> Warped:
+        changed, valid = picture.clone(), torch.ones(24, 32, dtype=torch.bool)
+        changed[:, :, 16:] += HOTTEST
+        valid[:8] = False
+        return Warped(changed, valid)
+
+    ours, warped, heat = error_map(frames, STEADY, 0, 1, warp).split(32, dim=2)
+    torch.testing.assert_close(ours, frames.picture(STEADY, 0))
+    assert float(heat[:, 8:, :16].mean()) < 0.02
+    assert float(heat[:, 8:, 16:].mean(0).min()) > 0.6
+    assert heat[:, :8].unique().tolist() == [0.5] and warped[:, :8].unique().tolist() == [0.5]
+
+
+def test_plots_say_what_they_show_and_need_no_script():
+    summaries = {gap: {STEADY.label: {"rmse": 0.01 * gap}, TORN.label: {"rmse": 0.05}} for gap in (1, 7)}
+    plot = gap_plot(summaries, [STEADY, TORN, Row("photographs")], "rmse", "smooth, protocol G")
+    assert plot.startswith("<svg") and "<script" not in plot
+    # A line for each row that has numbers, each with a marker at every gap.
+    assert (
+        len(
+            re.findall(
+                r'<g id="line2d_\d+">\s*<path d="M [^"]*" clip-path="[^"]*" style="fill: none; stroke: #(?:d95f02|7570b3)',
+                plot,
+            )
+        )
+        == 2
+    )
+    assert legend([STEADY, TORN]).startswith("<svg")
+
+
+def test_jpeg_is_one():
+    assert jpeg(torch.rand(3, 16, 16))[:3] == b"\xff\xd8\xff"

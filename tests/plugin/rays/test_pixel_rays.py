@@ -1,0 +1,32 @@
+"""Rays of training pixels against the host's."""
+
+import pytest
+import torch
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.model_components.ray_generators import RayGenerator
+
+from ins3d.plugin.rays.pixel_rays import PixelRays
+
+
+def cameras(distorted: bool, same_lens: bool) -> Cameras:
+    turn = torch.linalg.qr(torch.randn(3, 3, 3))[0]
+    poses = torch.cat([turn * torch.linalg.det(turn)[:, None, None], torch.randn(3, 3, 1)], dim=-1)
+    focal = torch.tensor([50.0, 50.0, 50.0 if same_lens else 60.0])
+    lens = torch.tensor([0.05, -0.08, 0.0, 0.0, -1e-3, 2e-4]).expand(3, 6) if distorted else None
+    return Cameras(poses, focal, focal, 20.0, 15.0, width=40, height=30, distortion_params=lens)
+
+
+class TestPixelRays:
+    @pytest.mark.parametrize("distorted", [True, False])
+    @pytest.mark.parametrize("same_lens", [True, False])
+    def test_are_the_hosts_rays(self, distorted: bool, same_lens: bool):
+        torch.manual_seed(0)
+        made = cameras(distorted, same_lens)
+        indices = torch.stack([torch.randint(end, (200,)) for end in (3, 30, 40)], dim=-1)
+        ours, theirs = PixelRays(made)(indices), RayGenerator(made)(indices)
+        assert torch.allclose(ours.directions, theirs.directions, atol=1e-6)
+        assert torch.equal(ours.origins, theirs.origins)
+
+    def test_undistort_a_shared_lens_only_once(self):
+        assert PixelRays(cameras(True, same_lens=True)).lens is not None
+        assert PixelRays(cameras(True, same_lens=False)).lens is None

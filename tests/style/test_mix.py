@@ -1,0 +1,129 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from ins3d.style.mix import (
+    StyleMix,
+    code_at_time,
+    make_mix,
+    read_mix,
+    round_trip_codes,
+    strength_factors,
+    style_code,
+    write_mix,
+)
+
+NAMES = ("wave", "candy", "mosaic")
+
+
+class TestMakeMix:
+    def test_without_weights_it_is_the_first_style(self):
+        assert make_mix((), 1.0, NAMES, "here") == StyleMix((1.0, 0.0, 0.0), 1.0)
+
+    def test_only_ratios_count_and_the_sum_is_the_strength(self):
+        torch.testing.assert_close(make_mix((2.0, 0.0, 6.0), 0.5, NAMES, "here").code(), torch.tensor([0.125, 0.0, 0.375]))
+        torch.testing.assert_close(make_mix((0.2, 0.0, 0.6), 0.5, NAMES, "here").code(), torch.tensor([0.125, 0.0, 0.375]))
+
+    def test_strength_0_is_the_zero_code(self):
+        assert make_mix((1.0, 1.0, 1.0), 0.0, NAMES, "here").code().tolist() == [0, 0, 0]
+
+    @pytest.mark.parametrize(
+        ("weights", "strength", "message"),
+        [
+            ((1.0, 2.0), 1.0, "here: 2 weights for 3 styles; give one for each of wave, candy, mosaic."),
+            ((1.0, -0.5, 1.0), 1.0, "here: 1 -0.5 1 is no mix; give weights of 0 or more, one for each of wave, candy, "
+             "mosaic."),
+            ((1.0, float("nan"), 1.0), 1.0, "here: 1 nan 1 is no mix; give weights of 0 or more, one for each of wave, "
+             "candy, mosaic."),
+            ((0.0, 0.0, 0.0), 1.0, "here: all weights are 0; give one of wave, candy, mosaic a weight, and use a style "
+             "strength of 0 for the content."),
+            ((1.0, 1.0, 1.0), 1.5, "here: 1.5 is outside 0 (the content) to 1 (full style)."),
+            ((1.0, 1.0, 1.0), -0.1, "here: -0.1 is outside 0 (the content) to 1 (full style)."),
+        ],
+    )  # fmt: skip
+    def test_what_is_no_mix_is_refused(self, weights, strength: float, message: str):
+        with pytest.raises(ValueError) as caught:
+            make_mix(weights, strength, NAMES, "here")
+        assert str(caught.value) == message
+
+
+class TestFiles:
+    def test_what_was_written_is_read(self, tmp_path: Path):
+        mix = StyleMix((0.25, 0.0, 0.5), 0.75)
+        write_mix(tmp_path / "new" / "mix.json", mix, NAMES)
+        assert read_mix(tmp_path / "new" / "mix.json", NAMES) == mix
+        assert [file.name for file in (tmp_path / "new").iterdir()] == ["mix.json"]
+
+    def test_weights_go_by_name_whatever_the_order_and_new_styles_weigh_nothing(self, tmp_path: Path):
+        write_mix(tmp_path / "mix.json", StyleMix((0.25, 0.5), 1.0), ("mosaic", "wave"))
+        assert read_mix(tmp_path / "mix.json", NAMES) == StyleMix((0.5, 0.0, 0.25), 1.0)
+
+    def test_a_style_that_is_gone_is_named(self, tmp_path: Path):
+        write_mix(tmp_path / "mix.json", StyleMix((0.25, 0.5), 1.0), ("wave", "sketch"))
+        with pytest.raises(
+            ValueError, match=r"mix\.json asks for 'sketch', and this run's styles are wave, candy, mosaic; "
+        ):
+            read_mix(tmp_path / "mix.json", NAMES)
+
+    @pytest.mark.parametrize(
+        "text", ["", "[]", "{}", '{"weights": [1, 2, 3], "strength": 1}', '{"weights": {"wave": "much"}, "strength": 1}']
+    )
+    def test_what_is_no_mix_is_refused_with_the_form_it_should_have(self, tmp_path: Path, text: str):
+        (tmp_path / "mix.json").write_text(text)
+        with pytest.raises(ValueError, match=r'is not \{"weights": \{NAME: WEIGHT, \.\.\.\}, "strength": S\}.*; mend or'):
+            read_mix(tmp_path / "mix.json", NAMES)
+
+    def test_weights_that_are_no_mix_are_refused_too(self, tmp_path: Path):
+        (tmp_path / "mix.json").write_text(json.dumps({"weights": {"wave": 0}, "strength": 1}))
+        with pytest.raises(ValueError, match="all weights are 0"):
+            read_mix(tmp_path / "mix.json", NAMES)
+
+
+class TestStyleCode:
+    def test_is_one_hot_at_full_strength(self):
+        codes = torch.stack([style_code(index, 4, torch.device("cpu")) for index in range(4)])
+        assert torch.equal(codes, torch.eye(4))
+
+
+class TestCodeAtTime:
+    MIX = StyleMix((1.0, 0.0, 1.0), 0.5)
+
+    def test_begins_with_the_mix_and_stops_at_every_style_in_turn(self):
+        assert torch.equal(code_at_time(0.0, self.MIX), self.MIX.code())
+        for index in range(3):
+            torch.testing.assert_close(code_at_time((index + 1) / 3, self.MIX), 0.5 * torch.eye(3)[index])
+
+    def test_in_between_neighbours_are_blended_at_the_mixs_strength(self):
+        torch.testing.assert_close(code_at_time(1.25 / 3, self.MIX), torch.tensor([0.375, 0.125, 0.0]))
+        for time in torch.linspace(0, 1, 23).tolist():
+            assert float(code_at_time(time, self.MIX).sum()) == pytest.approx(0.5)
+
+    def test_a_spline_that_overshoots_stays_at_the_ends(self):
+        assert torch.equal(code_at_time(-0.1, self.MIX), self.MIX.code())
+        torch.testing.assert_close(code_at_time(1.2, self.MIX), 0.5 * torch.eye(3)[2])
+
+
+class TestRoundTripCodes:
+    def test_passes_every_style_and_could_go_on_where_it_began(self):
+        codes = round_trip_codes(3, 12)
+        assert torch.equal(codes[::4], torch.eye(3))
+        steps = (codes.roll(-1, 0) - codes).abs().sum(-1)
+        torch.testing.assert_close(steps, torch.full((12,), 0.5))
+
+    def test_every_code_has_full_strength_and_at_most_two_styles(self):
+        codes = round_trip_codes(4, 30)
+        torch.testing.assert_close(codes.sum(-1), torch.ones(30))
+        assert int((codes > 1e-6).sum(-1).max()) == 2
+
+    def test_one_style_has_nowhere_to_go(self):
+        assert torch.equal(round_trip_codes(1, 3), torch.ones(3, 1))
+
+
+def test_towards_no_strength_the_pull_of_the_style_gives_way_to_the_contents():
+    pairs = [strength_factors(strength) for strength in (0.01, 0.3, 0.7, 1.0)]
+    assert pairs[-1] == (1.0, 0.0)
+    assert [style for style, _ in pairs] == sorted(style for style, _ in pairs)
+    assert [content for _, content in pairs] == sorted((content for _, content in pairs), reverse=True)
+    assert 0 < pairs[0][1] < 1  # on top of what is set

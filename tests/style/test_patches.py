@@ -1,0 +1,89 @@
+import pytest
+import torch
+from jaxtyping import TypeCheckError
+
+from ins3d.style.patches import (
+    check_patch_fits,
+    doubling_strides,
+    largest_stride_that_fits,
+    patch_extent,
+    patch_pixel_indices,
+    rays_to_patches,
+)
+
+
+class TestPatchPixelIndices:
+    @pytest.mark.parametrize(("size", "stride"), [(1, 1), (3, 1), (2, 4), (5, 3)])
+    def test_equals_a_slow_loop_over_patches_rows_and_columns(self, size: int, stride: int):
+        cameras, rows, columns = torch.tensor([4, 0, 4]), torch.tensor([0, 7, 30]), torch.tensor([11, 0, 2])
+        expected = [
+            [int(camera), int(row) + down * stride, int(column) + right * stride]
+            for camera, row, column in zip(cameras, rows, columns, strict=True)
+            for down in range(size)
+            for right in range(size)
+        ]
+        assert patch_pixel_indices(cameras, rows, columns, size, stride).tolist() == expected
+
+    def test_stays_inside_the_picture_at_the_last_corner_that_fits(self):
+        size, stride, height, width = 8, 3, 40, 31
+        rows = torch.tensor([height - patch_extent(size, stride)])
+        columns = torch.tensor([width - patch_extent(size, stride)])
+        indices = patch_pixel_indices(torch.zeros(1, dtype=torch.long), rows, columns, size, stride)
+        # The last ray stands stride - 1 pixels before the end of its crop: 40 - 1 - 2 and 31 - 1 - 2.
+        assert indices.amax(0).tolist() == [0, 37, 28]
+
+    def test_reads_the_same_pixels_as_slicing(self, random: torch.Generator):
+        picture = torch.rand(2, 20, 25, 3, generator=random)
+        indices = patch_pixel_indices(torch.tensor([1]), torch.tensor([2]), torch.tensor([5]), size=4, stride=4)
+        camera, row, column = indices.T
+        # Spec A.6: [y0 : y0 + P k : k, x0 : x0 + P k : k].
+        sliced = picture[1, 2:18:4, 5:21:4].permute(2, 0, 1)
+        assert torch.equal(rays_to_patches(picture[camera, row, column], size=4)[0], sliced)
+
+    def test_refuses_corners_of_different_number(self):
+        with pytest.raises(TypeCheckError):
+            patch_pixel_indices(torch.zeros(2).long(), torch.zeros(2).long(), torch.zeros(3).long(), 2, 1)
+
+
+class TestRaysToPatches:
+    def test_undoes_flattening_row_by_row(self, random: torch.Generator):
+        patches = torch.rand(3, 2, 5, 5, generator=random)
+        rays = patches.permute(0, 2, 3, 1).reshape(-1, 2)
+        assert torch.equal(rays_to_patches(rays, size=5), patches)
+
+    def test_refuses_rays_that_fill_no_square(self):
+        with pytest.raises(RuntimeError):
+            rays_to_patches(torch.zeros(7, 3), size=2)
+
+
+class TestStrides:
+    @pytest.mark.parametrize(
+        ("size", "height", "width"), [(64, 378, 504), (64, 64, 64), (64, 63, 500), (7, 50, 49), (1, 5, 3)]
+    )
+    def test_the_largest_stride_fits_and_the_next_does_not(self, size: int, height: int, width: int):
+        largest = largest_stride_that_fits(size, height, width)
+        assert patch_extent(size, largest) <= min(height, width) < patch_extent(size, largest + 1)
+
+    @pytest.mark.parametrize(("size", "height", "width"), [(64, 378, 504), (64, 64, 64), (64, 63, 500), (10, 80, 300)])
+    def test_doubling_strides_are_all_powers_of_two_that_fit(self, size: int, height: int, width: int):
+        powers = [2**power for power in range(12)]
+        assert list(doubling_strides(size, height, width)) == [k for k in powers if size * k <= min(height, width)]
+
+
+class TestCheckPatchFits:
+    def test_accepts_a_patch_as_large_as_the_picture(self):
+        check_patch_fits(size=32, stride=2, height=64, width=100, setting="patch.size")
+
+    def test_names_setting_value_and_smaller_stride(self):
+        message = (
+            r"^patch\.stride: a patch of 64 rays at stride 4 covers 256 pixels, "
+            r"more than the 240x135 picture has; use a stride of 2 or less\.$"
+        )
+        with pytest.raises(ValueError, match=message):
+            check_patch_fits(size=64, stride=4, height=135, width=240, setting="patch.stride")
+
+    def test_names_a_smaller_patch_when_no_stride_fits(self):
+        with pytest.raises(
+            ValueError, match=r"^patch: .* more than the 50x40 picture has; use a patch size of 40 or less\.$"
+        ):
+            check_patch_fits(size=64, stride=1, height=40, width=50, setting="patch")
