@@ -1,4 +1,4 @@
-# `make demo` and `make test` set everything up first; nothing but Python 3.10-3.12 is needed.
+# Every target sets everything up first; nothing but Python 3.10-3.12 is needed.
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.10 python3; do \
 	$$name -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$name && break; done)
 VENV ?= .venv
@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/ready
 RUN = outputs/demo/ins-stylize/run
 
-.PHONY: demo test lint clean
+.PHONY: demo test check wheel format clean
 
 $(READY): pyproject.toml configs/constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.10, 3.11 or 3.12 is needed; name one with make PYTHON=/path/to/python"; exit 1; }
@@ -28,13 +28,22 @@ demo: $(READY)
 	@echo; echo "Painted: $(CURDIR)/outputs/demo/stylized.mp4"
 	@echo "Beside the original and its depth: $(CURDIR)/outputs/demo/content_stylized_depth.mp4"
 
+# One thread a process: two processes of two threads on two cores get in each other's way.
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile
 
-lint: $(READY)
+check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# A wheel in an empty environment, with all that it asks for: minutes, and 8 GB for as long as it runs.
+wheel: $(READY)
+	INS3D_EMPTY_ENVIRONMENT=1 $(BIN)/python -m pytest tests/test_wheel.py
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 clean:
 	rm -rf $(VENV) outputs

@@ -30,6 +30,12 @@ VGG_BLOCKS = {
 TINY_CHANNELS = {1: 4, 2: 5, 3: 6, 4: 7, 5: 8}
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests of a GPU need one."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("there is no GPU here")
+
+
 @pytest.fixture
 def random() -> torch.Generator:
     """A generator with a fixed seed; torch's own generator, which initialises layers, is seeded along with it."""

@@ -1,5 +1,6 @@
 """Frames become numbers about single pictures: is it this style, is the content still there, and is it blurred?"""
 
+from collections.abc import Callable
 from math import isnan
 from typing import Any
 
@@ -10,7 +11,6 @@ from ins3d.evaluation.frames import FrameFolder, Row
 from ins3d.evaluation.statistics import colour_variance, edge_agreement, high_frequency_energy, structural_similarity
 from ins3d.evaluation.style_distances import StyleDistances, content_distance
 from ins3d.perception.features import PerceptualFeatures
-from ins3d.perception.lpips import PerceptualDistance
 
 Numbers = dict[str, float | None]
 
@@ -28,7 +28,7 @@ def judged_frames(frames: FrameFolder, bounded: bool) -> list[tuple[int, Mask | 
     if not bounded:
         return [(frame, None) for frame in range(len(frames))]
     masks = [(frame, frames.view(frame).accumulation.clamp(0, 1)) for frame in range(len(frames))]
-    seen = [(frame, mask) for frame, mask in masks if float(mask.mean()) >= LEAST_SEEN]
+    seen: list[tuple[int, Mask | None]] = [(frame, mask) for frame, mask in masks if float(mask.mean()) >= LEAST_SEEN]
     if not seen:
         raise ValueError(
             f"load-config: none of the {len(masks)} views in {frames.folder} shows the object; check its cameras."
@@ -37,7 +37,7 @@ def judged_frames(frames: FrameFolder, bounded: bool) -> list[tuple[int, Mask | 
 
 
 def picture_numbers(
-    frames: FrameFolder, rows: list[Row], bounded: bool, features: PerceptualFeatures, lpips: PerceptualDistance | None
+    frames: FrameFolder, rows: list[Row], bounded: bool, features: PerceptualFeatures, lpips: Callable[..., float] | None
 ) -> dict[str, Numbers]:
     """By row, means over frames. `colour_variance` and `high_frequency` are in shares of the photographs'; `ssim`, `lpips`,
     `content` (features) and `edges` compare with the unstylised render.
@@ -65,7 +65,7 @@ def picture_numbers(
 
 def style_numbers(
     frames: FrameFolder, rows: list[Row], bounded: bool, distances: StyleDistances
-) -> dict[str, dict[str, Numbers]]:
+) -> dict[str, dict[str, dict[str, float]]]:
     """{row: {distance: {style picture: mean over frames}}}."""
     judged = judged_frames(frames, bounded)
     return {row.label: distances.measure_all([(frames.picture(row, frame), mask) for frame, mask in judged]) for row in rows}

@@ -1,7 +1,7 @@
 """Frames and errors become pictures that are looked at: contact sheet, flicker strips, maps of the worst errors, plots."""
 
 import io
-from typing import Any
+from typing import Any, Literal
 
 import imageio.v3 as imageio
 import torch
@@ -18,7 +18,8 @@ from ins3d.files.pictures import resize_long_side, rgb_bytes
 HOTTEST = 0.3
 """RMS error of a pixel that is shown brightest."""
 COLORS = {"photographs": "#4c4c4c", "unstylised": "#1f77b4", "stylised": "#d95f02", "per-frame": "#7570b3"}
-DASHES = ("-", "--", ":", "-.")
+Dash = Literal["-", "--", ":", "-."]
+DASHES: tuple[Dash, ...] = ("-", "--", ":", "-.")
 
 
 def contact_sheet(
@@ -80,7 +81,7 @@ def legend(rows: list[Row]) -> str:
     return _svg(figure)
 
 
-def _line(color: str, dash: str, label: str) -> Any:
+def _line(color: str, dash: Dash, label: str) -> Any:
     from matplotlib.lines import Line2D
 
     return Line2D([], [], color=color, linestyle=dash, marker="o", ms=3, label=label)

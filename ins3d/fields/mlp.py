@@ -32,8 +32,9 @@ class SineMlp(nn.Module):
 
     def __init__(self, num_inputs: int, width: int, num_layers: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(width if index else num_inputs, width) for index in range(num_layers))
-        for index, layer in enumerate(self.layers):
+        layers = [nn.Linear(width if index else num_inputs, width) for index in range(num_layers)]
+        self.layers = nn.ModuleList(layers)
+        for index, layer in enumerate(layers):
             bound = (6 / width) ** 0.5 / self.FREQUENCY if index else 1 / num_inputs
             nn.init.uniform_(layer.weight, -bound, bound)
 
@@ -52,8 +53,9 @@ class SkippingMlp(nn.Module):
         self.skip_to = skip_to
         sizes = [num_inputs] + [width] * (num_layers - 1)
         sizes[skip_to] += num_inputs
-        self.layers = nn.ModuleList(nn.Linear(size, width) for size in sizes)
-        for layer in self.layers:
+        layers = [nn.Linear(size, width) for size in sizes]
+        self.layers = nn.ModuleList(layers)
+        for layer in layers:
             nn.init.xavier_uniform_(layer.weight)
         self.out = nn.Linear(width, num_outputs)
 

@@ -1,6 +1,6 @@
 """SIM, the style implicit module: a style code and a position become style features."""
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -66,10 +66,11 @@ class StyleFeatures(nn.Module):
         shifts = self._shifts(style_code)
         # What the first layer says is the same for every point, and enters the second as part of its bias.
         hidden = F.relu(self.first_bias + shifts[0])
-        of_code, of_position = self.layers[0].weight.split([len(hidden), self.encoding.num_outputs], dim=1)
-        bias = self.layers[0].bias + of_code @ hidden + shifts[1]
+        second, *others = cast(list[nn.Linear], list(self.layers))
+        of_code, of_position = second.weight.split([len(hidden), self.encoding.num_outputs], dim=1)
+        bias = second.bias + of_code @ hidden + shifts[1]
         hidden = F.relu(F.linear(self._encoded(positions, style_code, spread), of_position, bias))
-        for layer, shift in zip(self.layers[1:], shifts[2:], strict=True):
+        for layer, shift in zip(others, shifts[2:], strict=True):
             hidden = F.relu(F.linear(hidden, layer.weight, layer.bias + shift))
         return hidden
 

@@ -45,13 +45,16 @@ def peak_memory_mb() -> dict[str, int]:
 
 
 def _commit() -> str | None:
-    folder = Path(__file__).parent
     try:
-        return subprocess.check_output(
-            ["git", "rev-parse", "HEAD"], cwd=folder, text=True, stderr=subprocess.DEVNULL
-        ).strip()
+        # An environment may lie inside a checkout of something else, whose commit says nothing about us.
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        return _git("rev-parse", "HEAD")
     except (OSError, subprocess.CalledProcessError):
         return None  # an installed package is no checkout
+
+
+def _git(*words: str) -> str:
+    return subprocess.check_output(["git", *words], cwd=Path(__file__).parent, text=True, stderr=subprocess.DEVNULL).strip()
 
 
 def _version(name: str) -> str | None:

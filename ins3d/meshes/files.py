@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 from urllib.parse import unquote
 
 import imageio.v3 as imageio
@@ -193,7 +194,8 @@ def _texture(image: o3d.geometry.Image | None) -> np.ndarray | None:
 
 
 def _base_color(record) -> tuple[float, float, float]:
-    return tuple(round(float(value), 4) for value in record.base_color[:3])
+    red, green, blue = (round(float(value), 4) for value in record.base_color[:3])
+    return red, green, blue
 
 
 def _clean(mesh: SurfaceMesh, own: np.ndarray | None, path: Path, setting: str) -> SurfaceMesh:
@@ -224,8 +226,9 @@ def write_glb(path: Path, mesh: SurfaceMesh) -> None:
     assert mesh.vertex_colors is not None
     linear = (converted(mesh.vertex_colors, rgb_to_linear_rgb) * 255).round().astype(np.uint8)
     shape = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=linear, process=False)
+    assert shape.visual is not None
     shape.visual.material = trimesh.visual.material.PBRMaterial(metallicFactor=0.0, roughnessFactor=1.0, doubleSided=True)
-    replace_file(path, lambda aside: aside.write_bytes(trimesh.Scene(shape).export(file_type="glb")))
+    replace_file(path, lambda aside: aside.write_bytes(cast(bytes, trimesh.Scene(shape).export(file_type="glb"))))
 
 
 def write_obj(path: Path, mesh: SurfaceMesh) -> None:

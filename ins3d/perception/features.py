@@ -47,6 +47,9 @@ class PerceptualFeatures(nn.Module):
     was trained with maxima, Gatys et al. average.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, state: dict[str, Tensor], layers: tuple[str, ...], source: str, pooling: Pooling = "max") -> None:
         super().__init__()
         self.network = network_of(state)
@@ -82,7 +85,8 @@ class PerceptualFeatures(nn.Module):
         """bfloat16 where the device multiplies in it (1.6 times faster here), float32 elsewhere, where it is slower."""
         self.precision = torch.bfloat16 if _has_bfloat16(device) else torch.float32
         # Kernels with channels innermost are a sixth faster; the colours that are subtracted first stay exact.
-        self.convs.to(dtype=self.precision, memory_format=torch.channels_last)
+        # torch's stubs do not know that a module takes both at once.
+        self.convs.to(dtype=self.precision, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         return self.to(device)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"], layers: tuple[str, ...] | None = None) -> FeatureMaps:

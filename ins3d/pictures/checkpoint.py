@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 
@@ -59,7 +59,8 @@ def read_spec(folder: Path, setting: str) -> FieldSpec:
     """What is in a folder."""
     meaning = read_meaning(folder, setting, get_args(Kind))
     try:
-        return FieldSpec(**meaning | {"styles": tuple(meaning["styles"])})
+        values: dict[str, Any] = {**meaning, "styles": tuple(meaning["styles"])}
+        return FieldSpec(**values)
     except (TypeError, KeyError) as error:
         raise ValueError(
             f"{setting}: {folder / MEANING} is not what fit, stylize or blend write; name their output, or run it again."

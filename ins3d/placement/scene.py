@@ -5,7 +5,6 @@ the rim of the contracted space (fern: 11 dB instead of 22). So the scene is pla
 """
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -35,6 +34,13 @@ class ScenePlacement(nn.Module):
     their ball is a cube.
     """
 
+    center: Tensor
+    radius: Tensor
+    near: Tensor
+    far: Tensor
+    bounded: Tensor
+    cubic: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         for name, shape in {"center": (3,), "radius": (), "near": (), "far": ()}.items():
@@ -44,9 +50,9 @@ class ScenePlacement(nn.Module):
 
     def place(self, placement: Placement) -> None:
         """Takes over measured values; they are saved with the field from then on."""
-        cast(Tensor, self.center).copy_(torch.tensor(placement.center))
+        self.center.copy_(torch.tensor(placement.center))
         for name in ("radius", "near", "far", "bounded"):
-            cast(Tensor, getattr(self, name)).fill_(getattr(placement, name))
+            getattr(self, name).fill_(getattr(placement, name))
 
     def forward(self, positions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
         """Scene units to the unit ball."""
@@ -68,17 +74,17 @@ class ScenePlacement(nn.Module):
     @property
     def density_scale(self) -> Tensor:
         """Fields answer in 1 / ball radius; times this it is 1 / scene unit."""
-        return 1 / cast(Tensor, self.radius)
+        return 1 / self.radius
 
     def ray_bounds(
         self, origins: Float[Tensor, "*rays 3"], directions: Float[Tensor, "*rays 3"]
     ) -> tuple[Float[Tensor, "*rays 1"], Float[Tensor, "*rays 1"]]:
         """Near and far of each ray. In a bounded scene: where it passes through the ball, or close by it."""
-        near, far = cast(Tensor, self.near), cast(Tensor, self.far)
+        near, far = self.near, self.far
         if not self.bounded:
             return near.expand(*origins.shape[:-1], 1), far.expand(*origins.shape[:-1], 1)
-        radius = cast(Tensor, self.radius)
-        to_center = cast(Tensor, self.center) - origins
+        radius = self.radius
+        to_center = self.center - origins
         closest = (to_center * directions).sum(-1, keepdim=True)
         miss = (to_center * to_center).sum(-1, keepdim=True) - closest**2
         half_chord = (radius**2 - miss).clamp(min=(0.02 * radius) ** 2).sqrt()

@@ -134,7 +134,7 @@ def _read_nerfacto(config_file: Path) -> ContentCheckpoint:
     model = getattr(getattr(config, "pipeline", None), "model", None)
     if type(model).__name__ == "InsStylizeModelConfig":
         raise ValueError(f"{SETTING}: the content stage of {config_file} did not finish; resume it with --load-dir first.")
-    if type(model).__name__ != "NerfactoModelConfig":
+    if model is None or type(model).__name__ != "NerfactoModelConfig":
         name = getattr(config, "method_name", "something else")
         raise ValueError(f"{SETTING}: {config_file} is a run of {name}; give a run of ins3d or of nerfacto.")
     if model.disable_scene_contraction:

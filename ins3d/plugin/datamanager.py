@@ -90,6 +90,7 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
         """
         self.train_count += 1
         if self.test_mode != "val":
+            assert self.train_pixel_sampler is not None
             return self.train_ray_generator(self._any_pixels(self.train_pixel_sampler.num_rays_per_batch)), {}
         indices = self.store.draw_pixels(self.config.train_num_rays_per_batch, self.generator)
         return self.train_ray_generator(indices), {"image": self.store.colors(indices), "indices": indices}

@@ -1,5 +1,7 @@
 """A rendered held-out view and its photograph become the numbers and pictures of `ns-eval`."""
 
+from typing import cast
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,7 +25,7 @@ def image_metrics_and_images(
     truth = _picture(photograph)
     metrics = {
         "psnr": float(peak_signal_noise_ratio(content, truth, data_range=1.0)),
-        "ssim": float(structural_similarity_index_measure(content, truth, data_range=1.0)),
+        "ssim": float(cast(Tensor, structural_similarity_index_measure(content, truth, data_range=1.0))),
     }
     if objective is not None:
         # What shows through behind an object cannot be painted, and does not count.

@@ -51,6 +51,10 @@ class InsStylizeModel(Model):
     """CIM along rays (`ray_content`), SIM and AM on top (`stylized`)."""
 
     config: InsStylizeModelConfig
+    loss_units: Tensor
+    loss_key: Tensor
+    background: Tensor
+    is_stylized: Tensor
 
     def populate_modules(self) -> None:
         """Builds the networks. No LPIPS: the host's would be downloaded when a model is built."""

@@ -130,7 +130,7 @@ class StyleStage:
         drawn = [self._patches(self.sampler.draw_stride(0, generator), mix, 1, generator) for _ in range(NUM_FIXED_PATCHES)]
         masks = [torch.ones_like(patch[:, :1]) if mask is None else mask for patch, _, mask, _ in drawn]
         everything = all(mask is None for _, _, mask, _ in drawn)
-        patches, photographs = (torch.cat([part[index] for part in drawn]) for index in (0, 1))
+        patches, photographs = torch.cat([patch for patch, *_ in drawn]), torch.cat([photo for _, photo, *_ in drawn])
         return patches, photographs, None if everything else torch.cat(masks)
 
     def _recolored(self, patches: Tensor, style: int) -> Tensor:

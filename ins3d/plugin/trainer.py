@@ -187,8 +187,8 @@ class InsStylizeTrainer(Trainer):
         if state is None:
             return
         torch.set_rng_state(state["torch"])
-        if state["cuda"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["cuda"])
+        for device, of_device in zip(range(torch.cuda.device_count()), state["cuda"], strict=False):
+            torch.cuda.set_rng_state(of_device, device)  # the machine before may have had more of them, or none
         self.pipeline.datamanager.generator.set_state(state["pixels"])
         sampler = self.pipeline.model.ray_content.sampler
         sampler._step, sampler._steps_since_update = state["sampler"]

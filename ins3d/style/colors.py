@@ -29,6 +29,10 @@ class StyleColors(nn.Module):
     is the identity, whatever the mode.
     """
 
+    maps: Tensor
+    scene_mean: Tensor
+    scene_covariance: Tensor
+
     def __init__(self, mode: Colors, num_styles: int) -> None:
         super().__init__()
         self.mode = mode

@@ -1,7 +1,9 @@
 """Photographs with silhouettes become a surface field (stage 1, when there is no mesh): IDR, Yariv et al. 2020."""
 
 from collections.abc import Callable
+from typing import cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -117,7 +119,8 @@ def hull_distances(seen: ObjectPictures) -> Float[Tensor, "resolution resolution
         raise ValueError("images: the silhouettes have no place in common; check that masks and cameras belong together.")
     solid = inside.cpu().numpy()
     cell = 2 / (HULL_RESOLUTION - 1)
-    distance = (distance_transform_edt(~solid) - distance_transform_edt(solid)) * cell
+    outside, within = (cast(np.ndarray, distance_transform_edt(part)) for part in (~solid, solid))
+    distance = (outside - within) * cell
     return torch.from_numpy(distance).float().to(device)
 
 

@@ -10,7 +10,7 @@ pruning, He et al., ICCV 2017).
 """
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -35,7 +35,7 @@ def reflecting(teacher: PerceptualFeatures) -> PerceptualFeatures:
     """The teacher with reflected borders, as the student has them: zeros are an edge all around a small picture."""
     teacher.reflects = True
     for conv in teacher.convs.values():
-        conv.padding = (0, 0)
+        cast(nn.Conv2d, conv).padding = (0, 0)
     return teacher
 
 
@@ -131,7 +131,8 @@ class Distillation(nn.Module):
         """The student alone, under torchvision's names, in half precision, marked as compact."""
         state: dict[str, Tensor] = {COMPACT_MARK: torch.ones(1).half()}
         for layer, index in conv_layers("compact").items():
-            conv = self.student.convs[layer]
+            conv = cast(nn.Conv2d, self.student.convs[layer])
+            assert conv.bias is not None
             state[f"features.{index}.weight"] = conv.weight.detach().half().contiguous()
             state[f"features.{index}.bias"] = conv.bias.detach().half().contiguous()
         return state
@@ -203,7 +204,7 @@ def cut_down(teacher: PerceptualFeatures, sizes: Sizes, pictures: Tensor) -> tup
 
 
 def _telling_channels(features: Tensor, number: int) -> Tensor:
-    _, _, order = qr(_positions(features).numpy(), mode="economic", pivoting=True)
+    order = qr(_positions(features).numpy(), mode="economic", pivoting=True)[-1]
     return torch.from_numpy(order[:number].copy()).long()
 
 

@@ -8,8 +8,10 @@ steps and optimiser (Gatys on pixels), judged by VGG-19 whatever encoder was opt
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -91,7 +93,9 @@ def main(settings: Settings) -> None:
     """Times, optimises, judges, writes."""
     settings.output.mkdir(parents=True, exist_ok=True)
     encoders = _encoders(settings)
-    table = {name: {"source": encoder.source} | _size(encoder) for name, encoder in encoders.items()}
+    table: dict[str, dict[str, Any]] = {
+        name: {"source": encoder.source} | _size(encoder) for name, encoder in encoders.items()
+    }
     for side in (64, 128, 256):
         for name, milliseconds in _timings(encoders, side, settings.rounds).items():
             table[name][f"ms_{side}"] = milliseconds
@@ -122,7 +126,7 @@ def _size(encoder: PerceptualFeatures | Collaborative) -> dict[str, int]:
     return {"parameters": number, "bytes": 2 * number}
 
 
-def _timings(encoders: dict[str, nn.Module], side: int, rounds: int) -> dict[str, float]:
+def _timings(encoders: Mapping[str, nn.Module], side: int, rounds: int) -> dict[str, float]:
     """The least of several turns, in milliseconds: whatever else the machine does only ever adds."""
     picture = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).requires_grad_()
     targets = {name: grams_of(encoder(picture.detach().flip(3), GRAM_LAYERS)) for name, encoder in encoders.items()}
@@ -136,7 +140,7 @@ def _timings(encoders: dict[str, nn.Module], side: int, rounds: int) -> dict[str
     return {name: min(values[1:]) for name, values in times.items()}
 
 
-def _compare(encoders: dict[str, nn.Module], pair: tuple[str, str], settings: Settings) -> dict[str, object]:
+def _compare(encoders: Mapping[str, nn.Module], pair: tuple[str, str], settings: Settings) -> dict[str, object]:
     """One content and style, painted by every encoder; distances by both VGG-19."""
     content = resize_long_side(read_rgb(settings.assets / "images/kodak" / f"{pair[0]}.png", "assets"), settings.size)
     style = resize_long_side(read_rgb(settings.assets / "styles" / pair[1], "assets"), settings.size)
@@ -145,7 +149,7 @@ def _compare(encoders: dict[str, nn.Module], pair: tuple[str, str], settings: Se
         content_weight=settings.content_weight, colors="none",
     )  # fmt: skip
     judges = {name: encoders[name] for name in ("vgg19", "vgg19-normalised")}
-    painted = {name: gatys(content, style, encoder, options) for name, encoder in encoders.items()}
+    painted = {name: gatys(content, style, cast(PerceptualFeatures, encoder), options) for name, encoder in encoders.items()}
     write_rgb(
         settings.output / f"{pair[0]}_{Path(pair[1]).stem}.png",
         torch.cat([content, _fitted(style, content), *painted.values()], dim=2),

@@ -9,7 +9,7 @@ those of `ns-eval`.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import tyro
@@ -24,6 +24,7 @@ from ins3d.files.run_record import run_record
 from ins3d.perception.features import FeatureMaps
 from ins3d.perception.losses import grams_of, relative_gram_loss
 from ins3d.plugin.code_renders import CodeRenders, render_codes
+from ins3d.plugin.datamanager import InsStylizeDataManager
 from ins3d.style.mix import single_style
 
 CONSOLE = Console()
@@ -55,7 +56,7 @@ class Run:
             raise ValueError(f"load-config: {config} has no style yet; let that run go on (--load-dir).")
         self.names = self.model.controls.names
         self.judge = self.model._style_objective()
-        cameras = pipeline.datamanager.eval_dataset.cameras
+        cameras = cast(InsStylizeDataManager, pipeline.datamanager).eval_dataset.cameras
         chosen = torch.linspace(0, len(cameras) - 1, min(views, len(cameras))).round().long().unique()
         self.cameras = [cameras[index : index + 1] for index in chosen.tolist()]
         self.bounded = bool(self.model.ray_content.placement.bounded)

@@ -1,9 +1,13 @@
 import json
 import re
+import subprocess
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
+import pytest
 import torch
 
+from ins3d.files import run_record as module
 from ins3d.files.run_record import peak_memory_mb, run_record
 
 
@@ -29,6 +33,19 @@ class TestRunRecord:
     def test_commit_is_a_whole_hash_or_none(self):
         commit = run_record()["commit"]
         assert commit is None or re.fullmatch("[0-9a-f]{40}", commit)
+
+    def test_commit_is_never_that_of_a_checkout_around_the_environment(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        installed = tmp_path / "venv" / "run_record.py"
+        installed.parent.mkdir()
+        installed.touch()
+        (tmp_path / "own.txt").touch()
+        who = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.org"]
+        for words in (["init", "--quiet"], ["add", "own.txt"], [*who, "commit", "--quiet", "-m", "theirs"]):
+            subprocess.check_call(["git", *words], cwd=tmp_path)
+        monkeypatch.setattr(module, "__file__", str(installed))
+        assert run_record()["commit"] is None
 
     def test_says_whether_there_is_a_gpu_and_how_many_cores(self):
         machine = run_record()["machine"]

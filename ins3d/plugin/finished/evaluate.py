@@ -13,7 +13,7 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.utils.eval_utils import eval_setup
 from rich.progress import Progress
 
-from ins3d.evaluation.consistency import least_ratio, summarise
+from ins3d.evaluation.consistency import Protocol, least_ratio, summarise
 from ins3d.evaluation.frames import FrameFolder, PathName, Row
 from ins3d.evaluation.judges import EvaluationJudges, find_judges
 from ins3d.evaluation.measures import geometry_numbers, picture_numbers, style_numbers
@@ -149,7 +149,7 @@ class Evaluation:
     def _gap(self, path: PathName, gap: int, group: str) -> list[dict[str, Any]]:
         """By geometry, or by the flow that A and B share: a stage each, which needs its own networks alone."""
         settings, judges, frames = self.settings, self.judges.consistency, self.frames[path]
-        protocols = [protocol for protocol in settings.protocols if protocol in group]
+        protocols: list[Protocol] = [protocol for protocol in settings.protocols if protocol in group]
         if not protocols or (group == "AB" and judges.flow is None):
             return []
         names = ("lpips", "per-frame") if group == "G" else ("lpips", "per-frame", "flow")

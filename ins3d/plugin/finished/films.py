@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from nerfstudio.cameras.cameras import Cameras
@@ -13,6 +13,7 @@ from rich.progress import track
 
 from ins3d.files.videos import VideoFile
 from ins3d.plugin.finished.camera_paths import PathKind, camera_path
+from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.style_videos import style_frames
 from ins3d.style.mix import FILE_NAME, StyleMix, make_mix, write_mix
 
@@ -46,9 +47,13 @@ class Film:
 def run_film(settings: Film) -> None:
     """Renders three videos, with progress; or saves the mix. Raises FileNotFoundError or ValueError with the remedy."""
     _check(settings)
-    _, pipeline, _, _ = eval_setup(settings.load_config, test_mode="test")
+    _, loaded, _, _ = eval_setup(settings.load_config, test_mode="test")
+    pipeline = cast(InsStylizePipeline, loaded)
     controls = pipeline.model.controls
-    weights = settings.mix or controls.mix.weights
+    weights = settings.mix
+    if not weights:
+        assert controls.mix is not None
+        weights = controls.mix.weights
     mix = make_mix(weights, settings.strength, controls.names, "mix", "strength")
     if settings.save_mix:
         path = (pipeline.config.run_dir or settings.load_config.parent) / FILE_NAME

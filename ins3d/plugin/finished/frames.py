@@ -73,12 +73,12 @@ def _together(cameras: list[Cameras]) -> Cameras:
     sizes = {(int(camera.width), int(camera.height)) for camera in cameras}
     if len(sizes) > 1:
         raise ValueError(f"load-config: the scene's pictures have several sizes ({sorted(sizes)}); give them one.")
-    lenses = [camera.distortion_params for camera in cameras]
+    lenses = [camera.distortion_params for camera in cameras if camera.distortion_params is not None]
     return Cameras(
         torch.cat([camera.camera_to_worlds for camera in cameras]),
         *(torch.cat([getattr(camera, name) for camera in cameras]) for name in ("fx", "fy", "cx", "cy")),
         width=cameras[0].width[0], height=cameras[0].height[0],
-        distortion_params=None if any(lens is None for lens in lenses) else torch.cat(lenses),
+        distortion_params=torch.cat(lenses) if len(lenses) == len(cameras) else None,
     )  # fmt: skip
 
 

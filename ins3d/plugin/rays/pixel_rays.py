@@ -13,7 +13,8 @@ class PixelRays:
 
     def __init__(self, cameras: Cameras) -> None:
         self.cameras = cameras
-        self.generator = RayGenerator(cameras)
+        # The host leaves its table of pixels on the CPU, where indices of a GPU cannot read it.
+        self.generator = RayGenerator(cameras).to(cameras.device)
         self.lens = lens_directions(cameras)
 
     def __call__(self, pixel_indices: Int[Tensor, "rays 3"]) -> RayBundle:

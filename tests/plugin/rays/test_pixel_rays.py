@@ -27,6 +27,16 @@ class TestPixelRays:
         assert torch.allclose(ours.directions, theirs.directions, atol=1e-6)
         assert torch.equal(ours.origins, theirs.origins)
 
+    @pytest.mark.gpu
+    @pytest.mark.parametrize("same_lens", [True, False])
+    def test_of_cameras_on_a_gpu_are_there_and_the_same(self, same_lens: bool):
+        torch.manual_seed(0)
+        made = cameras(False, same_lens)
+        indices = torch.stack([torch.randint(end, (200,)) for end in (3, 30, 40)], dim=-1)
+        there = PixelRays(made.to(torch.device("cuda")))(indices.to("cuda"))
+        assert there.directions.device.type != "cpu"
+        assert torch.allclose(there.directions.cpu(), PixelRays(made)(indices).directions, atol=1e-6)
+
     def test_undistort_a_shared_lens_only_once(self):
         assert PixelRays(cameras(True, same_lens=True)).lens is not None
         assert PixelRays(cameras(True, same_lens=False)).lens is None

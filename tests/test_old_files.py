@@ -1,0 +1,112 @@
+"""What was written before the package was divided into rooms opens, and looks as it did (tests/old_files/README.md)."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+import torch
+
+from ins3d.cli import object as object_command
+from ins3d.cli import picture as picture_command
+from ins3d.style.pictures import DEFAULT_STYLE
+from tests.plugin.conftest import clean_host  # noqa: F401
+
+ROOT = Path(__file__).resolve().parents[1]
+OLD = Path(__file__).parent / "old_files"
+SMALL = ["--size", "64", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The old files, with paths of this machine where the config had those of another."""
+    folder = tmp_path_factory.mktemp("old")
+    zipfile.ZipFile(OLD / "0a187a1.zip").extractall(folder)
+    config = folder / "scene" / "old" / "ins-stylize" / "run" / "config.yml"
+    text = config.read_text()
+    for word, path in (("OUTPUT", folder / "scene"), ("DATA", ROOT / "scenes" / "still_life"), ("STYLE", DEFAULT_STYLE)):
+        assert f"- {word}\n" in text
+        text = text.replace(f"- {word}\n", f"- {path}\n")
+    config.write_text(text)
+    return folder
+
+
+@pytest.fixture
+def run(old: Path) -> Path:
+    """The folder of the finished run."""
+    return old / "scene" / "old" / "ins-stylize" / "run"
+
+
+def assert_looks_as_it_did(picture: Path, then: str) -> None:
+    """To one of 255: another version of torch, or processor, rounds differently."""
+    now, before = (imageio.imread(path).astype(int) for path in (picture, OLD / then))
+    assert now.shape == before.shape and np.abs(now - before).max() <= 1
+
+
+class TestPictureFields:
+    @pytest.mark.parametrize(("name", "mix"), [("picture", [".3", ".7"]), ("picture_fit", []), ("blend", [])])
+    def test_open_and_look_as_they_did(self, old: Path, name: str, mix: list[str], tmp_path: Path):
+        mix = ["--mix", *mix] if mix else []
+        picture_command.main(["render", "--load", str(old / name), "--output", str(tmp_path / "now.png"), *SMALL, *mix])
+        assert_looks_as_it_did(tmp_path / "now.png", f"{name}.png")
+
+
+class TestObjectFields:
+    def test_open_and_look_as_they_did(self, old: Path, tmp_path: Path):
+        what = ["--frames", "1", "--mix", ".3", ".7", "--pictures", "rgb", "normals"]
+        object_command.main(["render", "--load", str(old / "object"), "--output", str(tmp_path), *SMALL, *what])
+        for name in ("rgb", "normals"):
+            assert_looks_as_it_did(tmp_path / f"000_{name}.png", f"object_{name}.png")
+
+
+class TestScenes:
+    def test_a_finished_run_opens_as_ns_render_opens_it_and_looks_as_it_did(self, run: Path, tmp_path: Path):
+        from nerfstudio.utils.eval_utils import eval_setup
+
+        _, pipeline, _, step = eval_setup(run / "config.yml", test_mode="test")
+        assert step == 179 and pipeline.model.controls.names == ("default_style",)
+        camera = pipeline.datamanager.eval_dataset.cameras[:1]
+        camera.rescale_output_resolution(48 / 144)
+        with torch.no_grad():
+            outputs = pipeline.to("cpu").model.get_outputs_for_camera(camera.to("cpu"))
+        imageio.imwrite(tmp_path / "now.png", (outputs["rgb"].clamp(0, 1) * 255).round().byte().numpy())
+        assert_looks_as_it_did(tmp_path / "now.png", "scene.png")
+        np.testing.assert_allclose(outputs["depth"].numpy(), np.load(OLD / "scene_depth.npy"), rtol=1e-4)
+
+    def test_its_content_can_be_painted_anew(self, run: Path):
+        from ins3d.plugin.content_checkpoint import load_content
+        from ins3d.plugin.ray_content import RayContentField
+
+        content = load_content(run / "content.ckpt")
+        assert content.settings.plane_resolutions == (8, 16)
+        RayContentField(content.settings).load_state_dict(content.state)
+
+    def test_its_style_can_be_added_to(self, run: Path):
+        from ins3d.plugin.style_checkpoint import load_styles
+
+        kept = load_styles(run)
+        assert kept.styles == (DEFAULT_STYLE,) and kept.settings.style_plane_resolutions == (8, 16)
+        assert kept.content == run / "content.ckpt"
+
+    def test_training_goes_on_from_its_checkpoint(self, run: Path, tmp_path: Path):
+        from nerfstudio.engine.trainer import Trainer
+
+        trainer = longer(run, tmp_path)
+        assert isinstance(trainer, Trainer)
+        trainer.train()
+        assert trainer.step == 189 and bool(trainer.pipeline.model.is_stylized)
+
+
+def longer(run: Path, output: Path) -> Any:
+    """`ns-train` with the run's own settings, ten style steps more, and --load-dir."""
+    import yaml
+
+    config = yaml.load((run / "config.yml").read_text(), Loader=yaml.Loader)
+    config.load_dir, config.output_dir, config.machine.device_type = run / "nerfstudio_models", output, "cpu"
+    config.pipeline.style_steps += 10
+    config.save_config()
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    return trainer
