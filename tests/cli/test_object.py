@@ -66,16 +66,22 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "box.obj"
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What several tests look at, made once."""
+    return tmp_path_factory.mktemp("shared")
+
+
 @pytest.fixture
-def judged(tmp_path: Path, tiny_vgg: Callable[..., dict[str, Tensor]]) -> list[str]:
-    torch.save(tiny_vgg(last=19), tmp_path / "tiny.pth")
+def judged(shared: Path, tiny_vgg: Callable[..., dict[str, Tensor]]) -> list[str]:
+    torch.save(tiny_vgg(last=19), shared / "tiny.pth")
     for name in ("wave", "mosaic"):
         colors = np.random.default_rng(len(name)).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        imageio.imwrite(tmp_path / f"{name}.png", np.kron(colors, np.ones((5, 5, 1), dtype=np.uint8)))
+        imageio.imwrite(shared / f"{name}.png", np.kron(colors, np.ones((5, 5, 1), dtype=np.uint8)))
     layers = ["--style-layers", "relu1_1", "relu2_1", "--content-layers", "relu2_1", "--size", "40"]
-    styles = ["--styles", str(tmp_path / "wave.png"), str(tmp_path / "mosaic.png")]
+    styles = ["--styles", str(shared / "wave.png"), str(shared / "mosaic.png")]
     small = ["--patch", "16", "--rays", "4000", "--views", "4", "--view-size", "64", "--strides", "1", "2"]
-    return ["--perceptual-weights", str(tmp_path / "tiny.pth"), *layers, *styles, *small]
+    return ["--perceptual-weights", str(shared / "tiny.pth"), *layers, *styles, *small]
 
 
 @pytest.fixture(scope="module")
@@ -85,25 +91,14 @@ def fit(script: ModuleType, box: Path, few_places: None) -> Path:
 
 
 @pytest.fixture
-def painted(script: ModuleType, fit: Path, judged: list[str], tmp_path: Path) -> Path:
-    output = tmp_path / "painted"
-    script.main(
-        [
-            "stylize",
-            "--fit",
-            str(fit),
-            "--output",
-            str(output),
-            "--steps",
-            "12",
-            *judged,
-            "--export",
-            "obj",
-            "--texture",
-            "64",
-        ]
-    )
-    return output
+def painted(script: ModuleType, fit: Path, judged: list[str], shared: Path, tmp_path: Path) -> Path:
+    """A copy of one's own of the box painted in two styles."""
+    if not (shared / "painted").is_dir():
+        exported = ["--export", "obj", "--texture", "64"]
+        output = shared / "unfinished"
+        script.main(["stylize", "--fit", str(fit), "--output", str(output), "--steps", "12", *judged, *exported])
+        output.rename(shared / "painted")
+    return shutil.copytree(shared / "painted", tmp_path / "painted")
 
 
 def refusal(script: ModuleType, *arguments: str) -> str:
