@@ -26,6 +26,9 @@ class TestPixelRays:
         ours, theirs = PixelRays(made)(indices), RayGenerator(made)(indices)
         assert torch.allclose(ours.directions, theirs.directions, atol=1e-6)
         assert torch.equal(ours.origins, theirs.origins)
+        # What is trained sees pixels as wide as what is rendered does.
+        assert torch.allclose(ours.pixel_area, theirs.pixel_area, rtol=1e-4)
+        assert float(ours.pixel_area.max()) < 1e-2
 
     @pytest.mark.gpu
     @pytest.mark.parametrize("same_lens", [True, False])
