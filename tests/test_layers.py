@@ -64,7 +64,7 @@ HOUSE: tuple[dict[str, Room], ...] = (
     {
         "style": Room(
             "style pictures, mixes, where they are judged, losses, the objective",
-            "perception files",
+            "perception extension files",
         ),
     },
     {
@@ -74,6 +74,7 @@ HOUSE: tuple[dict[str, Room], ...] = (
     },
     {
         "files": Room("what lies on disk: pictures, films, fields, weights, records"),
+        "extension": Room("where other packages plug in: registries of named things"),
         "fields": Room("what networks say about a point: CIM, SIM, AM and their parts"),
         "placement": Room("where a scene lies: measured, and mapped into the unit ball"),
     },

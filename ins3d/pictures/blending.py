@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ins3d.pictures.fitting import PictureSource, WindowDraws, fit_losses
 from ins3d.pictures.stylized import BlendedPicture
+from ins3d.style.losses import loss_of
 from ins3d.style.objective import StyleObjective
 
 
@@ -46,7 +47,7 @@ class PictureBlending:
         patches = rgb.T.reshape(1, 3, window.height, window.width)
         found = self.objective.losses(patches, self.source.look(window, shift), 0, generator)
         weights = {
-            name: weight * inr_st_factor(1 - strength if name == "content_loss" else strength)
+            name: weight * inr_st_factor(1 - strength if loss_of(name).pulls_to == "content" else strength)
             for name, weight in self.objective.weights.items()
         }
         weighted = {name: weights[name] * value for name, value in found.items()}

@@ -12,7 +12,11 @@ from ins3d.style.colors import Colors
 from ins3d.style.losses import (
     GATYS_LAYERS,
     GRAM_LAYERS,
-    STYLE_LOSSES,
+    LOSSES,
+    PullsTo,
+    Seen,
+    layers_of,
+    loss_of,
     loss_weights,
     named_losses,
     parse_style_losses,
@@ -36,7 +40,7 @@ class PixelSettings:
     """Coarse to fine, in pixels; each size gets its share of the steps and its own targets."""
     steps: int = 300
     style_losses: tuple[str, ...] = ("gram",)
-    """Names in `STYLE_LOSSES`, with `:weight` when it is not 1."""
+    """Names in `LOSSES`, with `:weight` when it is not 1."""
     style_layers: tuple[str, ...] = ()
     """The same for every loss; empty: `GATYS_LAYERS` for losses of statistics, nnfm its own."""
     scales: tuple[int, ...] = (1,)
@@ -74,8 +78,8 @@ class PixelSettings:
 
     def layers_of(self, loss: str) -> tuple[str, ...]:
         """Where a style loss looks."""
-        own = STYLE_LOSSES[loss].layers
-        return self.style_layers or (GATYS_LAYERS if own == GRAM_LAYERS else own)
+        usual = GATYS_LAYERS if LOSSES[loss].layers == GRAM_LAYERS else ()
+        return layers_of(loss, self.style_layers or usual, self.content_layers)
 
     @property
     def all_style_layers(self) -> tuple[str, ...]:
@@ -107,25 +111,30 @@ class PixelObjective:
                 )
         self.features, self.settings = features, settings
         self.weights = {
-            k: weight for k, weight in settings.loss_weights.items() if content is not None or k != "content_loss"
+            name: weight
+            for name, weight in settings.loss_weights.items()
+            if content is not None or loss_of(name).pulls_to != "content"
         }
         self.units = dict.fromkeys(self.weights, 1.0)
         self.generator = torch.Generator().manual_seed(settings.seed)
         with torch.no_grad():
             maps = self._style_maps(style)
             self.kept = {
-                name: STYLE_LOSSES[name].keep(select(maps, settings.layers_of(name), settings.scales))
-                for name in self._style_names
+                name: LOSSES[name].prepare(select(maps, settings.layers_of(name), settings.scales))
+                for name in self._pulling("style")
             }
-            self.content = {} if content is None else features(content[None], settings.content_layers)
+            looked_at = self._content_layers  # none where there is no content
+            self.content = features(content[None], looked_at) if content is not None and looked_at else {}
+
+    def _pulling(self, to: PullsTo) -> list[str]:
+        return [name.removesuffix("_loss") for name in self.weights if loss_of(name).pulls_to == to]
 
     @property
-    def _style_names(self) -> list[str]:
-        return [name.removesuffix("_loss") for name in self.weights if name not in ("content_loss", "tv_loss")]
+    def _content_layers(self) -> tuple[str, ...]:
+        return tuple(layer for name in self._pulling("content") for layer in self.settings.layers_of(name))
 
     def _style_maps(self, picture: Tensor) -> dict[str, Tensor]:
-        content = self.settings.content_layers if "content_loss" in self.weights else ()
-        layers = tuple(dict.fromkeys([*self.settings.all_style_layers, *content]))
+        layers = tuple(dict.fromkeys([*self.settings.all_style_layers, *self._content_layers]))
         return pyramid_features(self.features, picture[None], layers, self.settings.scales)
 
     def losses(self, picture: Picture) -> dict[str, Float[Tensor, ""]]:
@@ -133,15 +142,19 @@ class PixelObjective:
         if self.settings.optimizer == "lbfgs":
             # Its steps compare gradients of one function; random projections must not change between them.
             self.generator.manual_seed(self.settings.seed)
-        found = named_losses(
-            list(self.weights), picture[None], self._style_maps(picture), self.content, self.kept,
-            lambda name: scaled_names(self.settings.layers_of(name), self.settings.scales), self.generator,
-        )  # fmt: skip
+        seen = Seen(picture[None], self._style_maps(picture), self.content, None, self.generator)
+        found = named_losses(list(self.weights), seen, self.kept, self._maps_of)
         return {name: value / self.units[name] for name, value in found.items()}
 
+    def _maps_of(self, name: str) -> tuple[str, ...]:
+        layers = self.settings.layers_of(name)
+        return scaled_names(layers, self.settings.scales) if LOSSES[name].pulls_to == "style" else layers
+
     @torch.no_grad()
-    def measure_units(self, start: Picture, elsewhere: dict[str, Tensor]) -> None:
-        """Every loss becomes 1 at `start`; those named in `elsewhere` at the picture given there."""
+    def measure_units(self, start: Picture, elsewhere: dict[PullsTo, Tensor]) -> None:
+        """Every loss becomes 1 at `start`; those that pull to what is named in `elsewhere`, at the picture given there."""
         measured = self.losses(start)
-        measured |= {name: self.losses(picture)[name] for name, picture in elsewhere.items() if name in self.weights}
+        for pulls_to, picture in elsewhere.items():
+            found = self.losses(picture)
+            measured |= {f"{name}_loss": found[f"{name}_loss"] for name in self._pulling(pulls_to)}
         self.units = {name: float(value) or 1.0 for name, value in measured.items()}

@@ -107,7 +107,7 @@ def gatys(
         _refuse_small("content", start, features, settings)
         _refuse_small("styles", target, features, settings)
         objective = PixelObjective(features, settings, target, start)
-        objective.measure_units(start, {"content_loss": _resized(target, start)})
+        objective.measure_units(start, {"content": _resized(target, start)})
         return objective, start
 
     finish = partial(_with_colors, colors=settings.colors, content=content, style=style)
@@ -138,7 +138,7 @@ def texture(
         _refuse_small("styles", target, features, settings)
         _refuse_small("height and width", start, features, settings)
         objective = PixelObjective(features, settings, target)
-        objective.measure_units(start, {"tv_loss": target})
+        objective.measure_units(start, {"neither": target})
         return objective, start
 
     return _coarse_to_fine(look, partial(match_histograms, source=final), settings, report)

@@ -7,7 +7,7 @@ from ins3d.perception.features import PerceptualFeatures
 from ins3d.perception.weights import load_encoder
 from ins3d.runs.record import CONSOLE
 from ins3d.runs.settings import Judged, Painted
-from ins3d.style.losses import GRAM_LAYERS, STYLE_LOSSES, loss_weights, parse_style_losses
+from ins3d.style.losses import GRAM_LAYERS, LOSSES, loss_weights, parse_style_losses
 from ins3d.style.objective import StyleObjective
 from ins3d.style.pictures import find_style_pictures
 from ins3d.style.targets import StyleView, style_target
@@ -41,7 +41,7 @@ def command_objective(
     if not any(losses.values()):
         raise ValueError("style-loss: every weight is 0; give one of them a weight above 0.")
     # A loss with layers of its own would be slow, and another loss, at those of Gram matrices.
-    alike = all(STYLE_LOSSES[name].layers == GRAM_LAYERS for name in losses)
+    alike = all(LOSSES[name].layers == GRAM_LAYERS for name in losses)
     view = StyleView(
         losses=tuple(losses),
         layers=settings.style_layers or (usual_layers if alike else ()),

@@ -1,14 +1,18 @@
-"""The style losses by name: what each keeps of a style picture, and how it compares another picture with that."""
+"""The losses by name: what each keeps of its reference, and how it compares pictures with that.
+
+Others are added by registration: `LOSSES.register(name, loss)`, or an entry point in the group `ins3d.losses`.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from ins3d.extension.registry import Registry
 from ins3d.perception.features import FeatureMaps, PerceptualFeatures
 from ins3d.perception.losses import (
     Mask,
@@ -24,10 +28,46 @@ from ins3d.perception.losses import (
     unit_vectors,
 )
 
-StyleLossName = Literal["gram", "gram_chw", "gram_hw", "gram_raw", "statistics", "nnfm", "swd"]
 GRAM_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_1")
 GATYS_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 Compare = Callable[[FeatureMaps, Any, Mask | None, torch.Generator], Float[Tensor, ""]]
+PullsTo = Literal["style", "content", "neither"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of the pictures that a step judges: looked at once, however many losses and styles there are."""
+
+    pictures: Float[Tensor, "pictures 3 height width"]
+    maps: FeatureMaps
+    """Of the pictures, at the layers that the loss looks at; `relu1_2/4` is that layer of pictures shrunk by 4."""
+    content: FeatureMaps
+    """Of the photographs, at the layers of all losses that pull to the content."""
+    mask: Mask | None
+    """How much pixels count, in [0, 1]."""
+    generator: torch.Generator
+
+
+@runtime_checkable
+class Loss(Protocol):
+    """One term of what a style stage minimises; its value is divided by one that is measured before the first step."""
+
+    pulls_to: PullsTo
+    """`style`: has one value for each style of a mix, and less weight where the style is weak. `content`: more weight there.
+    `neither`: the same whatever the style, less weight where it is weak."""
+    layers: tuple[str, ...]
+    """Where it looks unless a setting says otherwise; of the content's losses, empty: where `content-layers` says."""
+    measured_at: Literal["start", "elsewhere"]
+    """What its value is divided by: that at the unstylised pictures; or, for losses that are 0 or accidental there, that of
+    photographs compared with those of other places."""
+
+    def prepare(self, reference: FeatureMaps) -> Any:
+        """What is computed once of the style picture; its maps are those of `layers`. None where there is nothing."""
+        ...
+
+    def value(self, seen: Seen, kept: Any) -> Float[Tensor, ""]:
+        """The unweighted loss, against what was prepared; 0 where nothing is to be changed."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -40,6 +80,48 @@ class StyleLoss:
     """What is computed of the style picture once."""
     compare: Compare
     """(maps of pictures, what was kept, mask, randomness) -> unweighted loss."""
+    pulls_to: PullsTo = "style"
+    measured_at: Literal["start", "elsewhere"] = "start"
+
+    def prepare(self, reference: FeatureMaps) -> Any:
+        """What is kept of the style picture."""
+        return self.keep(reference)
+
+    def value(self, seen: Seen, kept: Any) -> Float[Tensor, ""]:
+        """The distance to what was kept."""
+        return self.compare(seen.maps, kept, seen.mask, seen.generator)
+
+
+@dataclass(frozen=True)
+class ContentLoss:
+    """Feature distance to the photographs (INS, spec A.7)."""
+
+    layers: tuple[str, ...] = ()
+    pulls_to: PullsTo = "content"
+    measured_at: Literal["start", "elsewhere"] = "elsewhere"
+
+    def prepare(self, reference: FeatureMaps) -> None:
+        """The photographs are others in every step."""
+
+    def value(self, seen: Seen, kept: None) -> Float[Tensor, ""]:
+        """At the layers that the photographs were looked at and that are its own."""
+        return content_loss(seen.maps, {layer: seen.content[layer] for layer in seen.maps}, seen.mask)
+
+
+@dataclass(frozen=True)
+class TotalVariation:
+    """Against noise; 1 is that of the photographs."""
+
+    layers: tuple[str, ...] = ()
+    pulls_to: PullsTo = "neither"
+    measured_at: Literal["start", "elsewhere"] = "elsewhere"
+
+    def prepare(self, reference: FeatureMaps) -> None:
+        """There is no reference."""
+
+    def value(self, seen: Seen, kept: None) -> Float[Tensor, ""]:
+        """Of the pictures themselves."""
+        return total_variation_loss(seen.pictures, seen.mask)
 
 
 STYLE_LOSSES: dict[str, StyleLoss] = {
@@ -73,9 +155,20 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
     ),
 }
 
+LOSSES: Registry[Loss] = Registry("loss", "ins3d.losses", Loss)
+LOSSES.register("content", ContentLoss())
+for _name, _loss in STYLE_LOSSES.items():
+    LOSSES.register(_name, _loss)
+LOSSES.register("tv", TotalVariation())
+
+
+def loss_of(term: str) -> Loss:
+    """The loss whose values are reported under a name such as `gram_loss`."""
+    return LOSSES[term.removesuffix("_loss")]
+
 
 def parse_style_losses(words: tuple[str, ...]) -> dict[str, float]:
-    """Names, each with a weight behind a colon when it is not 1.
+    """Names in `LOSSES`, each with a weight behind a colon when it is not 1.
 
     >>> parse_style_losses(("gram", "nnfm:0.3"))
     {'gram': 1.0, 'nnfm': 0.3}
@@ -83,8 +176,7 @@ def parse_style_losses(words: tuple[str, ...]) -> dict[str, float]:
     weights: dict[str, float] = {}
     for word in words:
         name, _, weight = word.partition(":")
-        if name not in STYLE_LOSSES:
-            raise ValueError(f"style-loss: there is no {name!r}; choose among {', '.join(get_args(StyleLossName))}.")
+        LOSSES.find(name, "style-loss")
         if name in weights:
             raise ValueError(f"style-loss: {name} is named twice; name it once, with the sum of its weights.")
         try:
@@ -94,13 +186,16 @@ def parse_style_losses(words: tuple[str, ...]) -> dict[str, float]:
         if not 0 <= weights[name] < float("inf"):
             raise ValueError(f"style-loss: the weight of {name} is {weights[name]}; use 0 or more.")
     if not weights:
-        raise ValueError(f"style-loss: none is given; choose among {', '.join(get_args(StyleLossName))}.")
+        raise ValueError(f"style-loss: none is given; choose among {', '.join(LOSSES)}.")
     return weights
 
 
-def layers_of(name: str, chosen: tuple[str, ...]) -> tuple[str, ...]:
-    """The layers a loss looks at: those chosen for all, or its own."""
-    return chosen or STYLE_LOSSES[name].layers
+def layers_of(name: str, chosen: tuple[str, ...], content_layers: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The layers a loss looks at: of those that pull to the style, the ones chosen for all, or its own."""
+    loss = LOSSES[name]
+    if loss.pulls_to == "style":
+        return chosen or loss.layers
+    return loss.layers or (content_layers if loss.pulls_to == "content" else ())
 
 
 def pyramid_features(
@@ -137,7 +232,7 @@ def select(maps: dict[str, Tensor], layers: tuple[str, ...], scales: tuple[int, 
 
 
 def loss_weights(words: tuple[str, ...], style: float, content: float, tv: float) -> dict[str, float]:
-    """{content_loss, NAME_loss of every style loss, tv_loss: weight}, in the order in which losses are computed.
+    """{content_loss, NAME_loss of every loss that is named, tv_loss: weight}, in the order in which losses are computed.
 
     >>> loss_weights(("gram", "nnfm:0.5"), style=2.0, content=0.1, tv=0.0)
     {'content_loss': 0.1, 'gram_loss': 2.0, 'nnfm_loss': 1.0, 'tv_loss': 0.0}
@@ -147,27 +242,15 @@ def loss_weights(words: tuple[str, ...], style: float, content: float, tv: float
 
 
 def named_losses(
-    terms: list[str],
-    pictures: Float[Tensor, "batch 3 height width"],
-    maps: FeatureMaps,
-    content: FeatureMaps,
-    kept: dict[str, Any],
-    layers: Callable[[str], tuple[str, ...]],
-    generator: torch.Generator,
-    mask: Mask | None = None,
+    terms: list[str], seen: Seen, kept: dict[str, Any], maps_of: Callable[[str], tuple[str, ...]]
 ) -> dict[str, Float[Tensor, ""]]:
-    """The losses called `terms`, unweighted: of `pictures` and their `maps` against a content and what styles `kept`.
+    """The losses called `terms`, unweighted, against what each `kept` of a style.
 
-    `layers` gives the names, scales included, of the maps that a style loss looks at.
+    `maps_of` gives the names, scales included, of the maps that a loss looks at.
     """
     found = {}
     for term in terms:
-        if term == "content_loss":
-            found[term] = content_loss(maps, content, mask)
-        elif term == "tv_loss":
-            found[term] = total_variation_loss(pictures, mask)
-        else:
-            name = term.removesuffix("_loss")
-            seen = {layer: maps[layer] for layer in layers(name)}
-            found[term] = STYLE_LOSSES[name].compare(seen, kept[name], mask, generator)
+        name = term.removesuffix("_loss")
+        looked_at = replace(seen, maps={layer: seen.maps[layer] for layer in maps_of(name)})
+        found[term] = LOSSES[name].value(looked_at, kept.get(name))
     return found

@@ -1,6 +1,6 @@
 """A stylised patch, its photograph and a style become named losses, each near 1 at the start."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ins3d.perception.color_transfer import ColorStatistics, color_statistics, identity_map, matching_map, recolor_pictures
-from ins3d.perception.features import IMAGENET_MEAN, FeatureMaps, PerceptualFeatures
+from ins3d.perception.features import IMAGENET_MEAN, PerceptualFeatures
 from ins3d.perception.losses import Mask, grams_of, relative_gram_loss
-from ins3d.style.losses import layers_of, named_losses, pyramid_features, scaled_names
+from ins3d.style.losses import LOSSES, Seen, layers_of, loss_of, named_losses, pyramid_features, scaled_names
 from ins3d.style.mix import StyleMix, strength_factors
 from ins3d.style.targets import StyleTarget, StyleView
 
@@ -30,7 +30,7 @@ class StyleObjective:
     view: StyleView
     content_layers: tuple[str, ...]
     weights: dict[str, float]
-    """{content_loss, NAME_loss for every style loss, tv_loss: weight}; a loss of weight 0 is not computed."""
+    """{NAME_loss of losses in `LOSSES`: weight}; a loss of weight 0 is not computed."""
     units: Float[Tensor, "styles terms"] | None = None
     """What each loss is divided by: its value at the start (`measure_units`). None: the raw values of the INS release."""
 
@@ -54,7 +54,7 @@ class StyleObjective:
         mask: Mask | None = None,
     ) -> dict[str, Float[Tensor, ""]]:
         """By name, unweighted, in units of their values at the start."""
-        return self._in_units(self._compare(self._see(patches, photographs, mask), style, generator), style)
+        return self._in_units(self._compare(self._see(patches, photographs, mask, generator), style), style)
 
     def weighted_losses(
         self,
@@ -70,15 +70,15 @@ class StyleObjective:
         of how far the other styles are: that is least where the shares say, between them.
         """
         weights = self.weights_at(mix.strength)
-        seen = self._see(patches, photographs, mask)
-        found = [self._in_units(self._compare(seen, style, generator), style) for style, _ in mix.parts]
+        seen = self._see(patches, photographs, mask, generator)
+        found = [self._in_units(self._compare(seen, style), style) for style, _ in mix.parts]
         if len(found) == 1:
             return {name: weights[name] * value for name, value in found[0].items()}
         shares = patches.new_tensor([share for _, share in mix.parts])
         blended = {}
         for number, name in enumerate(self.terms):
             values = torch.stack([each[name] for each in found])
-            if name in ("content_loss", "tv_loss"):
+            if loss_of(name).pulls_to != "style":
                 blended[name] = weights[name] * (shares * values).sum()
             else:
                 away = self._away(mix, number)
@@ -100,18 +100,19 @@ class StyleObjective:
         with torch.no_grad():
             columns = []
             for other in self.styles:
-                seen = self._see(other.picture[None], other.picture[None], None)
-                found = [self._compare(seen, style, torch.Generator().manual_seed(0)) for style in range(len(self.styles))]
+                seen = self._see(other.picture[None], other.picture[None], None, torch.Generator())
+                alike = [replace(seen, generator=torch.Generator().manual_seed(0)) for _ in self.styles]
+                found = [self._compare(each, style) for style, each in enumerate(alike)]
                 columns.append(torch.stack([torch.stack([values[name] for name in self.terms]) for values in found]))
             return torch.stack(columns, dim=1)
 
     def weights_at(self, strength: float) -> dict[str, float]:
         """The losses' weights. A content that is not compared with at full strength is not at any other."""
         style_factor, content_extra = strength_factors(strength)
-        weights = {name: weight * style_factor for name, weight in self.weights.items()}
-        if "content_loss" in weights:
-            weights["content_loss"] = self.weights["content_loss"] + content_extra
-        return weights
+        return {
+            name: weight + content_extra if loss_of(name).pulls_to == "content" else weight * style_factor
+            for name, weight in self.weights.items()
+        }
 
     @torch.no_grad()
     def measure_units(
@@ -124,35 +125,42 @@ class StyleObjective:
     ) -> Float[Tensor, " terms"]:
         """The value of every loss where the style stage starts: at patches of the unstylised scene.
 
-        Content and total variation are 0 or accidental there. Content is measured at the photograph of *another* place
-        instead: 1 means that nothing of this one is left. Total variation is that of the photographs.
+        Content and total variation are 0 or accidental there, and `measured_at` elsewhere: photographs are compared with
+        those of *another* place. 1 then means that nothing of this place is left; total variation is that of photographs.
         """
         if len(photographs) < 2:
             raise ValueError("measure_units: one patch has no other place to be compared with; give two or more.")
-        found = self._compare(self._see(patches, photographs, mask), style, generator)
-        others = self._compare(self._see(photographs.roll(1, 0), photographs, mask), style, generator)
-        found |= {name: others[name] for name in ("content_loss", "tv_loss") if name in others}
+        found = self._compare(self._see(patches, photographs, mask, generator), style)
+        others = self._compare(self._see(photographs.roll(1, 0), photographs, mask, generator), style)
+        found |= {name: value for name, value in others.items() if loss_of(name).measured_at == "elsewhere"}
         units = torch.stack([found[name] for name in self.terms])
         return torch.where(units > 0, units, torch.ones_like(units))
 
-    def _see(self, patches: Tensor, photographs: Tensor, mask: Mask | None) -> "_Seen":
+    def _see(self, patches: Tensor, photographs: Tensor, mask: Mask | None, generator: torch.Generator) -> Seen:
         if self.view.square:
             patches, photographs = (_squashed(picture.clamp(0, 1), mask) for picture in (patches, photographs))
             mask = None
-        view, terms = self.view, self.terms
-        style_layers = (layer for name in view.losses for layer in layers_of(name, view.layers))
-        layers = tuple(dict.fromkeys([*style_layers, *self.content_layers]))
-        maps = pyramid_features(self.features, patches, layers, view.scales)
+        style_layers = [layer for name in self.view.losses for layer in layers_of(name, self.view.layers)]
+        content_layers = self._content_layers
+        layers = tuple(dict.fromkeys([*style_layers, *self.content_layers, *content_layers]))
+        maps = pyramid_features(self.features, patches, layers, self.view.scales)
         with torch.no_grad():
-            content = self.features(photographs, self.content_layers) if "content_loss" in terms else {}
-        return _Seen(patches, maps, content, mask)
+            content = self.features(photographs, content_layers) if content_layers else {}
+        return Seen(patches, maps, content, mask, generator)
 
-    def _compare(self, seen: "_Seen", style: int, generator: torch.Generator) -> dict[str, Tensor]:
-        view = self.view
-        return named_losses(
-            self.terms, seen.patches, seen.maps, seen.content, self.styles[style].kept,
-            lambda name: scaled_names(layers_of(name, view.layers), view.scales), generator, seen.mask,
-        )  # fmt: skip
+    @property
+    def _content_layers(self) -> tuple[str, ...]:
+        """Where photographs are looked at: the layers of all losses that pull to them."""
+        pulling = [term.removesuffix("_loss") for term in self.terms if loss_of(term).pulls_to == "content"]
+        return tuple(dict.fromkeys(layer for name in pulling for layer in layers_of(name, (), self.content_layers)))
+
+    def _compare(self, seen: Seen, style: int) -> dict[str, Tensor]:
+        return named_losses(self.terms, seen, self.styles[style].kept, self._maps_of)
+
+    def _maps_of(self, name: str) -> tuple[str, ...]:
+        """The names of the maps that a loss looks at; of the content at the pictures' own size alone."""
+        layers = layers_of(name, self.view.layers, self.content_layers)
+        return scaled_names(layers, self.view.scales) if LOSSES[name].pulls_to == "style" else layers
 
     def _in_units(self, found: dict[str, Tensor], style: int) -> dict[str, Tensor]:
         if self.units is None:
@@ -193,16 +201,6 @@ class StyleObjective:
             self.gram_distance(recolor_pictures(each, pictures).clamp(0, 1), style, mask, together=True) for each in maps
         ]
         return maps[int(torch.stack(found).argmin())]
-
-
-@dataclass
-class _Seen:
-    """What the encoder sees in patches and photographs: once, however many styles they are compared with."""
-
-    patches: Tensor
-    maps: FeatureMaps
-    content: FeatureMaps
-    mask: Mask | None
 
 
 def colors_of(

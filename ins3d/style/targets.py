@@ -13,7 +13,7 @@ from ins3d.files.pictures import read_rgb, resize_long_side
 from ins3d.perception.color_transfer import ColorStatistics, color_statistics, matching_map, recolor_pictures
 from ins3d.perception.features import PerceptualFeatures
 from ins3d.perception.losses import Grams, grams_of
-from ins3d.style.losses import GRAM_LAYERS, STYLE_LOSSES, layers_of, pyramid_features, select
+from ins3d.style.losses import GRAM_LAYERS, LOSSES, layers_of, pyramid_features, select
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class StyleView:
     """How style pictures are looked at."""
 
     losses: tuple[str, ...] = ("gram",)
-    """Names in `STYLE_LOSSES`."""
+    """Names in `LOSSES`."""
     layers: tuple[str, ...] = ()
     """The same for all losses; empty: each its own."""
     scales: tuple[int, ...] = (1,)
@@ -91,9 +91,7 @@ def style_target(
         picture = seen[None].to(device)
         maps = pyramid_features(features, picture, tuple(dict.fromkeys(view.all_layers)), view.scales)
         grams = grams_of({layer: maps[layer] for layer in view.gram_layers})
-        kept = {
-            name: STYLE_LOSSES[name].keep(select(maps, layers_of(name, view.layers), view.scales)) for name in view.losses
-        }
+        kept = {name: LOSSES[name].prepare(select(maps, layers_of(name, view.layers), view.scales)) for name in view.losses}
     colors = ColorStatistics(colors.mean.to(device), colors.covariance.to(device))
     return StyleTarget(path.stem, colors, kept, grams, picture[0])
 

@@ -332,7 +332,7 @@ class TestRefusals:
 
     def test_of_a_loss_that_there_is_not(self, script, flags, content):
         said = refusal(script, "gatys", *flags, *content, "--style-loss", "grams")
-        assert said.startswith("style-loss: there is no 'grams'; choose among gram, ")
+        assert said.startswith("style-loss: there is no 'grams' (did you mean gram?); choose among content, gram, ")
 
     def test_of_layers_that_the_weights_do_not_reach(self, script, flags, content):
         said = refusal(script, "gatys", *flags, *content, "--content-layers", "relu4_2")

@@ -229,7 +229,7 @@ class TestMatchHistograms:
 class TestPixelObjective:
     def test_content_is_one_at_the_style_picture(self, features, content, style):
         objective = PixelObjective(features, SMALL, style, content)
-        objective.measure_units(content, {"content_loss": style[:, :, :20]})
+        objective.measure_units(content, {"content": style[:, :, :20]})
         assert objective.losses(style[:, :, :20])["content_loss"].item() == pytest.approx(1)
         assert objective.losses(content)["content_loss"].item() == 0
 

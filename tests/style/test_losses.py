@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from typing import get_args
 
 import pytest
 import torch
@@ -18,8 +17,8 @@ from ins3d.perception.losses import (
 )
 from ins3d.style.losses import (
     GRAM_LAYERS,
+    LOSSES,
     STYLE_LOSSES,
-    StyleLossName,
     layers_of,
     parse_style_losses,
     pyramid_features,
@@ -27,7 +26,8 @@ from ins3d.style.losses import (
 
 Maps = dict[str, Tensor]
 TinyVgg = Callable[..., dict[str, Tensor]]
-NAMES = get_args(StyleLossName)
+NAMES = tuple(STYLE_LOSSES)
+EVERY_NAME = "content, gram, gram_chw, gram_hw, gram_raw, statistics, nnfm, swd, tv"
 
 
 @pytest.fixture
@@ -55,8 +55,11 @@ def compared(name: str, maps: Maps, style: Maps, mask: Tensor | None = None) -> 
 
 
 class TestStyleLosses:
-    def test_every_name_has_a_loss(self):
-        assert tuple(STYLE_LOSSES) == NAMES
+    def test_all_are_registered_content_and_total_variation_alike(self):
+        assert ", ".join(LOSSES) == EVERY_NAME
+        assert {name: loss.pulls_to for name, loss in LOSSES.items() if loss.pulls_to != "style"} == {
+            "content": "content", "tv": "neither",
+        }  # fmt: skip
 
     @pytest.mark.parametrize("name", NAMES)
     def test_is_zero_at_the_style_and_nowhere_else(self, name: str, maps: Maps, style: Maps):
@@ -132,16 +135,16 @@ class TestParseStyleLosses:
         [
             (
                 ("gramm",),
-                "style-loss: there is no 'gramm'; choose among gram, gram_chw, gram_hw, gram_raw, statistics, nnfm, swd.",
+                f"style-loss: there is no 'gramm' (did you mean gram?); choose among {EVERY_NAME}.",
             ),
             (
                 ("gram", ":2"),
-                "style-loss: there is no ''; choose among gram, gram_chw, gram_hw, gram_raw, statistics, nnfm, swd.",
+                f"style-loss: there is no ''; choose among {EVERY_NAME}.",
             ),
             (("gram:much",), "style-loss: 'much' in 'gram:much' is not a number; write gram:0.5."),
             (("gram:1:2",), "style-loss: '1:2' in 'gram:1:2' is not a number; write gram:0.5."),
             (("gram", "nnfm:-1"), "style-loss: the weight of nnfm is -1.0; use 0 or more."),
-            ((), "style-loss: none is given; choose among gram, gram_chw, gram_hw, gram_raw, statistics, nnfm, swd."),
+            ((), f"style-loss: none is given; choose among {EVERY_NAME}."),
         ],
     )
     def test_refuses_what_it_does_not_understand(self, words: tuple[str, ...], message: str):
