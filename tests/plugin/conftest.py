@@ -22,8 +22,13 @@ from tests.plugin.tiny_scenes import (
 
 
 @pytest.fixture(autouse=True)
-def clean_host() -> Iterator[None]:
-    """The host collects writers and profilers in lists of its modules: a later run would write to an earlier one's."""
+def clean_host(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The host collects writers and profilers in lists of its modules: a later run would write to an earlier one's.
+
+    And it opens runs on a GPU where there is one, which `small_config` trains on the CPU: the two could not be compared.
+    """
+    if not request.node.get_closest_marker("gpu"):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     torch.manual_seed(0)
     writer.EVENT_WRITERS.clear()
     writer.EVENT_STORAGE.clear()
