@@ -8,7 +8,7 @@ from rich.progress import Progress, track
 
 from ins3d.files.pictures import read_rgb, rgb_bytes
 from ins3d.files.png_rows import PngRows
-from ins3d.files.videos import VideoFile
+from ins3d.files.videos import open_video
 from ins3d.pictures.checkpoint import FieldSpec, PictureField, load_field
 from ins3d.pictures.rendering import StrengthMap, render_picture, render_rows
 from ins3d.pictures.settings import Render
@@ -94,9 +94,9 @@ def write_animation(
     device: torch.device,
 ) -> None:  # fmt: skip
     """Through all styles and back; with one style, from the content to full strength and back."""
-    with VideoFile(settings.output, settings.fps) as file:
+    with open_video(settings.output, settings.fps) as add:
         for frame in track(range(settings.frames), "rendering", console=CONSOLE, transient=True):
             share = 1 - abs(2 * frame / settings.frames - 1) if len(styles) == 1 else 1.0
             mix = StyleMix(tuple(round_trip_codes(len(styles), settings.frames)[frame].tolist()))
             here = replace(strengths, strength=share * strengths.strength)
-            file.add(render_picture(field, window, mix, here, device))
+            add(render_picture(field, window, mix, here, device))
