@@ -3,12 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import imageio.v3 as imageio
+import numpy as np
 import torch
 from rich.progress import Progress, track
 
 from ins3d.files.pictures import read_rgb, rgb_bytes
-from ins3d.files.png_rows import PngRows
 from ins3d.files.videos import open_video
+from ins3d.files.whole import replace_file
 from ins3d.pictures.checkpoint import FieldSpec, PictureField, load_field
 from ins3d.pictures.rendering import StrengthMap, render_picture, render_rows
 from ins3d.pictures.settings import Render
@@ -80,13 +82,15 @@ def strength_map(settings: Render) -> StrengthMap:
 def write_picture(
     path: Path, field: PictureField, window: PictureWindow, mix: StyleMix, strengths: StrengthMap, device: torch.device
 ) -> None:
-    """Row by row: memory does not grow with the picture."""
-    bar = Progress(console=CONSOLE, transient=True)
-    with PngRows(path, window.height, window.width) as file, bar:
+    """Row by row, kept in 8 bits: a picture of 8192 x 8192 pixels takes 400 MB more than a small one."""
+    parts = []
+    with Progress(console=CONSOLE, transient=True) as bar:
         task = bar.add_task("rendering", total=window.height)
         for rows in render_rows(field, window, mix, strengths, device):
-            file.add(rgb_bytes(rows))
+            parts.append(rgb_bytes(rows))
             bar.advance(task, rows.shape[1])
+    pixels = np.concatenate(parts)
+    replace_file(path, lambda aside: imageio.imwrite(aside, pixels))
 
 
 def write_animation(
