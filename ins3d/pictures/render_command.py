@@ -83,13 +83,13 @@ def write_picture(
     path: Path, field: PictureField, window: PictureWindow, mix: StyleMix, strengths: StrengthMap, device: torch.device
 ) -> None:
     """Row by row, kept in 8 bits: a picture of 8192 x 8192 pixels takes 400 MB more than a small one."""
-    parts = []
+    pixels, top = np.empty((window.height, window.width, 3), np.uint8), 0
     with Progress(console=CONSOLE, transient=True) as bar:
         task = bar.add_task("rendering", total=window.height)
         for rows in render_rows(field, window, mix, strengths, device):
-            parts.append(rgb_bytes(rows))
-            bar.advance(task, rows.shape[1])
-    pixels = np.concatenate(parts)
+            pixels[top : top + rows.shape[1]] = rgb_bytes(rows)
+            top += rows.shape[1]
+            bar.update(task, completed=top)
     replace_file(path, lambda aside: imageio.imwrite(aside, pixels))
 
 
