@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import imageio.v2 as imageio
 from jaxtyping import Float
@@ -20,7 +21,7 @@ def open_video(path: Path, fps: int) -> Iterator[Callable[[Float[Tensor, "3 heig
     """
     even = path.suffix.lower() != ".gif"
     # imageio would scale pictures to multiples of 16.
-    options = dict(fps=fps, macro_block_size=1, quality=8) if even else dict(duration=1000 / fps, loop=0)
+    options: dict[str, Any] = dict(fps=fps, macro_block_size=1, quality=8) if even else dict(duration=1000 / fps, loop=0)
     with written_whole(path) as aside, imageio.get_writer(aside, **options) as writer:
 
         def add(picture: Float[Tensor, "3 height width"]) -> None:
