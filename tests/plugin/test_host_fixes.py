@@ -82,7 +82,7 @@ print(json.dumps([before, state()]))
         here = {**os.environ, "PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
         said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=here).stdout
         before, after = json.loads(said.splitlines()[-1])
-        assert before == after and before[0] == str(tmp_path) and not (tmp_path / "cache").exists()
+        assert before == after and before[0] == str(tmp_path) and not (tmp_path / "cache" / "ins3d").exists()
 
     def test_opening_a_run_of_ours_mends_the_host(self, open_scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         monkeypatch.setenv("PATH", str(tmp_path))
