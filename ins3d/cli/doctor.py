@@ -147,7 +147,7 @@ def _optional_weights(told: Diagnosis) -> None:
         ("MicroAST", microast.WEIGHTS_VARIABLE, None, "evaluate: frames painted one by one, for comparison"),
     ):
         try:
-            file: WeightsFile | None = weights_at_hand(variable, official)
+            file: WeightsFile | None = weights_at_hand(None, name, variable, official)
         except FileNotFoundError as error:
             told.missing.append((name, f"{needed_for}; {error}"))
             continue

@@ -8,7 +8,7 @@ from typing import Any
 from ins3d.evaluation.judges import network_name
 from ins3d.evaluation.report import JSON, overview, render_page
 from ins3d.evaluation.settings import Compare
-from ins3d.files.fields import replace_file
+from ins3d.files.whole import replace_file
 from ins3d.runs.record import CONSOLE, make_folder
 
 COMMON = ("judge", "lpips", "flow", "per-frame")

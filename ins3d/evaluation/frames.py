@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ins3d.evaluation.geometry_warp import GeometryView
-from ins3d.files.fields import replace_file
 from ins3d.files.pictures import read_picture, write_rgb
+from ins3d.files.whole import replace_file
 
 CPU = torch.device("cpu")
 RowKind = Literal["photographs", "unstylised", "stylised", "per-frame"]

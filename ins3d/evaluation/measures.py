@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ins3d.evaluation.frames import FrameFolder, Row
-from ins3d.evaluation.statistics import colour_variance, edge_agreement, high_frequency_energy, structural_similarity
+from ins3d.evaluation.statistics import blur_numbers, structural_similarity
 from ins3d.evaluation.style_distances import StyleDistances, content_distance
 from ins3d.perception.features import PerceptualFeatures
 
@@ -45,17 +45,12 @@ def picture_numbers(
     found = []
     for frame, mask in judged_frames(frames, bounded):
         photograph, plain = (frames.picture(Row(kind), frame) for kind in ("photographs", "unstylised"))
-        variance, energy = (measure(photograph, mask) for measure in (colour_variance, high_frequency_energy))
         here: dict[str, dict[str, float]] = {}
         for row in rows:
             rgb = frames.picture(row, frame)
-            numbers = {
-                "colour_variance": colour_variance(rgb, mask) / max(variance, 1e-9),
-                "high_frequency": high_frequency_energy(rgb, mask) / max(energy, 1e-12),
-                "ssim": structural_similarity(rgb, plain, mask),
-                "edges": edge_agreement(rgb, plain, mask),
-                "content": content_distance(features, rgb, plain, mask),
-            }
+            numbers = blur_numbers(rgb, photograph, plain, mask)
+            numbers["ssim"] = structural_similarity(rgb, plain, mask)
+            numbers["content"] = content_distance(features, rgb, plain, mask)
             if lpips is not None:
                 numbers["lpips"] = lpips(rgb, plain, None if mask is None else mask[0] > 0.5)
             here[row.label] = numbers

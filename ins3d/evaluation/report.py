@@ -11,7 +11,7 @@ from markupsafe import Markup
 from ins3d.evaluation.consistency import pair_warps
 from ins3d.evaluation.frames import FrameFolder, Row, RowKind
 from ins3d.evaluation.pictures import contact_sheet, error_map, flicker_strip, gap_plot, jpeg, legend
-from ins3d.files.fields import replace_file
+from ins3d.files.whole import replace_file
 
 JSON, PAGE = "report.json", "report.html"
 SHORT, LONG, VARIANCE, DRIFT = 3.0, 2.0, 0.9, 0.02

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ins3d.evaluation.consistency import Judges, Protocol, frame_pairs, measure_pair
 from ins3d.evaluation.frames import FrameFolder, Row
-from ins3d.files.fields import replace_file
+from ins3d.files.whole import replace_file
 from ins3d.runs.record import CONSOLE
 from ins3d.transfer.microast import FrameStylizer
 

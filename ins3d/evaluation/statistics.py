@@ -27,6 +27,21 @@ FLAT = 1e-6
 """Edges that vary less than this (standard deviation) are rounding."""
 
 
+def blur_numbers(
+    rgb: Float[Tensor, "3 height width"],
+    photograph: Float[Tensor, "3 height width"],
+    plain: Float[Tensor, "3 height width"],
+    mask: Float[Tensor, "1 height width"] | None = None,
+) -> dict[str, float]:
+    """What a blurred picture would lose: colour variance and high frequencies, in shares of the photograph's, and the edges
+    (correlation) of the `plain` render, without a style.
+    """
+    variance, energy = (
+        measure(rgb, mask) / max(measure(photograph, mask), 1e-12) for measure in (colour_variance, high_frequency_energy)
+    )
+    return {"colour_variance": variance, "high_frequency": energy, "edges": edge_agreement(rgb, plain, mask)}
+
+
 def colour_variance(rgb: Float[Tensor, "3 height width"], mask: Float[Tensor, "1 height width"] | None = None) -> float:
     """The variance of a channel's values, averaged over the channels: a third of the trace of the colours' covariance.
 

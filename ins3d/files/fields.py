@@ -1,8 +1,7 @@
 """A trained field becomes two small files, numbers and what they mean, and a third from which its training goes on."""
 
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+
+from ins3d.files.whole import replace_file
 
 NUMBERS, MEANING, TRAINING = "field.safetensors", "field.json", "training.pt"
 MAY_CHANGE = ("output", "device", "resume", "steps", "mix", "strength", "export", "texture")
@@ -70,17 +71,6 @@ def load_training(path: Path, settings: Mapping[str, object]) -> dict[str, Any]:
                 "was begun with, or leave out --resume."
             )
     return state
-
-
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """What `write` writes, under its name once it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.stem}.writing{path.suffix}")
-    try:
-        write(aside)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _words(settings: Mapping[str, object]) -> dict[str, str]:

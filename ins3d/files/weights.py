@@ -1,6 +1,7 @@
 """The weights of a network that others trained are found: a path given, a variable, torch's cache, the official download."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,26 +25,33 @@ def find_weights_file(given: Path | None, setting: str, variable: str, official:
 
     Raises FileNotFoundError, which names the `setting`, for what is not there and cannot be downloaded.
     """
-    if given is not None:
-        return WeightsFile(existing(given, setting), f"the setting {setting}")
-    at_hand = weights_at_hand(variable, official)
+    at_hand = weights_at_hand(given, setting, variable, official)
     if at_hand is not None:
         return at_hand
     if official is None:
         raise FileNotFoundError(f"{setting}: there is no official download; give its path, or set {variable}.")
-    try:
-        return WeightsFile(download(official), "torchvision's download")
-    except OSError as error:
-        raise FileNotFoundError(
-            f"{setting}: {official} is not here and could not be downloaded ({error}); fetch it elsewhere and give its "
-            f"path, or set {variable}."
-        ) from error
+    return download(official, setting, f"give its path, or set {variable}")
 
 
-def weights_at_hand(variable: str, official: str | None) -> WeightsFile | None:
-    """What the environment's `variable` names, or torch's cache holds of torchvision's `official` file; None: neither."""
+def existing(path: Path, setting: str) -> Path:
+    """The path, if there is something."""
+    if not path.exists():
+        raise FileNotFoundError(f"{setting}: {path} does not exist; give the file of the network's weights.")
+    return path
+
+
+def weights_at_hand(
+    given: Path | None,
+    setting: str,
+    variable: str,
+    official: str | None,
+    checked: Callable[[Path, str], Path] = existing,
+) -> WeightsFile | None:
+    """What `find_weights_file` takes without a download, else None. `checked` refuses what is not there."""
+    if given is not None:
+        return WeightsFile(checked(given, setting), f"the setting {setting}")
     if os.environ.get(variable):
-        return WeightsFile(existing(Path(os.environ[variable]), variable), variable)
+        return WeightsFile(checked(Path(os.environ[variable]), variable), variable)
     cached = cached_file(official) if official else None
     return WeightsFile(cached, "torch's cache") if cached and cached.is_file() else None
 
@@ -59,22 +67,17 @@ def read_weights(file: WeightsFile, setting: str, remedy: str) -> dict[str, Any]
     return dict(content) if isinstance(content, dict) else {}
 
 
-def existing(path: Path, setting: str) -> Path:
-    """The path, if there is something."""
-    if not path.exists():
-        raise FileNotFoundError(f"{setting}: {path} does not exist; give the file of the network's weights.")
-    return path
-
-
 def cached_file(official: str) -> Path:
     """Where torch keeps a download."""
     return Path(torch.hub.get_dir()) / "checkpoints" / official
 
 
-def download(official: str) -> Path:
-    """Fetches a file of torchvision's; OSError without a network, or for a file that does not match its checksum."""
+def download(official: str, setting: str, remedy: str) -> WeightsFile:
+    """Fetches a file of torchvision's; FileNotFoundError without a network, or if it does not match its checksum."""
     try:
         torch.hub.load_state_dict_from_url(OFFICIAL + official, map_location="cpu", check_hash=True, progress=True)
-    except RuntimeError as error:
-        raise OSError(str(error)) from error
-    return cached_file(official)
+    except (OSError, RuntimeError) as error:
+        raise FileNotFoundError(
+            f"{setting}: {official} is not here and could not be downloaded ({error}); fetch it elsewhere and {remedy}."
+        ) from error
+    return WeightsFile(cached_file(official), "torchvision's download")

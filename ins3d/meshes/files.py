@@ -20,7 +20,7 @@ from jaxtyping import Float
 from kornia.color import rgb_to_linear_rgb
 from PIL import Image
 
-from ins3d.files.fields import replace_file
+from ins3d.files.whole import replace_file
 from ins3d.meshes.triangles import CLAY, SurfaceMesh, converted, from_linear, joined, merged
 
 SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".gltf")

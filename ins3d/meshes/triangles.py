@@ -8,6 +8,7 @@ import open3d as o3d
 import torch
 from jaxtyping import Bool, Float, Int
 from kornia.color import linear_rgb_to_rgb
+from scipy.ndimage import map_coordinates
 from scipy.spatial import KDTree
 
 CLAY = (0.72, 0.68, 0.63)
@@ -207,10 +208,6 @@ def read_texture(texture: Float[np.ndarray, "_ _ 3"], uvs: Float[np.ndarray, "po
     [0.5, 0.0]
     """
     height, width = texture.shape[:2]
-    across, down = uvs[:, 0] * width - 0.5, (1 - uvs[:, 1]) * height - 0.5
-    left, top = np.floor(across).astype(int), np.floor(down).astype(int)
-    right_share, low_share = (across - left)[:, None], (down - top)[:, None]
-    (left, right), (top, low) = ((start % size, (start + 1) % size) for start, size in ((left, width), (top, height)))
-    upper = texture[top, left] * (1 - right_share) + texture[top, right] * right_share
-    lower = texture[low, left] * (1 - right_share) + texture[low, right] * right_share
-    return upper * (1 - low_share) + lower * low_share
+    places = np.stack([(1 - uvs[:, 1]) * height - 0.5, uvs[:, 0] * width - 0.5])
+    read = [map_coordinates(texture[..., color], places, float, order=1, mode="grid-wrap") for color in range(3)]
+    return np.stack(read, axis=-1)

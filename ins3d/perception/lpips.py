@@ -4,20 +4,19 @@ import re
 from pathlib import Path
 from typing import Literal
 
-import h5py
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torchmetrics.functional.image.lpips import _LPIPS, ScalingLayer
+from torchmetrics.functional.image.lpips import _LPIPS
 
-from ins3d.files.weights import WeightsFile, find_weights_file, read_weights
+from ins3d.files.weights import find_weights_file, read_weights
 
 LpipsNet = Literal["squeeze", "alex", "vgg"]
 InputRange = Literal["-1..1", "0..1"]
 """What the network is shown: -1..1 is what it was made for, 0..1 what some evaluations feed it."""
 
 SETTING = "lpips-backbone"
-REMEDY = "give a state dict of torchvision's, or fetch it again."
+REMEDY = "give a state dict of torchvision's (of Keras's .h5, scripts/make/lpips_backbone.py makes one), or fetch it again."
 BACKBONE_VARIABLE = "INS3D_LPIPS_BACKBONE"
 OFFICIAL_FILES: dict[LpipsNet, str] = {
     "squeeze": "squeezenet1_1-b8a52dc0.pth",
@@ -26,16 +25,6 @@ OFFICIAL_FILES: dict[LpipsNet, str] = {
 }
 SMALLEST_SIDE = 32
 """Pixels; the deepest features of every backbone still have a value there."""
-
-KERAS_SUFFIXES = (".h5", ".hdf5")
-# Where torchvision's `features` keeps what Keras calls fire2, fire3 and so on.
-FIRE_MODULES = {3: "fire2", 4: "fire3", 6: "fire4", 7: "fire5", 9: "fire6", 10: "fire7", 11: "fire8", 12: "fire9"}
-FIRE_PARTS = {"squeeze": "squeeze1x1", "expand1x1": "expand1x1", "expand3x3": "expand3x3"}
-KERAS_NAMES = {"features.0": "conv1"} | {
-    f"features.{index}.{part}": f"{fire}/{FIRE_PARTS[part]}" for index, fire in FIRE_MODULES.items() for part in FIRE_PARTS
-}
-CAFFE_MEAN = (123.0, 117.0, 104.0)
-"""Of red, green, blue in 0..255: what Caffe's networks subtract."""
 
 
 class PerceptualDistance:
@@ -84,21 +73,16 @@ class PerceptualDistance:
 def load_lpips(net: LpipsNet, backbone: Path | None, device: torch.device) -> PerceptualDistance:
     """LPIPS with the backbone in the file `backbone`, else INS3D_LPIPS_BACKBONE, else torchvision's, downloaded.
 
-    Understands torchvision's state dicts, and for `squeeze` the .h5 file of keras-squeezenet (SqueezeNet 1.1 as trained in
-    Caffe). That is not the backbone whose channels the published heads were trained to weigh: its numbers compare with
-    themselves only. They come from the backbone, hardly from the heads: shuffled heads rank distorted photographs alike
-    (rank correlation 0.99).
+    Understands torchvision's state dicts. Of a file of another name it is said that its backbone may not be the one whose
+    channels the published heads were trained to weigh: its numbers compare with themselves only.
     """
     found = find_weights_file(backbone, SETTING, BACKBONE_VARIABLE, OFFICIAL_FILES[net])
-    is_keras = found.path.suffix in KERAS_SUFFIXES
-    state = _read_keras(found, net) if is_keras else read_weights(found, SETTING, REMEDY)
+    state = read_weights(found, SETTING, REMEDY)
     # `pnet_rand` keeps torchmetrics from downloading; every number it draws is replaced.
     with torch.random.fork_rng(devices=[]):
         network = _LPIPS(pretrained=True, net=net, pnet_rand=True, spatial=True)
-    if is_keras:
-        state = _for_scaled_input(state, network.scaling_layer)
     _give_backbone(network, net, state, f"{SETTING}: {found.path} (from {found.found_in})")
-    kind = ", not the published backbone" if is_keras else ""
+    kind = "" if found.path.name == OFFICIAL_FILES[net] else " (maybe not the published backbone)"
     source = f"LPIPS 0.1 {net} on {found.path.name}{kind}, found in {found.found_in}; input -1..1 unless said otherwise"
     return PerceptualDistance(network.to(device), source)
 
@@ -115,58 +99,3 @@ def _give_backbone(network: _LPIPS, net: LpipsNet, state: dict[str, Tensor], fil
                 f"{OFFICIAL_FILES[net]}."
             )
     network.net.load_state_dict({key: state[name] for key, name in names.items()})
-
-
-def _read_keras(found: WeightsFile, net: LpipsNet) -> dict[str, Tensor]:
-    """The file's SqueezeNet with torchvision's names; it still takes what Caffe gave it."""
-    if net != "squeeze":
-        raise ValueError(
-            f"{SETTING}: {found.path} is a Keras file, which is understood for squeeze only; give torchvision's "
-            f"{OFFICIAL_FILES[net]}, or set lpips-net to squeeze."
-        )
-    state = {}
-    try:
-        with h5py.File(found.path) as file:
-            for ours, theirs in KERAS_NAMES.items():
-                state[f"{ours}.weight"], state[f"{ours}.bias"] = _keras_layer(file[theirs])
-    except (OSError, KeyError, AttributeError) as error:
-        raise ValueError(
-            f"{SETTING}: {found.path} (from {found.found_in}) cannot be read as Keras's SqueezeNet 1.1; fetch "
-            "squeezenet_weights_tf_dim_ordering_tf_kernels_notop.h5 from github.com/rcmalli/keras-squeezenet."
-        ) from error
-    return state
-
-
-def _keras_layer(group) -> tuple[Tensor, Tensor]:
-    """(kernel: outputs, inputs, height, width; bias). Told apart by their dimensions, as their names vary."""
-    items: list = []
-    group.visititems(lambda _, item: items.append(item))
-    values = {item.ndim: torch.from_numpy(item[()]) for item in items if hasattr(item, "ndim")}
-    return values[4].permute(3, 2, 0, 1).contiguous(), values[1]
-
-
-def _for_scaled_input(state: dict[str, Tensor], scaling: ScalingLayer) -> dict[str, Tensor]:
-    shift, scale = scaling.shift.flatten(), scaling.scale.flatten()
-    kernel, bias = fold_caffe_input(state["features.0.weight"], state["features.0.bias"], shift, scale)
-    return state | {"features.0.weight": kernel, "features.0.bias": bias}
-
-
-def fold_caffe_input(
-    kernel: Float[Tensor, "outputs 3 side side"],
-    bias: Float[Tensor, " outputs"],
-    shift: Float[Tensor, "3"],
-    scale: Float[Tensor, "3"],
-) -> tuple[Float[Tensor, "outputs 3 side side"], Float[Tensor, " outputs"]]:
-    """A first convolution on BGR in 0..255 less Caffe's mean becomes one on y = (x - shift) / scale, x RGB in -1..1.
-
-    Of each colour Caffe sees 127.5 (x + 1) - mean = 127.5 scale y + 127.5 (shift + 1) - mean: the factor goes into the
-    kernel, the rest into the bias. Exact where the convolution pads nothing, as SqueezeNet's first.
-
-    >>> ones = torch.ones(3)
-    >>> kernel, bias = fold_caffe_input(torch.ones(1, 3, 1, 1), torch.zeros(1), -ones, ones)
-    >>> kernel.flatten().tolist(), bias.item()
-    ([127.5, 127.5, 127.5], -344.0)
-    """
-    rgb = kernel.flip(1)
-    constant = 127.5 * (shift + 1) - torch.tensor(CAFFE_MEAN)
-    return rgb * (127.5 * scale)[:, None, None], bias + rgb.sum((2, 3)) @ constant

@@ -1,17 +1,17 @@
 """An encoder's name becomes a weights file that is there, and the file becomes the encoder; the choice is said aloud."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ins3d.files.weights import WeightsFile, cached_file, download
-from ins3d.perception.features import Network, PerceptualFeatures, Pooling, network_of
+from ins3d.files.weights import WeightsFile, download, weights_at_hand
+from ins3d.perception.features import PerceptualFeatures, Pooling, network_of
 
 Encoder = Literal["auto", "vgg16", "vgg19", "vgg19-normalised", "compact"]
 OFFICIAL_FILES = {"vgg16": "vgg16-397923af.pth", "vgg19": "vgg19-dcbb9e9d.pth"}
+SETTING = "perceptual-weights"
 WEIGHTS_VARIABLE = "INS3D_PERCEPTUAL_WEIGHTS"
 COMPACT_FILE = Path(__file__).with_name("compact_encoder.safetensors")
 
@@ -26,55 +26,38 @@ def find_weights(setting: Path | None, encoder: Encoder, device: torch.device) -
     at_hand = encoder_at_hand(setting, encoder, device)
     if at_hand is not None:
         return at_hand
-    network = _network(encoder)
+    official = OFFICIAL_FILES["vgg19" if encoder == "auto" else encoder]
+    remedy = f"give its path with {SETTING} or {WEIGHTS_VARIABLE}, or use the compact encoder, which ships with ins3d"
     try:
-        return WeightsFile(_download(network), "torchvision's download")
+        return download(official, "perceptual-encoder", remedy)
     except FileNotFoundError:
         if encoder != "auto":
             raise
-        return WeightsFile(COMPACT_FILE, f"the package; {OFFICIAL_FILES[network]} could not be downloaded")
+        return WeightsFile(COMPACT_FILE, f"the package; {official} could not be downloaded")
 
 
 def encoder_at_hand(setting: Path | None, encoder: Encoder, device: torch.device) -> WeightsFile | None:
     """What `find_weights` takes without a download; None where it would try one."""
-    if setting is not None:
-        return WeightsFile(_existing(setting, "perceptual-weights"), "the setting perceptual-weights")
-    if encoder == "compact":
+    if setting is None and encoder == "compact":
         return WeightsFile(COMPACT_FILE, "the package")
-    if os.environ.get(WEIGHTS_VARIABLE):
-        return WeightsFile(_existing(Path(os.environ[WEIGHTS_VARIABLE]), WEIGHTS_VARIABLE), WEIGHTS_VARIABLE)
-    if encoder == "vgg19-normalised":
+    official = OFFICIAL_FILES.get("vgg19" if encoder == "auto" else encoder)
+    at_hand = weights_at_hand(setting, SETTING, WEIGHTS_VARIABLE, official, _existing)
+    if at_hand is not None:
+        return at_hand
+    if official is None:
         raise FileNotFoundError(
-            "perceptual-encoder: vgg19-normalised has no official download; give its file with perceptual-weights or "
+            f"perceptual-encoder: vgg19-normalised has no official download; give its file with {SETTING} or "
             f"{WEIGHTS_VARIABLE}, or use vgg19 or compact."
         )
-    cached = cached_file(OFFICIAL_FILES[_network(encoder)])
-    if cached.is_file():
-        return WeightsFile(cached, "torch's cache")
     if encoder == "auto" and device.type == "cpu":
         return WeightsFile(COMPACT_FILE, "the package; no VGG weights are at hand, and on a CPU it is the faster choice")
     return None
-
-
-def _network(encoder: Encoder) -> Network:
-    return "vgg16" if encoder == "vgg16" else "vgg19"
 
 
 def _existing(path: Path, setting: str) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"{setting}: {path} is not a file; give VGG weights as .pth or .safetensors.")
     return path
-
-
-def _download(network: Network) -> Path:
-    name = OFFICIAL_FILES[network]
-    try:
-        return download(name)
-    except OSError as error:
-        raise FileNotFoundError(
-            f"perceptual-encoder: {name} is not here and could not be downloaded ({error}); fetch it elsewhere and give "
-            f"its path with perceptual-weights or {WEIGHTS_VARIABLE}, or use the compact encoder, which ships with ins3d."
-        ) from error
 
 
 def load_weights(file: WeightsFile) -> dict[str, Tensor]:

@@ -1,6 +1,5 @@
 """A trained content field in a file of its own, so that a second style costs the style stage only."""
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import yaml
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from torch import Tensor
 
+from ins3d.files.whole import replace_file
 from ins3d.plugin.hash_content import HashSettings
 from ins3d.plugin.ray_content import ContentSettings, RayContentField
 
@@ -32,21 +32,6 @@ class ContentCheckpoint:
     source: str
 
 
-def write_atomically(path: Path, contents: dict[str, Any], scratch: Path) -> None:
-    """Writes in the folder `scratch` and renames: whoever is killed here leaves the old file whole.
-
-    A checkpoint's scratch is not the checkpoint folder: the host takes every name in there for a checkpoint.
-    """
-    scratch.mkdir(parents=True, exist_ok=True)
-    partial = scratch / f"{path.name}.partial"
-    with open(partial, "wb") as handle:
-        torch.save(contents, handle)
-        handle.flush()
-        os.fsync(handle.fileno())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(partial, path)
-
-
 def save_content(path: Path, field: RayContentField, outputs: DataparserOutputs) -> None:
     """Writes `content.ckpt`."""
     contents = {
@@ -56,7 +41,7 @@ def save_content(path: Path, field: RayContentField, outputs: DataparserOutputs)
         "transform": outputs.dataparser_transform,
         "poses": outputs.cameras.camera_to_worlds.cpu(),
     }
-    write_atomically(path, contents, path.parent)
+    replace_file(path, lambda aside: torch.save(contents, aside))
 
 
 def load_content(path: Path) -> ContentCheckpoint:

@@ -28,10 +28,13 @@ def image_metrics_and_images(
         "ssim": float(cast(Tensor, structural_similarity_index_measure(content, truth, data_range=1.0))),
     }
     if objective is not None:
+        # Every ns-* command imports this file; kornia, which these filters come from, takes a second.
+        from ins3d.evaluation.statistics import blur_numbers
+
         # What shows through behind an object cannot be painted, and does not count.
         mask = _picture(outputs["accumulation"]) if bounded else None
         metrics |= style_metrics(objective, weights, content, rgb, mask)
-        metrics |= blur_metrics(content, rgb, truth, mask)
+        metrics |= blur_numbers(rgb[0], truth[0], content[0], None if mask is None else mask[0].clamp(0, 1))
         metrics |= depth_drift(outputs["depth"], outputs["content_depth"], outputs["accumulation"])
     depth = outputs["depth"]
     gray = ((depth - depth.min()) / (depth.max() - depth.min()).clamp(min=1e-6)).expand(-1, -1, 3)
@@ -49,25 +52,6 @@ def style_metrics(
         for picture in (rgb, content)
     )
     return {"gram_distance": distance, "content_gram_distance": before, "gram_ratio": distance / before}
-
-
-def blur_metrics(content: Tensor, rgb: Tensor, truth: Tensor, mask: Tensor | None) -> dict[str, float]:
-    """What a blurred picture would lose: colour variance and high frequencies, in shares of the photograph's, and the
-    content's edges (correlation). `scripts/evaluate.py` measures the rest.
-    """
-    # Every ns-* command imports this file; kornia, which these filters come from, takes a second.
-    from ins3d.evaluation.statistics import colour_variance, edge_agreement, high_frequency_energy
-
-    content, rgb, truth = content[0], rgb[0], truth[0]
-    mask = None if mask is None else mask[0].clamp(0, 1)
-    variance, energy = (
-        (measure(rgb, mask), max(measure(truth, mask), 1e-9)) for measure in (colour_variance, high_frequency_energy)
-    )
-    return {
-        "colour_variance": variance[0] / variance[1],
-        "high_frequency": energy[0] / energy[1],
-        "edges": edge_agreement(rgb, content, mask),
-    }
 
 
 def depth_drift(depth: Tensor, content_depth: Tensor, accumulation: Tensor) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What nerfstudio 1.1.5 trips over on an ordinary machine, put right when the plugin is imported. Keep this light."""
+"""What nerfstudio 1.1.5 trips over on an ordinary machine, put right when one of our runs is opened, and not before."""
 
 import os
 import shutil
@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 
 
-def own_the_fixes() -> None:
-    """Called once by `methods`: old checkpoints open, and videos need no ffmpeg of the system's."""
+def mend_the_host() -> None:
+    """Called by our pipeline before it reads anything: old checkpoints open, and videos need no ffmpeg of the system's.
+
+    Runs of other methods find the host as it is. `ns-render` looks for ffmpeg after the pipeline is there.
+    """
     allow_numpy_scalars()
     try:
         offer_bundled_ffmpeg()

@@ -7,15 +7,12 @@ from nerfstudio.configs.base_config import LocalWriterConfig, LoggingConfig, Mac
 from nerfstudio.plugins.types import MethodSpecification
 
 from ins3d.plugin.datamanager import InsStylizeDataManagerConfig
-from ins3d.plugin.host_fixes import own_the_fixes
 from ins3d.plugin.model import InsStylizeModelConfig
 from ins3d.plugin.pipeline import InsStylizePipelineConfig
 from ins3d.plugin.pixel_sampler import PatchSettings
 from ins3d.plugin.ray_content import ContentSettings
 from ins3d.plugin.schedule import FusedAdamConfig, StageScheduleConfig
 from ins3d.plugin.trainer import InsStylizeTrainerConfig
-
-own_the_fixes()
 
 
 def _group(rate: float, stage: Literal["content", "style"], final: float) -> dict[str, Any]:

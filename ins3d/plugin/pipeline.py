@@ -21,6 +21,7 @@ from ins3d.plugin.content_checkpoint import (
     save_content,
 )
 from ins3d.plugin.datamanager import InsStylizeDataManager, InsStylizeDataManagerConfig
+from ins3d.plugin.host_fixes import mend_the_host
 from ins3d.plugin.model import InsStylizeModel, InsStylizeModelConfig
 from ins3d.plugin.objective import build_objective, weights_of
 from ins3d.plugin.pixel_sampler import PatchSettings, StridedPatchSampler
@@ -70,6 +71,7 @@ class InsStylizePipeline(VanillaPipeline):
     datamanager: InsStylizeDataManager
 
     def __init__(self, config: InsStylizePipelineConfig, device: Any, test_mode: Any = "val", **kwargs: Any) -> None:
+        mend_the_host()
         _check_settings(config)
         self._kept: StyleCheckpoint | None = None
         if test_mode == "val":

@@ -13,8 +13,9 @@ from torchvision.utils import make_grid
 
 from ins3d.files.pictures import write_rgb
 from ins3d.files.run_record import peak_memory_mb, run_record
+from ins3d.files.whole import replace_file
 from ins3d.plugin.code_renders import render_codes
-from ins3d.plugin.content_checkpoint import FILE_NAME, write_atomically
+from ins3d.plugin.content_checkpoint import FILE_NAME
 from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.progress import StageProgress
 from ins3d.plugin.schedule import StageScheduleConfig
@@ -140,7 +141,8 @@ class InsStylizeTrainer(Trainer):
             "styles": list(self.pipeline.style.names),
             "total_steps": self.total_steps,
         }
-        write_atomically(path, contents, self.base_dir)
+        # Not beside its name: the host takes every name in that folder for a checkpoint.
+        replace_file(path, lambda aside: torch.save(contents, aside), scratch=self.base_dir)
         if self.config.save_only_latest_checkpoint:
             for other in self.checkpoint_dir.glob("*.ckpt"):
                 if other != path:
@@ -179,9 +181,7 @@ class InsStylizeTrainer(Trainer):
             self.pipeline.style.take_saved(here)
         content = path.parent.parent / FILE_NAME
         if content.is_file() and content.parent != self.base_dir:
-            write_atomically(
-                self.base_dir / FILE_NAME, torch.load(content, map_location="cpu", weights_only=True), self.base_dir
-            )
+            replace_file(self.base_dir / FILE_NAME, lambda aside: shutil.copyfile(content, aside))
         self._take_rates_from_config()
         state = torch.load(path, map_location="cpu", weights_only=True).get("random")
         if state is None:

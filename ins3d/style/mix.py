@@ -1,7 +1,6 @@
 """How much of each style, and how strongly, becomes a style code; mixes become small files, and walks through all styles."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
+from ins3d.files.whole import replace_file
 
 FILE_NAME = "style_mix.json"
 CONTENT_PULL = 0.3
@@ -88,10 +89,7 @@ def make_mix(
 def write_mix(path: Path, mix: StyleMix, names: Sequence[str]) -> None:
     """Writes the mix by the styles' names, whole or not at all; people may edit it."""
     contents = {"weights": dict(zip(names, mix.weights, strict=True)), "strength": mix.strength}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.writing")
-    aside.write_text(json.dumps(contents, indent=1))
-    os.replace(aside, path)
+    replace_file(path, lambda aside: aside.write_text(json.dumps(contents, indent=1)))
 
 
 def read_mix(path: Path, names: Sequence[str]) -> StyleMix:

@@ -8,7 +8,7 @@ from rich.progress import track
 from torch import Tensor
 
 from ins3d.files.pictures import write_rgb
-from ins3d.files.videos import VideoFile
+from ins3d.files.videos import open_video
 from ins3d.runs.objective import torch_device
 from ins3d.runs.record import CONSOLE, make_folder
 from ins3d.runs.settings import check_settings
@@ -30,9 +30,9 @@ def run_render_surface(settings: RenderSurface) -> None:
     cameras = render_cameras(settings, spec).to(device)
     if settings.output.suffix.lower() in MOVING:
         make_folder(settings.output.parent)
-        with VideoFile(settings.output, settings.fps) as file:
+        with open_video(settings.output, settings.fps) as add:
             for view in _views(field, cameras, codes, settings):
-                file.add(torch.cat([view.picture(what, settings.background) for what in settings.pictures], dim=2))
+                add(torch.cat([view.picture(what, settings.background) for what in settings.pictures], dim=2))
         CONSOLE.print(f"Wrote {settings.output}, {settings.frames} frames.", soft_wrap=True)
         return
     make_folder(settings.output)

@@ -8,7 +8,6 @@ How it works is in `compact_distillation.py` beside this file. Killed runs go on
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from safetensors.torch import save_file
 
 from ins3d.files.run_record import run_record
+from ins3d.files.whole import replace_file
 from ins3d.perception.features import PerceptualFeatures
 from ins3d.perception.weights import WeightsFile, load_weights
 
@@ -127,9 +127,7 @@ def _save(settings: Settings, step: int, distillation: Distillation, policy: OnP
         "generator": generator.get_state(),
         "settings": _kept(settings),
     }
-    aside = path.with_suffix(".writing")
-    torch.save(state, aside)
-    os.replace(aside, path)
+    replace_file(path, lambda aside: torch.save(state, aside))
 
 
 def _log(settings: Settings, step: int, training: dict[str, float], held_out: dict[str, float]) -> None:

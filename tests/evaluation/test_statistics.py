@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ins3d.evaluation.statistics import (
     BLUR_RADIUS,
+    blur_numbers,
     colour_variance,
     edge_agreement,
     high_frequency_energy,
@@ -270,3 +271,22 @@ class TestAll:
     def test_where_nothing_counts_there_is_no_number(self, name: str, picture: Tensor):
         pictures = (picture,) if name in OF_ONE else (picture, blurred(picture))
         assert isnan((OF_ONE | OF_TWO)[name](*pictures, torch.zeros(1, 48, 64)))
+
+
+class TestBlurNumbers:
+    def test_the_photograph_itself_has_all_and_a_blurred_one_less(self, random: torch.Generator):
+        photograph = torch.rand(3, 40, 48, generator=random)
+        assert blur_numbers(photograph, photograph, photograph) == pytest.approx(
+            {"colour_variance": 1, "high_frequency": 1, "edges": 1}
+        )
+        blurred = gaussian_blur2d(photograph[None], (9, 9), (2.0, 2.0))[0]
+        found = blur_numbers(blurred, photograph, photograph)
+        assert found["colour_variance"] < 0.2 and found["high_frequency"] < 0.1 and found["edges"] < 0.5
+
+    def test_what_is_masked_does_not_count(self, random: torch.Generator):
+        photograph = torch.rand(3, 40, 48, generator=random)
+        mask = torch.ones(1, 40, 48)
+        mask[..., 30:] = 0
+        painted = photograph.clone()
+        painted[..., 30:] = 0.5
+        assert blur_numbers(painted, photograph, photograph, mask)["colour_variance"] == pytest.approx(1)

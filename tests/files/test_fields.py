@@ -11,7 +11,6 @@ from ins3d.files.fields import (
     load_training,
     read_meaning,
     read_numbers,
-    replace_file,
     save_training,
     write_field,
 )
@@ -70,35 +69,6 @@ class TestMeanings:
         write_field(tmp_path, nn.Linear(1, 1), {"kind": "fit", "bound": 0.5})
         assert (tmp_path / "field.json").read_text() == '{\n "kind": "fit",\n "bound": 0.5\n}'
         assert json.loads((tmp_path / "field.json").read_text())["bound"] == 0.5
-
-
-class TestReplacingFiles:
-    def test_a_file_that_could_not_be_written_leaves_the_one_before(self, tmp_path: Path):
-        path = tmp_path / "picture.png"
-        replace_file(path, lambda aside: aside.write_text("before"))
-
-        def stopped(aside: Path) -> None:
-            aside.write_text("hal")
-            raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            replace_file(path, stopped)
-        assert path.read_text() == "before" and [found.name for found in tmp_path.iterdir()] == ["picture.png"]
-
-    def test_who_reads_meanwhile_reads_the_one_before_to_its_end(self, tmp_path: Path):
-        path = tmp_path / "picture.png"
-        path.write_text("before")
-        with path.open() as reader:
-            replace_file(path, lambda aside: aside.write_text("after"))
-            assert reader.read() == "before"
-        assert path.read_text() == "after" and [found.name for found in tmp_path.iterdir()] == ["picture.png"]
-
-    def test_what_is_written_has_the_ending_of_what_it_becomes(self, tmp_path: Path):
-        # Writers of pictures choose the format by it.
-        names = []
-        replace_file(tmp_path / "new" / "a.b.png", lambda aside: names.append(aside) or aside.write_text("picture"))
-        assert names[0].suffix == ".png" and names[0].parent == tmp_path / "new" and names[0].name != "a.b.png"
-        assert (tmp_path / "new" / "a.b.png").read_text() == "picture"
 
 
 class TestTraining:

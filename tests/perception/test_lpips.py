@@ -2,18 +2,14 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
 import torchvision.models
 from torch import Tensor
 from torchmetrics.functional.image.lpips import _LPIPS
 from torchvision.transforms.functional import gaussian_blur
 
-from ins3d.files.pictures import read_rgb, resize_long_side
-from ins3d.perception.lpips import PerceptualDistance, fold_caffe_input, load_lpips
-from ins3d.perception.weights import load_encoder
+from ins3d.perception.lpips import PerceptualDistance, load_lpips
 
 CPU = torch.device("cpu")
-KERAS_FILE = Path("lpips") / "backbones" / "squeezenet1_1_keras_tf_notop.h5"
 
 
 def random_features(net: str) -> torch.nn.Sequential:
@@ -38,11 +34,6 @@ def backbone(tmp_path: Path) -> Path:
 @pytest.fixture
 def lpips(backbone: Path) -> PerceptualDistance:
     return load_lpips("squeeze", backbone, CPU)
-
-
-@pytest.fixture
-def keras(assets: Path) -> PerceptualDistance:
-    return load_lpips("squeeze", assets / KERAS_FILE, CPU)
 
 
 @pytest.fixture
@@ -168,10 +159,15 @@ class TestLoad:
         assert torch.equal(torch.get_rng_state(), before)
 
     def test_says_what_it_is(self, lpips, backbone, monkeypatch: pytest.MonkeyPatch):
-        source = "LPIPS 0.1 squeeze on squeezenet1_1.pth, found in {}; input -1..1 unless said otherwise"
+        source = (
+            "LPIPS 0.1 squeeze on squeezenet1_1.pth (maybe not the published backbone), found in {}; input -1..1 unless "
+            "said otherwise"
+        )
         assert lpips.source == source.format("the setting lpips-backbone")
         monkeypatch.setenv("INS3D_LPIPS_BACKBONE", str(backbone))
         assert load_lpips("squeeze", None, CPU).source == source.format("INS3D_LPIPS_BACKBONE")
+        official = backbone.rename(backbone.with_name("squeezenet1_1-b8a52dc0.pth"))
+        assert load_lpips("squeeze", official, CPU).source.startswith(f"LPIPS 0.1 squeeze on {official.name}, found in ")
 
     @pytest.mark.parametrize(
         ("net", "official"),
@@ -211,7 +207,7 @@ class TestLoad:
         path.write_text("404: not found")
         assert message("squeeze", path, ValueError) == (
             f"lpips-backbone: {path} (from the setting lpips-backbone) cannot be read as weights (UnpicklingError); give a "
-            "state dict of torchvision's, or fetch it again."
+            "state dict of torchvision's (of Keras's .h5, scripts/make/lpips_backbone.py makes one), or fetch it again."
         )
 
 
@@ -219,117 +215,3 @@ def message(net: str, path: Path | None, kind: type[Exception]) -> str:
     with pytest.raises(kind) as error:
         load_lpips(net, path, CPU)
     return str(error.value)
-
-
-class TestKerasMessages:
-    def test_refuses_a_keras_file_for_other_nets(self, tmp_path):
-        path = tmp_path / "weights.h5"
-        path.touch()
-        assert message("alex", path, ValueError) == (
-            f"lpips-backbone: {path} is a Keras file, which is understood for squeeze only; give torchvision's "
-            "alexnet-owt-7be5be79.pth, or set lpips-net to squeeze."
-        )
-
-    @pytest.mark.parametrize("what", ["text", "empty", "another"])
-    def test_refuses_what_is_no_squeezenet(self, what, tmp_path):
-        h5py = pytest.importorskip("h5py")
-        path = tmp_path / "weights.h5"
-        if what == "text":
-            path.write_text("404: not found")
-        else:
-            with h5py.File(path, "w") as file:
-                if what == "another":
-                    file["conv1/kernel"] = [1.0, 2.0]
-        assert message("squeeze", path, ValueError) == (
-            f"lpips-backbone: {path} (from the setting lpips-backbone) cannot be read as Keras's SqueezeNet 1.1; fetch "
-            "squeezenet_weights_tf_dim_ordering_tf_kernels_notop.h5 from github.com/rcmalli/keras-squeezenet."
-        )
-
-
-def test_a_folded_convolution_sees_what_caffe_showed(random):
-    kernel, bias = torch.randn(4, 3, 3, 3, generator=random), torch.randn(4, generator=random)
-    shift, scale = torch.tensor([-0.03, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.45])
-    rgb = torch.rand(3, 5, 6, generator=random)
-    scaled = torch.stack([(2 * rgb[colour] - 1 - shift[colour]) / scale[colour] for colour in range(3)])
-    bgr = torch.stack([255 * rgb[2] - 104, 255 * rgb[1] - 117, 255 * rgb[0] - 123])
-    wanted = F.conv2d(bgr[None], kernel, bias)
-    torch.testing.assert_close(
-        F.conv2d(scaled[None], *fold_caffe_input(kernel, bias, shift, scale)), wanted, rtol=1e-4, atol=1e-3
-    )
-
-
-@pytest.mark.weights
-class TestKerasFile:
-    @pytest.fixture(autouse=True)
-    def needs_h5py(self):
-        pytest.importorskip("h5py")
-
-    def pictures(self, assets: Path, number: int, side: int) -> Tensor:
-        files = sorted((assets / "images" / "kodak").glob("*.png"))[:number]
-        small = [resize_long_side(read_rgb(path, "test"), side)[None] for path in files]
-        return torch.cat([F.interpolate(rgb, size=(side, side)) for rgb in small])
-
-    def test_its_first_layers_are_the_files(self, keras, assets):
-        import h5py
-
-        with h5py.File(assets / KERAS_FILE) as file:
-            kernels = {name: torch.tensor(file[name][()]).permute(3, 2, 0, 1) for name in self.kernels(file)}
-            biases = {name.split("/")[0]: torch.tensor(file[name][()]) for name in ("conv1/conv1_b",)}
-            squeeze_bias = torch.tensor(file["fire2/squeeze1x1/fire2/squeeze1x1_b"][()])
-        rgb = self.pictures(assets, 1, 64)
-        bgr = 255 * rgb.flip(1) - torch.tensor([104.0, 117.0, 123.0])[:, None, None]
-        first = F.relu(F.conv2d(bgr, kernels["conv1/uniform1"], biases["conv1"], stride=2))
-        pooled = F.max_pool2d(first, 3, 2, ceil_mode=True)
-        squeezed = F.conv2d(pooled, kernels["fire2/squeeze1x1/uniform2"], squeeze_bias)
-        net, scaled = keras.network.net, keras.network.scaling_layer(2 * rgb - 1)
-        found = net.slices[0](scaled)
-        torch.testing.assert_close(found, first, rtol=1e-4, atol=1e-2)
-        torch.testing.assert_close(net.slices[1][1].squeeze(net.slices[1][0](found)), squeezed, rtol=1e-4, atol=1e-2)
-
-    def kernels(self, file) -> list[str]:
-        names: list[str] = []
-        file.visititems(lambda name, item: names.append(name) if len(getattr(item, "shape", ())) == 4 else None)
-        return names
-
-    def test_every_kernel_of_the_file_is_used(self, keras, assets):
-        import h5py
-
-        with h5py.File(assets / KERAS_FILE) as file:
-            sums = sorted(float(abs(file[name][()]).sum()) for name in self.kernels(file) if name != "conv1/uniform1")
-        weights = [value for key, value in keras.network.net.state_dict().items() if key.endswith("weight")]
-        found = sorted(weight.abs().sum().item() for weight in weights if weight.shape[1] != 3)
-        assert len(found) == 24 and found == pytest.approx(sums, rel=1e-5)
-
-    def test_it_takes_colours_in_the_order_it_was_trained_with(self, keras, assets):
-        """Its features agree with those of a VGG-19, whose order is known, more than when red and blue are swapped."""
-        rgb = self.pictures(assets, 16, 96)
-        weights = assets / "vgg" / "vgg19_caffe_conv1_1-conv4_1_f16.safetensors"
-        wanted = load_encoder(weights, "vgg19", ("relu4_1",), CPU)(rgb)["relu4_1"]
-        agreements = []
-        for shown in (rgb, rgb.flip(1)):
-            maps = keras.network.net(keras.network.scaling_layer(2 * shown - 1))
-            agreements.append([self.agreement(features, wanted) for features in maps[:6]])
-        assert all(ours > swapped for ours, swapped in zip(*agreements, strict=True))
-
-    def agreement(self, ours: Tensor, theirs: Tensor) -> float:
-        """Linear centred kernel alignment (Kornblith et al. 2019) over 6 x 6 places of each picture."""
-        rows = [F.adaptive_avg_pool2d(maps, 6).permute(0, 2, 3, 1).flatten(0, 2) for maps in (ours, theirs)]
-        one, other = (values - values.mean(0) for values in rows)
-        return ((one.T @ other).norm() ** 2 / ((one.T @ one).norm() * (other.T @ other).norm())).item()
-
-    def test_its_heads_are_the_published_ones(self, keras, assets):
-        heads = torch.load(assets / "lpips" / "v0.1" / "squeeze.pth", map_location="cpu", weights_only=True)
-        own = keras.network.state_dict()
-        assert len(heads) == 7 and all(torch.equal(own[key], value) for key, value in heads.items())
-
-    def test_ranks_light_noise_before_heavy_noise_and_heavy_blur(self, keras, assets):
-        for rgb in self.pictures(assets, 3, 128):
-            light, heavy = keras(rgb, noised(rgb, 0.02)), keras(rgb, blurred(rgb, 4.0))
-            assert 0 < light < keras(rgb, noised(rgb, 0.1)) < keras(rgb, noised(rgb, 0.3)) and light < heavy
-            assert keras(rgb, 0.9 * rgb) < heavy
-
-    def test_says_that_it_is_not_the_published_one(self, keras):
-        assert keras.source == (
-            "LPIPS 0.1 squeeze on squeezenet1_1_keras_tf_notop.h5, not the published backbone, found in the setting "
-            "lpips-backbone; input -1..1 unless said otherwise"
-        )

@@ -15,7 +15,6 @@ from ins3d.plugin.content_checkpoint import (
     load_content,
     load_strictly,
     save_content,
-    write_atomically,
 )
 from ins3d.plugin.ray_content import RayContentField
 from tests.plugin.tiny_scenes import Scene, build_trainer, small_config, train
@@ -219,26 +218,3 @@ class TestExplainMismatch:
         )
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
             explain_mismatch(own, loaded, "it")
-
-
-class TestWriteAtomically:
-    def test_two_runs_of_one_method_do_not_write_to_the_same_unfinished_file(self, tmp_path: Path, monkeypatch):
-        """Their folders are neighbours: outputs/scene/ins-stylize/<time>/content.ckpt."""
-        opened: list[Path] = []
-        save = torch.save
-
-        def noting(contents: Any, handle: Any) -> None:
-            opened.append(Path(handle.name))
-            save(contents, handle)
-
-        monkeypatch.setattr(torch, "save", noting)
-        for run in ("first", "second"):
-            (tmp_path / run).mkdir()
-            write_atomically(tmp_path / run / "content.ckpt", {"run": run}, tmp_path / run)
-        assert opened[0] != opened[1]
-
-    def test_the_folder_may_be_missing(self, tmp_path: Path):
-        run = tmp_path / "outputs" / "run"
-        write_atomically(run / "nerfstudio_models" / "a.ckpt", {"a": 1}, run)
-        assert torch.load(run / "nerfstudio_models" / "a.ckpt") == {"a": 1}
-        assert [file.name for file in run.iterdir()] == ["nerfstudio_models"]

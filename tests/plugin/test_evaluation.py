@@ -3,9 +3,8 @@ from typing import Any
 
 import pytest
 import torch
-from kornia.filters import gaussian_blur2d
 
-from ins3d.plugin.evaluation import blur_metrics, depth_drift
+from ins3d.plugin.evaluation import depth_drift
 from tests.plugin.tiny_scenes import HEIGHT, WIDTH, psnr
 
 
@@ -31,25 +30,6 @@ class TestDepthDrift:
         depth, content_depth = torch.rand(2, 6, 7, 1, generator=random) + 1
         ones = torch.ones(6, 7, 1)
         assert depth_drift(10 * depth, 10 * content_depth, ones) == pytest.approx(depth_drift(depth, content_depth, ones))
-
-
-class TestBlurMetrics:
-    def test_the_photograph_itself_has_all_and_a_blurred_one_less(self, random: torch.Generator):
-        photograph = torch.rand(1, 3, 40, 48, generator=random)
-        assert blur_metrics(photograph, photograph, photograph, None) == pytest.approx(
-            {"colour_variance": 1, "high_frequency": 1, "edges": 1}
-        )
-        blurred = gaussian_blur2d(photograph, (9, 9), (2.0, 2.0))
-        found = blur_metrics(photograph, blurred, photograph, None)
-        assert found["colour_variance"] < 0.2 and found["high_frequency"] < 0.1 and found["edges"] < 0.5
-
-    def test_what_is_masked_does_not_count(self, random: torch.Generator):
-        photograph = torch.rand(1, 3, 40, 48, generator=random)
-        mask = torch.ones(1, 1, 40, 48)
-        mask[..., 30:] = 0
-        painted = photograph.clone()
-        painted[..., 30:] = 0.5
-        assert blur_metrics(photograph, painted, photograph, mask)["colour_variance"] == pytest.approx(1)
 
 
 class TestImageMetrics:

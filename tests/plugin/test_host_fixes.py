@@ -1,6 +1,8 @@
+import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import torch
 
 from ins3d.plugin.host_fixes import allow_numpy_scalars, offer_bundled_ffmpeg
+from tests.plugin.tiny_scenes import Scene, build_pipeline, small_config
 
 
 class TestOfferBundledFfmpeg:
@@ -62,3 +65,34 @@ class TestAllowNumpyScalars:
             assert torch.load(tmp_path / "old.ckpt")["schedulers"]["lr"] == 0.25
         finally:
             torch.serialization.add_safe_globals(before)
+
+
+class TestOthers:
+    def test_importing_the_methods_changes_nothing_for_them(self, tmp_path: Path):
+        script = """
+import json, os, torch
+def state():  # parts of torch, which the host imports, list types of their own
+    safe = [kind for kind in torch.serialization.get_safe_globals() if kind.__module__.split(".")[0] != "torch"]
+    return [os.environ["PATH"], sorted(map(str, safe))]
+before = state()
+import ins3d.plugin.methods
+print(json.dumps([before, state()]))
+"""
+        # No ffmpeg is to be found, so that there is something to mend.
+        here = {**os.environ, "PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+        said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=here).stdout
+        before, after = json.loads(said.splitlines()[-1])
+        assert before == after and before[0] == str(tmp_path) and not (tmp_path / "cache" / "ins3d").exists()
+
+    def test_opening_a_run_of_ours_mends_the_host(self, open_scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        before = torch.serialization.get_safe_globals()
+        try:
+            torch.serialization.clear_safe_globals()
+            build_pipeline(small_config(open_scene, tmp_path))
+            assert np.dtype in torch.serialization.get_safe_globals()
+        finally:
+            torch.serialization.add_safe_globals(before)
+        program = shutil.which("ffmpeg")
+        assert program is not None and Path(program).parent == tmp_path / "cache" / "ins3d" / "bin"

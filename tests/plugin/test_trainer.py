@@ -43,7 +43,7 @@ class TestBothStages:
         files = {file.name for file in finished_run.base_dir.iterdir()}
         assert {"config.yml", "content.ckpt", "preview.png", "dataparser_transforms.json", "nerfstudio_models"} <= files
         assert checkpoints_of(finished_run) == ["step-000000189.ckpt"]
-        assert not [name for name in files if name.endswith((".partial", ".bin"))]
+        assert not [name for name in files if ".writing" in name or name.endswith(".bin")]
         assert imageio.imread(finished_run.base_dir / "preview.png").shape == (HEIGHT, 2 * WIDTH, 3)
         assert bool(finished_run.pipeline.model.is_stylized)
 
@@ -414,8 +414,8 @@ class TestFaults:
         trainer.save_checkpoint(2)
         before = (trainer.checkpoint_dir / "step-000000002.ckpt").read_bytes()
 
-        def half(contents: Any, handle: Any) -> None:
-            handle.write(before[: len(before) // 2])
+        def half(contents: Any, path: Path) -> None:
+            path.write_bytes(before[: len(before) // 2])
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(torch, "save", half)
@@ -426,7 +426,7 @@ class TestFaults:
         monkeypatch.undo()
         trainer.save_checkpoint(5)
         assert checkpoints_of(trainer) == ["step-000000005.ckpt"]
-        assert not list(trainer.base_dir.glob("*.partial"))
+        assert not list(trainer.base_dir.glob("*.writing*"))
 
     def test_a_stopped_run_leaves_no_progress_bar_behind(self, open_scene: Scene, tmp_path: Path):
         trainer = build_trainer(small_config(open_scene, tmp_path))

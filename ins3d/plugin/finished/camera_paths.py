@@ -1,7 +1,6 @@
 """Where a camera can fly within what was seen: around an object, on a spiral, or through the places of the pictures."""
 
 import math
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -10,12 +9,13 @@ from nerfstudio.cameras.camera_paths import get_interpolated_camera_path
 from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
-PathKind = Literal["auto", "orbit", "spiral", "cameras"]
+from ins3d.evaluation.settings import Flight
+
 SPIRAL_RADIUS = 0.25
 """Share of the cameras' median distance from their middle."""
 
 
-def camera_path(kind: PathKind, cameras: Cameras, center: Float[Tensor, " 3"], bounded: bool, num_frames: int) -> Cameras:
+def camera_path(kind: Flight, cameras: Cameras, center: Float[Tensor, " 3"], bounded: bool, num_frames: int) -> Cameras:
     """`num_frames` cameras like the given ones. `auto`: an orbit for an object, a spiral for an open scene."""
     if kind == "orbit" or (kind == "auto" and bounded):
         return orbit(cameras, center, num_frames)

@@ -11,8 +11,9 @@ from nerfstudio.utils.eval_utils import eval_setup
 from rich.console import Console
 from rich.progress import track
 
-from ins3d.files.videos import VideoFile
-from ins3d.plugin.finished.camera_paths import PathKind, camera_path
+from ins3d.evaluation.settings import Flight
+from ins3d.files.videos import open_video
+from ins3d.plugin.finished.camera_paths import camera_path
 from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.style_videos import style_frames
 from ins3d.style.mix import FILE_NAME, StyleMix, make_mix, write_mix
@@ -28,7 +29,7 @@ class Film:
     """config.yml of a finished run."""
     output: Path | None = None
     """Folder of the videos; by default `styles` beside the config."""
-    path: PathKind = "auto"
+    path: Flight = "auto"
     """`orbit` around the scene's middle, `spiral` before it, or through the places of the training `cameras`; `auto`: an
     orbit for an object before an empty background, a spiral otherwise."""
     frames: int = 60
@@ -82,11 +83,11 @@ def _render(pipeline: Any, settings: Film, mix: StyleMix) -> None:
     paths = [output / f"{name}.mp4" for name in ("morph", "strength", "grid")]
     cameras = _path(pipeline, settings)
     with ExitStack() as stack:
-        files = [stack.enter_context(VideoFile(path, settings.fps)) for path in paths]
+        films = [stack.enter_context(open_video(path, settings.fps)) for path in paths]
         frames = style_frames(pipeline.model, cameras, mix)
         for frame in track(frames, "rendering three videos", total=len(cameras), console=CONSOLE):
-            for file, picture in zip(files, (frame.morph, frame.strength, frame.grid), strict=True):
-                file.add(picture)
+            for add, picture in zip(films, (frame.morph, frame.strength, frame.grid), strict=True):
+                add(picture)
     for path, what in zip(paths, ("all styles in turn", "strength up and down", "all styles side by side"), strict=True):
         CONSOLE.print(f"{what}: {path}", soft_wrap=True)
 

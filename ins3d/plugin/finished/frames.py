@@ -12,12 +12,13 @@ from torch import Tensor
 
 from ins3d.evaluation.frames import FrameFolder, PathName, Row
 from ins3d.evaluation.geometry_warp import LEAST_OPAQUE, GeometryView
+from ins3d.evaluation.settings import Flight
 from ins3d.fields.content_features import ContentFeatures
 from ins3d.fields.frozen_teacher import FrozenTeacher
 from ins3d.plugin.code_renders import CodeRenders, render_codes
 from ins3d.plugin.content_checkpoint import FILE_NAME, load_content
 from ins3d.plugin.evaluation import depth_drift
-from ins3d.plugin.finished.camera_paths import PathKind, camera_path
+from ins3d.plugin.finished.camera_paths import camera_path
 from ins3d.plugin.rays.picture_store import over_background
 
 
@@ -34,7 +35,7 @@ class EvaluationPath:
         return len(self.cameras)
 
 
-def evaluation_path(name: PathName, pipeline: Any, num_frames: int, kind: PathKind = "auto") -> EvaluationPath:
+def evaluation_path(name: PathName, pipeline: Any, num_frames: int, kind: Flight = "auto") -> EvaluationPath:
     """`held-out`: pictures that were not learned from; `views`: neighbouring photographs; `smooth`: a flight."""
     train, held = pipeline.datamanager.train_dataset, pipeline.datamanager.eval_dataset
     if name == "smooth":
