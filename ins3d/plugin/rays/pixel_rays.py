@@ -1,7 +1,5 @@
 """Training pixels become rays; a lens that all pictures share is undistorted once, and not for every ray."""
 
-from typing import NamedTuple
-
 import torch
 from jaxtyping import Float, Int
 from nerfstudio.cameras.cameras import Cameras, CameraType
@@ -17,7 +15,7 @@ class PixelRays:
         self.cameras = cameras
         # The host leaves its table of pixels on the CPU, where indices of a GPU cannot read it.
         self.generator = RayGenerator(cameras).to(cameras.device)
-        self.lens = lens_rays(cameras)
+        self.lens = lens_directions(cameras)
 
     def __call__(self, pixel_indices: Int[Tensor, "rays 3"]) -> RayBundle:
         """Rays through the centres of pixels (camera, row, column)."""
@@ -25,22 +23,13 @@ class PixelRays:
             return self.generator(pixel_indices)
         camera, row, column = pixel_indices.unbind(-1)
         poses = self.cameras.camera_to_worlds[camera]
-        directions = (poses[:, :, :3] @ self.lens.directions[row, column][..., None])[..., 0]
-        area = self.lens.areas[row, column]
+        directions = (poses[:, :, :3] @ self.lens[row, column][..., None])[..., 0]
+        area = torch.ones_like(directions[:, :1])  # of no interest to fields without mip levels
         return RayBundle(poses[:, :, 3], directions, area, camera_indices=camera[:, None])
 
 
-class LensRays(NamedTuple):
-    """What one lens makes of a picture's pixels."""
-
-    directions: Float[Tensor, "height width 3"]
-    """Unit length, in the camera's own axes."""
-    areas: Float[Tensor, "height width 1"]
-    """Of each pixel, at distance 1: what a ray's footprint is computed from."""
-
-
-def lens_rays(cameras: Cameras) -> LensRays | None:
-    """Those of the lens that all pictures share; None when their lenses differ."""
+def lens_directions(cameras: Cameras) -> Float[Tensor, "height width 3"] | None:
+    """Unit directions of a picture's pixels in the camera's own axes; None when the pictures' lenses differ."""
     parts = [cameras.fx, cameras.fy, cameras.cx, cameras.cy, cameras.height, cameras.width, cameras.camera_type]
     if cameras.distortion_params is not None:
         parts.append(cameras.distortion_params)
@@ -54,5 +43,4 @@ def lens_rays(cameras: Cameras) -> LensRays | None:
         width=cameras.width[:1], height=cameras.height[:1], camera_type=cameras.camera_type[:1],
         distortion_params=None if cameras.distortion_params is None else cameras.distortion_params[:1],
     )  # fmt: skip
-    rays = one.generate_rays(camera_indices=0, keep_shape=True)
-    return LensRays(rays.directions, rays.pixel_area)
+    return one.generate_rays(camera_indices=0, keep_shape=True).directions
