@@ -35,8 +35,8 @@ class TestPixelRays:
                 True,
                 marks=pytest.mark.xfail(
                     strict=True,
-                    reason="a shared lens gives area 1, read as no pixel: mended alone, at the windows and content weight of "
-                    "today, pictures get worse (docs/design.md, Strokes that hold still)",
+                    reason="a shared lens gives area 1, read as no pixel: mended alone, at today's windows and content "
+                    "weight, pictures get worse (docs/design.md, Strokes that hold still)",
                 ),
             ),
         ],
