@@ -79,7 +79,7 @@ def stroke_coherence(picture: Float[Tensor, "3 _ _"]) -> Float[np.ndarray, " qua
     pixels count by the energy of their gradients.
     """
     bright = gaussian_filter(_luminance(picture), 1.0)
-    large, small = structure_tensor_eigenvalues(structure_tensor(bright, sigma=3.0, mode="reflect"))
+    large, small = structure_tensor_eigenvalues(structure_tensor(bright, sigma=3, mode="reflect"))
     energy = (large + small).ravel()
     found = ((large - small) / np.maximum(large + small, 1e-12)).ravel()
     order = np.argsort(found)

@@ -52,14 +52,22 @@ class Seen:
 class Loss(Protocol):
     """One term of what a style stage minimises; its value is divided by one that is measured before the first step."""
 
-    pulls_to: PullsTo
-    """`style`: has one value for each style of a mix, and less weight where the style is weak. `content`: more weight there.
-    `neither`: the same whatever the style, less weight where it is weak."""
-    layers: tuple[str, ...]
-    """Where it looks unless a setting says otherwise; of the content's losses, empty: where `content-layers` says."""
-    measured_at: Literal["start", "elsewhere"]
-    """What its value is divided by: that at the unstylised pictures; or, for losses that are 0 or accidental there, that of
-    photographs compared with those of other places."""
+    @property
+    def pulls_to(self) -> PullsTo:
+        """`style`: has one value for each style of a mix, and less weight where the style is weak. `content`: more weight
+        there. `neither`: the same whatever the style, less weight where it is weak."""
+        ...
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Where it looks unless a setting says otherwise; of the content's losses, empty: where `content-layers` says."""
+        ...
+
+    @property
+    def measured_at(self) -> Literal["start", "elsewhere"]:
+        """What its value is divided by: that at the unstylised pictures; or, for losses that are 0 or accidental there, that
+        of photographs compared with those of other places."""
+        ...
 
     def prepare(self, reference: FeatureMaps) -> Any:
         """What is computed once of the style picture; its maps are those of `layers`. None where there is nothing."""
