@@ -15,6 +15,9 @@ from ins3d.pictures.fitting import PictureSource
 from ins3d.style.objective import StyleObjective
 from ins3d.style.targets import StyleView, style_target
 
+collect_ignore = ["outside"]
+"""A package of somebody else's: looked into for doctests, it would be installed here."""
+
 # Where torchvision's `features` keeps the convolutions, from the published table (spec 0.2, minus one); the compact
 # encoder's blocks have 2, 2, 3 and 1.
 VGG_CONVS = {
