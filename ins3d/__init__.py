@@ -25,18 +25,46 @@ import sys as _sys
 
 MOVED = {
     "amalgamation": "fields.amalgamation",
+    "command_objective": "runs.objective",
+    "command_settings": "runs.settings",
     "content_features": "fields.content_features",
+    "evaluation_frames": "evaluation.frames",
+    "evaluation_measures": "evaluation.measures",
+    "evaluation_pictures": "evaluation.pictures",
+    "evaluation_report": "evaluation.report",
+    "field_files": "files.fields",
+    "flow_warp": "evaluation.flow_warp",
+    "geometry_warp": "evaluation.geometry_warp",
+    "image_fitting": "pictures.fitting",
+    "mesh_files": "meshes.files",
+    "mesh_fitting": "surfaces.mesh_fitting",
+    "mesh_queries": "meshes.queries",
+    "object_cameras": "surfaces.cameras",
+    "object_pictures": "surfaces.photographs",
     "perceptual_losses": "perception.losses",
+    "photo_fitting": "surfaces.photo_fitting",
+    "picture_content": "pictures.content",
+    "picture_rendering": "pictures.rendering",
     "point_encoding": "fields.point_encoding",
     "scene_placement": "placement.scene",
+    "sdf_stylization": "surfaces.stylization",
+    "sphere_tracing": "surfaces.sphere_tracing",
     "style_features": "fields.style_features",
     "style_losses": "style.losses",
     "style_objective": "style.objective",
     "style_targets": "style.targets",
-    "stylized_field": "fields.stylized",
+    "stylized_surface": "surfaces.stylized",
+    "surface_baking": "surfaces.baking",
+    "surface_content": "surfaces.content",
+    "surface_mesh": "meshes.triangles",
     "surface_points": "fields.merged_points",
+    "surface_rendering": "surfaces.rendering",
+    "surface_triangles": "surfaces.triangulation",
+    "surface_windows": "surfaces.windows",
+    "training_run": "runs.training_folder",
+    "view_consistency": "evaluation.consistency",
 }
-"""Modules that README and docs named by paths of before version 0.2."""
+"""Modules that README and docs named, and where they are since version 0.2."""
 
 
 class _Moved:

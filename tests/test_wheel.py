@@ -8,10 +8,12 @@ import ast
 import importlib.metadata
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,7 @@ CONSTRAINTS = ROOT / "configs" / "constraints.txt"
 
 
 @pytest.fixture(scope="module")
-def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The programs of an environment into which a wheel of this checkout was installed."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"  # a build leaves folders behind
@@ -48,7 +50,8 @@ def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (packages,) = (folder / "environment").glob("lib/python*/site-packages")
         # Looked at last; the checkout's own link, a file of the same kind, is not followed from there.
         (packages / "others.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    return programs
+    yield programs
+    shutil.rmtree(folder)  # 8 GB, where the environment began empty
 
 
 def run(*called: str | Path, folder: Path) -> str:

@@ -126,7 +126,7 @@ def _methods(told: Diagnosis) -> None:
         except Exception as error:  # whatever stops it
             told.broken.append((entry.name, f"does not load: {type(error).__name__}: {error}"))
     if not entries:
-        told.broken.append(("methods", "none is registered with nerfstudio; install ins3d again: pip install ins3d"))
+        told.broken.append(("methods", "none is registered with nerfstudio; install ins3d again, as its README says"))
     elif loaded:
         told.found.append(("methods", f"{', '.join(sorted(loaded))} (registered with nerfstudio)"))
 
@@ -151,7 +151,11 @@ def _optional_weights(told: Diagnosis) -> None:
         except FileNotFoundError as error:
             told.missing.append((name, f"{needed_for}; {error}"))
             continue
-        if file is not None:
+        folder_of_files = name == "MicroAST"
+        if file is not None and file.path.is_dir() != folder_of_files:
+            what = "the folder of its four files" if folder_of_files else "a file"
+            told.missing.append((name, f"{needed_for}; {file.path} (from {variable}) is not {what}"))
+        elif file is not None:
             told.found.append((name, f"{file.path}, found in {file.found_in}"))
         else:
             how = "downloaded when first needed, or " if official else ""

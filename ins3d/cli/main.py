@@ -23,7 +23,10 @@ def main(arguments: list[str] | None = None) -> None:
     """The console command `ins3d`."""
     words = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if words[0] in COMMANDS:
-        import_module(f"ins3d.cli.{words[0]}").main(words[1:], prog=f"ins3d {words[0]}")
+        try:
+            import_module(f"ins3d.cli.{words[0]}").main(words[1:], prog=f"ins3d {words[0]}")
+        except KeyboardInterrupt:  # while packages are still being imported
+            raise SystemExit(130) from None
     else:  # --help, or a mistyped command: tyro answers either
         listed = {name: _described(text) for name, text in COMMANDS.items()}
         tyro.extras.subcommand_cli_from_dict(listed, prog="ins3d", description=__doc__, args=words)

@@ -1,6 +1,8 @@
 """The subcommand that a user typed is found and run."""
 
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import tyro
@@ -13,14 +15,14 @@ def run_subcommand(
     commands: Commands, description: str | None, arguments: list[str] | None, prog: str | None = None
 ) -> None:
     """Runs the one of the commands that the arguments (those of the process if None) name; `prog` is shown in the help."""
-    settings = tyro.extras.subcommand_cli_from_dict(
-        {name: settings for name, (settings, _) in commands.items()},
-        description=description,
-        args=arguments,
-        prog=prog,
-    )
-    run = next(run for kind, run in commands.values() if type(settings) is kind)
-    run_command(run, settings)
+    words = sys.argv[1:] if arguments is None else arguments
+    if words and words[0] in commands:
+        kind, run = commands[words[0]]
+        # Asked alone, so that a mistyped option is answered with this command's options and not with all others'.
+        run_command(run, tyro.cli(kind, args=words[1:], prog=f"{prog or Path(sys.argv[0]).name} {words[0]}"))
+    else:  # --help, or a mistyped command
+        kinds = {name: kind for name, (kind, _) in commands.items()}
+        tyro.extras.subcommand_cli_from_dict(kinds, description=description, args=words, prog=prog)
 
 
 def run_command(run: Callable[[Any], None], settings: Any) -> None:

@@ -51,7 +51,7 @@ def read_report(folder: Path) -> dict[str, Any]:
         report = json.loads(path.read_text())
         _ = [report[section] for section in SECTIONS], report["run"]["styles"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"runs: {path} is not what evaluate.py writes; evaluate that run again.") from error
+        raise ValueError(f"runs: {path} is not what ins3d evaluate writes; evaluate that run again.") from error
     return report
 
 

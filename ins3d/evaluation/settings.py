@@ -1,4 +1,4 @@
-"""What evaluate.py is told."""
+"""What `ins3d evaluate` is told."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The subcommands of fit_image.py that make fields: from what they are told to files."""
+"""The subcommands of `ins3d picture` that make fields: from what they are told to files."""
 
 from collections.abc import Callable
 from dataclasses import replace

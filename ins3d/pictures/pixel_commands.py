@@ -1,4 +1,4 @@
-"""The subcommands of fit_image.py that optimise pixels: from what they are told to files."""
+"""The subcommands of `ins3d picture` that optimise pixels: from what they are told to files."""
 
 from dataclasses import asdict
 from pathlib import Path

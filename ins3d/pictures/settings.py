@@ -1,4 +1,4 @@
-"""What the subcommands of fit_image.py are told."""
+"""What the subcommands of `ins3d picture` are told."""
 
 from dataclasses import dataclass
 from pathlib import Path

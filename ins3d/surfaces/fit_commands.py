@@ -1,4 +1,4 @@
-"""The subcommands of sdf_stylize.py that make an object a field: from what they are told to files."""
+"""The subcommands of `ins3d object` that make an object a field: from what they are told to files."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the subcommands of sdf_stylize.py are told."""
+"""What the subcommands of `ins3d object` are told."""
 
 from dataclasses import dataclass
 from pathlib import Path

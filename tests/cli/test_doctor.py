@@ -69,6 +69,15 @@ class TestWeights:
         assert "gone.pth does not exist" in dict(told.missing)["RAFT"]
         assert "gone.pth is not a file" in dict(told.broken)["encoder"]
 
+    def test_a_folder_is_no_network_and_a_file_is_not_four(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+        (tmp_path / "one.pth").touch()
+        monkeypatch.setenv("INS3D_FLOW_WEIGHTS", str(tmp_path))
+        monkeypatch.setenv("INS3D_PER_FRAME_WEIGHTS", str(tmp_path / "one.pth"))
+        told = doctor.Diagnosis()
+        doctor._optional_weights(told)
+        assert "is not a file" in dict(told.missing)["RAFT"]
+        assert "is not the folder of its four files" in dict(told.missing)["MicroAST"] and not told.found
+
     def test_on_a_gpu_the_download_is_announced_and_not_made(self):
         told = doctor.Diagnosis()
         doctor._encoder(torch.device("cuda"), told)

@@ -230,7 +230,7 @@ class TestCompare:
             evaluate.main(["compare", str(tmp_path / "run"), str(tmp_path / "run" / "evaluation")])
 
     @pytest.mark.parametrize(
-        ("contents", "message"), [(None, "evaluate that run first"), ("{}", "is not what evaluate.py writes")]
+        ("contents", "message"), [(None, "evaluate that run first"), ("{}", "is not what ins3d evaluate writes")]
     )
     def test_messages(self, evaluation: Path, tmp_path: Path, contents: str | None, message: str):
         if contents is not None:

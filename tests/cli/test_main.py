@@ -46,12 +46,27 @@ class TestHelp:
             front_door.main([name, "--help"])
         assert f"usage: ins3d {name}" in capsys.readouterr().out
 
-    def test_a_mistyped_command_is_named_with_the_nearest(self, capsys):
+    def test_a_mistyped_command_is_answered_with_those_there_are(self, capsys):
         with pytest.raises(SystemExit) as left:
             front_door.main(["pictures"])
         assert left.value.code == 2
         shown = capsys.readouterr()
         assert "picture" in shown.err + shown.out and "pictures" in shown.err + shown.out
+
+    def test_a_mistyped_option_is_answered_with_the_options_of_that_command(self, capsys):
+        with pytest.raises(SystemExit) as left:
+            front_door.main(["picture", "stylize", "--stpes", "3"])
+        said = capsys.readouterr()
+        assert left.value.code == 2 and "--steps" in said.err + said.out and "blend" not in said.err + said.out
+
+    def test_ctrl_c_while_packages_are_imported_leaves_without_a_traceback(self, monkeypatch: pytest.MonkeyPatch):
+        def interrupted(name: str):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(front_door, "import_module", interrupted)
+        with pytest.raises(SystemExit) as left:
+            front_door.main(["picture", "stylize"])
+        assert left.value.code == 130
 
 
 class TestCommands:

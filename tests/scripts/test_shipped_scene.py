@@ -49,6 +49,13 @@ class TestStillLife:
         assert script.distances(points).abs().amin() < 2e-3
 
 
+class TestDefaultPhoto:
+    def test_is_the_first_picture_of_the_scene(self):
+        from ins3d.pictures.settings import DEFAULT_CONTENT
+
+        assert DEFAULT_CONTENT.read_bytes() == (SCENE / "images" / "000.jpg").read_bytes()
+
+
 class TestStylePictures:
     def test_are_painted_alike_every_time(self):
         script = load_script("make/style_pictures")
