@@ -13,17 +13,17 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import psutil
 import torch
 import tyro
 
-from ins3d.cli.subcommands import run_command
 from ins3d.evaluation import optical_flow
 from ins3d.files.run_record import run_record
 from ins3d.files.weights import WeightsFile, weights_at_hand
 from ins3d.perception import lpips
-from ins3d.perception.weights import WEIGHTS_VARIABLE, encoder_at_hand
+from ins3d.perception.weights import COMPACT_FILE, WEIGHTS_VARIABLE, encoder_at_hand
 from ins3d.transfer import microast
 
 METHODS_GROUP = "nerfstudio.method_configs"
@@ -64,7 +64,7 @@ def diagnose() -> Diagnosis:
 def main(arguments: list[str] | None = None, prog: str | None = None) -> None:
     """Runs `ins3d doctor`."""
     tyro.cli(lambda: None, args=arguments, description=__doc__, prog=prog)
-    run_command(_print, diagnose())
+    _print(diagnose())
 
 
 def _print(told: Diagnosis) -> None:
@@ -101,7 +101,7 @@ def _encoder(device: torch.device, told: Diagnosis) -> None:
         told.found.append(("encoder", "vgg19, downloaded when it is first needed (548 MB); compact if that fails"))
         return
     told.found.append(("encoder", f"{file.path.name}, found in {file.found_in}"))
-    if "the package" in file.found_in:
+    if file.path == COMPACT_FILE:
         told.missing.append(("VGG-19", f"finer strokes; name its file with {WEIGHTS_VARIABLE}"))
 
 
@@ -141,20 +141,19 @@ def _packages(told: Diagnosis) -> None:
 
 def _optional_weights(told: Diagnosis) -> None:
     """Networks of other people that the evaluation judges with."""
-    for name, variable, official, needed_for in (
-        ("RAFT", optical_flow.WEIGHTS_VARIABLE, optical_flow.OFFICIAL_FILE, "evaluate: protocols A and B"),
-        ("LPIPS", lpips.BACKBONE_VARIABLE, lpips.OFFICIAL_FILES["squeeze"], "evaluate: LPIPS"),
-        ("MicroAST", microast.WEIGHTS_VARIABLE, None, "evaluate: frames painted one by one, for comparison"),
+    for name, variable, official, is_there, needed_for in (
+        ("RAFT", optical_flow.WEIGHTS_VARIABLE, optical_flow.OFFICIAL_FILE, Path.is_file, "evaluate: protocols A and B"),
+        ("LPIPS", lpips.BACKBONE_VARIABLE, lpips.OFFICIAL_FILES["squeeze"], Path.is_file, "evaluate: LPIPS"),
+        ("MicroAST", microast.WEIGHTS_VARIABLE, None, Path.is_dir, "evaluate: frames painted one by one, for comparison"),
     ):
         try:
             file: WeightsFile | None = weights_at_hand(None, name, variable, official)
         except FileNotFoundError as error:
             told.missing.append((name, f"{needed_for}; {error}"))
             continue
-        folder_of_files = name == "MicroAST"
-        if file is not None and file.path.is_dir() != folder_of_files:
-            what = "the folder of its four files" if folder_of_files else "a file"
-            told.missing.append((name, f"{needed_for}; {file.path} (from {variable}) is not {what}"))
+        if file is not None and not is_there(file.path):
+            what = "file" if official else "folder"
+            told.missing.append((name, f"{needed_for}; {file.path} (from {variable}) is no {what}"))
         elif file is not None:
             told.found.append((name, f"{file.path}, found in {file.found_in}"))
         else:

@@ -63,7 +63,7 @@ def high_frequency_energy(
 
     Only pixels count from which the blur does not reach beyond the mask, or the silhouette's edge would count as detail.
     """
-    bright = _luminance(rgb)
+    bright = luminance(rgb)
     band = bright - gaussian_blur2d(bright, 2 * BLUR_RADIUS + 1, (BLUR_SIGMA, BLUR_SIGMA))
     return float(band[0, 0][_inside(bright, mask, BLUR_RADIUS)].square().mean())
 
@@ -78,8 +78,8 @@ def edge_agreement(
     In [-1, 1]; 0 if either has no edges at all. It knows nothing of the strength itself: half the contrast agrees by 1. Only
     pixels count from which the filter does not reach beyond the mask: both pictures have the silhouette's edge.
     """
-    inside = _inside(_luminance(rgb), mask, SOBEL_RADIUS)
-    edges = torch.stack([sobel(_luminance(each), eps=0.0)[0, 0][inside] for each in (rgb, reference)])
+    inside = _inside(luminance(rgb), mask, SOBEL_RADIUS)
+    edges = torch.stack([sobel(luminance(each), eps=0.0)[0, 0][inside] for each in (rgb, reference)])
     if edges.shape[1] == 0:
         return float("nan")
     if edges.std(1, correction=0).min() < FLAT:
@@ -103,8 +103,8 @@ def structural_similarity(
     return float((similarity * weights).sum() / weights.sum())
 
 
-def _luminance(rgb: Tensor) -> Float[Tensor, "1 1 height width"]:
-    """In float64: differences of neighbours that are alike are no rounding then."""
+def luminance(rgb: Float[Tensor, "3 height width"]) -> Float[Tensor, "1 1 height width"]:
+    """Brightness in [0, 1], in float64: differences of neighbours that are alike are no rounding then."""
     return torch.tensordot(rgb.new_tensor(LUMINANCE, dtype=torch.float64), rgb.double(), dims=1)[None, None]
 
 

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.feature import structure_tensor, structure_tensor_eigenvalues
 from torch import Tensor
 
-from ins3d.perception.color_transfer import LUMINANCE
+from ins3d.evaluation.statistics import luminance
 from ins3d.perception.features import FeatureMaps, PerceptualFeatures
 
 HYPERCOLUMN_LAYERS = ("relu2_1", "relu3_1", "relu4_1")
@@ -61,10 +61,8 @@ class StrokeJudge:
 
     def _columns(self, maps: FeatureMaps) -> Float[Tensor, "points channels"]:
         """Hypercolumns: the features of all layers at one place, each layer in units of the painting's root mean square."""
-        places = (
-            torch.rand(1, 1, NUM_COLUMNS, 2, generator=torch.Generator().manual_seed(0)).to(next(iter(maps.values()))) * 2
-            - 1
-        )
+        places = 2 * torch.rand(1, 1, NUM_COLUMNS, 2, generator=torch.Generator().manual_seed(0)) - 1
+        places = places.to(maps[HYPERCOLUMN_LAYERS[0]])
         read = [
             F.grid_sample(maps[layer] / self.scales[layer], places, align_corners=False, padding_mode="border")[0, :, 0].T
             for layer in HYPERCOLUMN_LAYERS
@@ -78,7 +76,7 @@ def stroke_coherence(picture: Float[Tensor, "3 _ _"]) -> Float[np.ndarray, " qua
     Eigenvalues of the structure tensor (gradients of a blur of 1 pixel, window of 3): their difference by their sum;
     pixels count by the energy of their gradients.
     """
-    bright = gaussian_filter(_luminance(picture), 1.0)
+    bright = gaussian_filter(luminance(picture)[0, 0].cpu().numpy(), 1.0)
     large, small = structure_tensor_eigenvalues(structure_tensor(bright, sigma=3, mode="reflect"))
     energy = (large + small).ravel()
     found = ((large - small) / np.maximum(large + small, 1e-12)).ravel()
@@ -89,7 +87,7 @@ def stroke_coherence(picture: Float[Tensor, "3 _ _"]) -> Float[np.ndarray, " qua
 
 def radial_spectrum(picture: Float[Tensor, "3 _ _"]) -> Float[np.ndarray, " rings"]:
     """Natural logarithm of the luminance's power by frequency, averaged over directions; a Hann window hides the border."""
-    bright = _luminance(picture)
+    bright = luminance(picture)[0, 0].cpu().numpy()
     height, width = bright.shape
     window = np.outer(np.hanning(height), np.hanning(width))
     power = np.abs(np.fft.fft2((bright - bright.mean()) * window)) ** 2 / (window**2).sum()
@@ -100,7 +98,3 @@ def radial_spectrum(picture: Float[Tensor, "3 _ _"]) -> Float[np.ndarray, " ring
     found = np.array([power[ring == each].mean() if (ring == each).any() else np.nan for each in range(NUM_RINGS)])
     known = ~np.isnan(found)
     return np.log(np.interp(np.arange(NUM_RINGS), np.flatnonzero(known), found[known]) + 1e-9)
-
-
-def _luminance(picture: Tensor) -> Float[np.ndarray, "height width"]:
-    return np.tensordot(np.array(LUMINANCE), picture.detach().double().cpu().numpy(), axes=1)

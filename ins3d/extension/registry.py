@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from importlib.metadata import entry_points
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -11,15 +12,14 @@ T = TypeVar("T")
 class Registry(Mapping[str, T], Generic[T]):
     """A mapping from names to entries that follow a protocol.
 
-    Entries are added by `register`, or by the entry-point group: there a package's `name = "module:object"` is loaded when
-    names are first asked for. A name stands for one entry; a second one is refused.
+    Entries are added by `register`, or by the entry-point group: there a package's `name = "module:object"` is listed
+    without being imported, and loaded when that name is asked for. A second entry of one name is refused.
     """
 
     def __init__(self, kind: str, group: str, protocol: type) -> None:
         """`kind` is what an entry is called in messages; `group` is the entry-point group, such as `ins3d.losses`."""
         self.kind, self.group, self.protocol = kind, group, protocol
         self._entries: dict[str, T] = {}
-        self._others_loaded = False
 
     def register(self, name: str, entry: T) -> T:
         """Adds an entry, and returns it. TypeError for what does not follow the protocol, ValueError for a name in use."""
@@ -30,7 +30,7 @@ class Registry(Mapping[str, T], Generic[T]):
                 f"{self.protocol.__module__}.{self.protocol.__name__}."
             )
         if name in self._entries:
-            raise ValueError(f"{self.group}: the {self.kind} {name} is registered already; choose another name.")
+            self._refuse_second(name)
         self._entries[name] = entry
         return entry
 
@@ -43,23 +43,29 @@ class Registry(Mapping[str, T], Generic[T]):
         raise ValueError(f"{setting}: there is no {name!r}{meant}; choose among {', '.join(self)}.")
 
     def __getitem__(self, name: str) -> T:
-        self._load_others()
+        if name not in self._entries:
+            self.register(name, _load(self._others[name], self.group))
         return self._entries[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries or name in self._others
+
     def __iter__(self) -> Iterator[str]:
-        self._load_others()
-        return iter(self._entries)
+        return iter([*(name for name in self._entries if name not in self._others), *self._others])
 
     def __len__(self) -> int:
-        self._load_others()
-        return len(self._entries)
+        return len(list(iter(self)))
 
-    def _load_others(self) -> None:
-        if self._others_loaded:
-            return
-        self._others_loaded = True
-        for entry in sorted(entry_points(group=self.group), key=lambda entry: entry.name):
-            self.register(entry.name, _load(entry, self.group))
+    @cached_property
+    def _others(self) -> dict[str, EntryPoint]:
+        """What other packages bring, not loaded."""
+        found = {entry.name: entry for entry in sorted(entry_points(group=self.group), key=lambda entry: entry.name)}
+        for name in found.keys() & self._entries.keys():
+            self._refuse_second(name)
+        return found
+
+    def _refuse_second(self, name: str) -> None:
+        raise ValueError(f"{self.group}: the {self.kind} {name} is registered already; choose another name.")
 
     def _asked_for(self) -> list[str]:
         """What the protocol declares: attributes and methods."""
@@ -67,7 +73,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return [*self.protocol.__annotations__, *(name for name in methods if name not in self.protocol.__annotations__)]
 
 
-def _load(entry: Any, group: str) -> Any:
+def _load(entry: EntryPoint, group: str) -> Any:
     try:
         return entry.load()
     except Exception as error:  # whatever the other package stumbles over

@@ -169,6 +169,9 @@ for _name, _loss in STYLE_LOSSES.items():
     LOSSES.register(_name, _loss)
 LOSSES.register("tv", TotalVariation())
 
+WEIGHTED_APART = {"content": "content-weight (content-loss-mult in scenes)", "tv": "tv-weight (tv-loss-mult in scenes)"}
+"""Losses that no list names: each has a setting for its weight."""
+
 
 def loss_of(term: str) -> Loss:
     """The loss whose values are reported under a name such as `gram_loss`."""
@@ -185,6 +188,8 @@ def parse_style_losses(words: tuple[str, ...]) -> dict[str, float]:
     for word in words:
         name, _, weight = word.partition(":")
         LOSSES.find(name, "style-loss")
+        if name in WEIGHTED_APART:
+            raise ValueError(f"style-loss: {name} has a weight of its own; set {WEIGHTED_APART[name]}.")
         if name in weights:
             raise ValueError(f"style-loss: {name} is named twice; name it once, with the sum of its weights.")
         try:

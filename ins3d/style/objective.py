@@ -142,7 +142,7 @@ class StyleObjective:
             mask = None
         style_layers = [layer for name in self.view.losses for layer in layers_of(name, self.view.layers)]
         content_layers = self._content_layers
-        layers = tuple(dict.fromkeys([*style_layers, *self.content_layers, *content_layers]))
+        layers = tuple(dict.fromkeys([*style_layers, *content_layers]))
         maps = pyramid_features(self.features, patches, layers, self.view.scales)
         with torch.no_grad():
             content = self.features(photographs, content_layers) if content_layers else {}

@@ -75,8 +75,8 @@ class TestWeights:
         monkeypatch.setenv("INS3D_PER_FRAME_WEIGHTS", str(tmp_path / "one.pth"))
         told = doctor.Diagnosis()
         doctor._optional_weights(told)
-        assert "is not a file" in dict(told.missing)["RAFT"]
-        assert "is not the folder of its four files" in dict(told.missing)["MicroAST"] and not told.found
+        assert "is no file" in dict(told.missing)["RAFT"]
+        assert "is no folder" in dict(told.missing)["MicroAST"] and not told.found
 
     def test_on_a_gpu_the_download_is_announced_and_not_made(self):
         told = doctor.Diagnosis()

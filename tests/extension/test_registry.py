@@ -78,7 +78,20 @@ class TestEntryPoints:
 
     def test_one_that_cannot_be_loaded_is_named(self, animals: Registry[Animal], brought):
         brought(ghost="nowhere.at.all:X")
-        with pytest.raises(ValueError, match=r"tests.animals: ghost \(nowhere.at.all:X\) cannot be loaded: No module named"):
+        assert list(animals) == ["ghost"] and "ghost" in animals and len(animals) == 1
+        for _ in range(2):  # and not only the first time
+            with pytest.raises(ValueError, match=r"tests.animals: ghost \(nowhere.at.all:X\) cannot be loaded: No module"):
+                animals["ghost"]
+
+    def test_one_that_cannot_be_loaded_harms_no_other(self, animals: Registry[Animal], brought):
+        brought(ghost="nowhere.at.all:X", hound=f"{__name__}:DOG")
+        animals.register("dog", DOG)
+        assert animals["dog"] is animals["hound"] is DOG and list(animals) == ["dog", "ghost", "hound"]
+
+    def test_one_that_takes_a_name_of_ours_is_refused(self, animals: Registry[Animal], brought):
+        brought(dog=f"{__name__}:DOG")
+        animals.register("dog", DOG)
+        with pytest.raises(ValueError, match="the animal dog is registered already"):
             list(animals)
 
     def test_one_that_is_none_is_told_what_it_lacks(self, animals: Registry[Animal], brought):

@@ -141,6 +141,8 @@ class TestParseStyleLosses:
                 ("gram", ":2"),
                 f"style-loss: there is no ''; choose among {EVERY_NAME}.",
             ),
+            (("gram", "tv:0.1"), "style-loss: tv has a weight of its own; set tv-weight (tv-loss-mult in scenes)."),
+            (("content",), "style-loss: content has a weight of its own; set content-weight (content-loss-mult in scenes)."),
             (("gram:much",), "style-loss: 'much' in 'gram:much' is not a number; write gram:0.5."),
             (("gram:1:2",), "style-loss: '1:2' in 'gram:1:2' is not a number; write gram:0.5."),
             (("gram", "nnfm:-1"), "style-loss: the weight of nnfm is -1.0; use 0 or more."),

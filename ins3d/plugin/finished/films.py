@@ -8,7 +8,6 @@ from typing import Any, cast
 import torch
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.utils.eval_utils import eval_setup
-from rich.console import Console
 from rich.progress import track
 
 from ins3d.evaluation.settings import Flight
@@ -16,9 +15,8 @@ from ins3d.files.videos import open_video
 from ins3d.plugin.finished.camera_paths import camera_path
 from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.style_videos import style_frames
+from ins3d.runs.record import CONSOLE
 from ins3d.style.mix import FILE_NAME, StyleMix, make_mix, write_mix
-
-CONSOLE = Console()
 
 
 @dataclass
