@@ -1,7 +1,7 @@
 """A trained field becomes two small files, numbers and what they mean, and a third from which its training goes on."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from torch import nn
 from ins3d.files.whole import replace_file
 
 NUMBERS, MEANING, TRAINING = "field.safetensors", "field.json", "training.pt"
-MAY_CHANGE = ("output", "device", "resume", "steps", "mix", "strength", "export", "texture")
-"""Settings that a resumed run may have others of."""
+FORMAT = 2
+"""Of training.pt; since 2 the settings have one vocabulary."""
 
 
 def write_field(folder: Path, field: nn.Module, meaning: Mapping[str, Any]) -> None:
@@ -52,11 +52,11 @@ def read_meaning(folder: Path, setting: str, commands: tuple[str, ...]) -> dict[
 
 def save_training(path: Path, state: dict[str, object], settings: Mapping[str, object]) -> None:
     """What `--resume` goes on from, whole or not at all."""
-    replace_file(path, lambda aside: torch.save({"state": state, "settings": _words(settings)}, aside))
+    replace_file(path, lambda aside: torch.save({"format": FORMAT, "state": state, "settings": _words(settings)}, aside))
 
 
-def load_training(path: Path, settings: Mapping[str, object]) -> dict[str, Any]:
-    """The state that `save_training` wrote; a run can be longer than it was, or show another mix, and nothing else."""
+def load_training(path: Path, settings: Mapping[str, object], may_change: Collection[str]) -> dict[str, Any]:
+    """The state that `save_training` wrote. Raises ValueError naming a setting that is another, unless it `may_change`."""
     if not path.is_file():
         raise FileNotFoundError(f"resume: there is no {path.name} in {path.parent}; leave out --resume, or name its output.")
     try:
@@ -64,8 +64,10 @@ def load_training(path: Path, settings: Mapping[str, object]) -> dict[str, Any]:
         before, state = dict(saved)["settings"], saved["state"]
     except Exception as error:  # readers of junk raise anything
         raise ValueError(f"resume: {path} cannot be read; leave out --resume.") from error
+    if saved.get("format") != FORMAT:
+        raise ValueError(f"resume: {path} was begun by another version of ins3d; leave out --resume.")
     for name, value in _words(settings).items():
-        if name not in MAY_CHANGE and before.get(name) != value:
+        if name not in may_change and before.get(name) != value:
             raise ValueError(
                 f"resume: {name.replace('_', '-')} was {before.get(name)} and is now {value}; resume with all that the run "
                 "was begun with, or leave out --resume."

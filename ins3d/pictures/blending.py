@@ -5,10 +5,15 @@ import math
 import torch
 from torch import Tensor
 
-from ins3d.pictures.fitting import PictureSource, WindowDraws, fit_losses
+from ins3d.pictures.fitting import PictureSource, WindowSampler, fit_losses
 from ins3d.pictures.stylized import BlendedPicture
 from ins3d.style.losses import loss_of
 from ins3d.style.objective import StyleObjective
+
+FIT_POINTS = 8192
+"""Places at which the photograph is asked for in each step."""
+FIT_WEIGHT = 150.0
+"""How much the photograph counts at strength 0."""
 
 
 class PictureBlending:
@@ -21,8 +26,8 @@ class PictureBlending:
     """
 
     def __init__(
-        self, field: BlendedPicture, source: PictureSource, objective: StyleObjective, windows: WindowDraws,
-        num_fit_steps: int, num_points: int, fit_weight: float,
+        self, field: BlendedPicture, source: PictureSource, objective: StyleObjective, windows: WindowSampler,
+        num_fit_steps: int, num_points: int = FIT_POINTS, fit_weight: float = FIT_WEIGHT,
     ) -> None:  # fmt: skip
         self.field, self.source, self.objective, self.windows = field, source, objective, windows
         self.num_fit_steps, self.num_points, self.fit_weight = num_fit_steps, num_points, fit_weight
@@ -30,9 +35,9 @@ class PictureBlending:
     @torch.no_grad()
     def begin(self) -> None:
         """What each loss is divided by."""
-        photographs = self.windows.unit_photographs()
-        units = self.objective.measure_units(photographs, photographs, 0, torch.Generator().manual_seed(0))
-        self.objective.units = units[None]
+        photographs = self.windows.fixed_photographs()
+        found = self.objective.measure_normalisers(photographs, photographs, 0, torch.Generator().manual_seed(0))
+        self.objective.normalisers = found[None]
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """One step's, weighted."""

@@ -18,11 +18,16 @@ from ins3d.pictures.rendering import StrengthMap, render_picture
 from ins3d.pictures.stylized import StylizedPicture
 from ins3d.pictures.windows import PictureWindow, positions_of, read_shares
 from ins3d.runs.training import Losses, Training
-from ins3d.style.draws import StyleDraws
-from ins3d.style.mix import StyleMix, single_style
-from ins3d.style.objective import StyleObjective
+from ins3d.style.colors import StyleColors
+from ins3d.style.mix import Mix
+from ins3d.style.patches import patch_extent
+from ins3d.style.sampling import MixSampler
+from ins3d.style.stage import Patches
+from ins3d.style.windows import WindowPlan
 
 Picture = Float[Tensor, "3 height width"]
+PicturePatch = tuple[PictureWindow, tuple[float, float]]
+"""A part of a picture, and how far its pixels are moved, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -72,82 +77,73 @@ def fit_picture(
     return training, fit_losses(content, source, num_points)
 
 
-class WindowDraws:
+class WindowSampler:
     """Where a step looks: all of the picture, or a strided patch of it, moved by up to half a pixel.
 
     Fields are trained between pixels as well as on them: a picture rendered larger then shows nothing that was not judged.
     """
 
-    UNIT_PATCHES = 8
+    FIXED_PATCHES = 8
     """Losses are measured on as many before the first stroke; or on all of the picture and it once more, rolled."""
 
-    def __init__(self, source: PictureSource, patch: int, strides: tuple[int, ...], num_coarse: int = 0) -> None:
-        self.source, self.patch, self.strides, self.num_coarse = source, patch, strides, num_coarse
+    def __init__(self, source: PictureSource, plan: WindowPlan | None, num_coarse: int = 0) -> None:
+        """Without a plan a step sees all of the picture; the first `num_coarse` steps at half its size."""
+        self.source, self.plan, self.num_coarse = source, plan, num_coarse
 
-    def __call__(self, step: int, generator: torch.Generator) -> tuple[PictureWindow, tuple[float, float]]:
-        """A window, and the shift of its pixels. The first `num_coarse` steps see all of the picture at half its size."""
+    def __call__(self, step: int, generator: torch.Generator) -> PicturePatch:
+        """A window, and the shift of its pixels."""
         across, down, left, top, stride = torch.rand(5, generator=generator).tolist()
         shift = (across - 0.5, down - 0.5)
-        if not self.patch:
+        if self.plan is None:
             whole = self.source.whole
             half = PictureWindow(whole.height // 2, whole.width // 2, whole.aspect)
             return half if step < self.num_coarse else whole, shift
-        extent = self.patch * self.strides[int(stride * len(self.strides))]
+        size, strides = self.plan.patch, self.plan.strides
+        extent = patch_extent(size, strides[int(stride * len(strides))])
         height, width = self.source.rgb.shape[1:]
         column, row = int(left * (width - extent + 1)), int(top * (height - extent + 1))
         bounds = (column / width, row / height, (column + extent) / width, (row + extent) / height)
-        return PictureWindow(self.patch, self.patch, self.source.aspect, bounds), shift
+        return PictureWindow(size, size, self.source.aspect, bounds), shift
 
-    def unit_photographs(self) -> Float[Tensor, "windows 3 height width"]:
+    def fixed_photographs(self) -> Float[Tensor, "windows 3 height width"]:
         """To measure losses on. Each shows another place than the next; whole pictures because they are rolled."""
-        generator = torch.Generator().manual_seed(0)
-        drawn = [self.source.look(*self(self.num_coarse, generator)) for _ in range(self.UNIT_PATCHES if self.patch else 2)]
+        generator, number = torch.Generator().manual_seed(0), 2 if self.plan is None else self.FIXED_PATCHES
+        drawn = [self.source.look(*self(self.num_coarse, generator)) for _ in range(number)]
         return torch.cat([seen.roll(number * 3 * seen.shape[-1] // 8, -1) for number, seen in enumerate(drawn)])
 
 
-class PictureStyling:
-    """The style stage of a picture: windows become stylised patches, and patches become losses (spec A.10, stage 2)."""
+class PictureSubject:
+    """A fitted picture that is painted (spec A.10, stage 2); see `style.stage.Subject`."""
 
-    def __init__(
-        self,
-        field: StylizedPicture,
-        source: PictureSource,
-        objective: StyleObjective,
-        windows: WindowDraws,
-        draws: StyleDraws,
-    ) -> None:
-        self.field, self.source, self.objective, self.windows, self.draws = field, source, objective, windows, draws
+    def __init__(self, field: StylizedPicture, source: PictureSource, windows: WindowSampler) -> None:
+        self.field, self.source, self.windows = field, source, windows
+        field.colors.see_scene(color_statistics(source.rgb.flatten(1).T))
 
-    @torch.no_grad()
-    def begin(self) -> None:
-        """The colour maps, then what each loss is divided by: its value at the start."""
-        colors = color_statistics(self.source.rgb.flatten(1).T)
-        self.field.colors.see_scene(colors)
-        units = []
-        for style, target in enumerate(self.objective.styles):
-            self.field.colors.match(style, colors, target.colors)
-            photographs = self._recolored(self.windows.unit_photographs(), single_style(style, len(self.objective.styles)))
-            units.append(self.objective.measure_units(photographs, photographs, style, torch.Generator().manual_seed(0)))
-        self.objective.units = torch.stack(units)
+    @property
+    def colors(self) -> StyleColors:
+        """The field's."""
+        return self.field.colors
 
-    def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """One step's, weighted."""
-        mix = self.draws.mix(step, generator)
-        window, shift = self.windows(step, generator)
-        code = mix.code().to(self.source.rgb)
-        rgb = self.field(window.positions(slice(None), shift).to(self.source.rgb), code)
-        patches = rgb.T.reshape(1, 3, window.height, window.width)
-        photographs = self._recolored(self.source.look(window, shift), mix)
-        return self.objective.weighted_losses(patches, photographs, mix, generator)
+    def draw(self, step: int, mixes: MixSampler, generator: torch.Generator) -> tuple[PicturePatch, Mix]:
+        """See `Subject.draw`."""
+        mix = mixes.mix(step, generator)
+        return self.windows(step, generator), mix
 
-    @torch.no_grad()
-    def end(self) -> None:
-        """After the last step: the colours of what has been painted are matched once more."""
-        for style in range(len(self.objective.styles)) if self.field.colors.mode == "style" else []:
-            mix = single_style(style, len(self.objective.styles))
-            painted = render_picture(self.field, self.source.whole, mix, StrengthMap(), self.source.rgb.device)
-            self.field.colors.add(style, self.objective.matching_map(painted[None].to(self.source.rgb), style))
+    def look(self, window: PicturePatch, mix: Mix, generator: torch.Generator) -> Patches:
+        """See `Subject.look`."""
+        place, shift = window
+        rgb = self.field(place.positions(slice(None), shift).to(self.source.rgb), mix.code().to(self.source.rgb))
+        painted = rgb.T.reshape(1, 3, place.height, place.width)
+        return Patches(painted, self._recolored(self.source.look(place, shift), mix))
 
-    def _recolored(self, photographs: Tensor, mix: StyleMix) -> Tensor:
+    def fixed(self, mix: Mix, painted: bool) -> Patches:
+        """See `Subject.fixed`. What has been painted is seen as a whole."""
+        photographs = self._recolored(self.windows.fixed_photographs(), mix)
+        if not painted:
+            return Patches(photographs, photographs)
+        whole = render_picture(self.field, self.source.whole, mix, StrengthMap(mix.strength), self.source.rgb.device)
+        return Patches(whole[None].to(self.source.rgb), photographs)
+
+    def _recolored(self, photographs: Tensor, mix: Mix) -> Tensor:
         rgb = self.field.colors.map(photographs.permute(0, 2, 3, 1), 1.0, mix.code().to(photographs))
         return rgb.clamp(0, 1).permute(0, 3, 1, 2)

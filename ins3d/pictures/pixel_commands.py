@@ -1,17 +1,18 @@
 """The subcommands of `ins3d picture` that optimise pixels: from what they are told to files."""
 
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ins3d.extension.ranges import check_ranges
 from ins3d.files.pictures import read_rgb
 from ins3d.perception.features import PerceptualFeatures
 from ins3d.pictures.pixel_optimization import gatys, texture
 from ins3d.pictures.settings import Gatys, Pixels, Texture
 from ins3d.runs.objective import command_encoder, torch_device
 from ins3d.runs.record import PictureRecord
+from ins3d.style.styles import find_styles
 
 WRITE_EVERY = 25
 """Steps between two writings of the picture."""
@@ -19,13 +20,11 @@ WRITE_EVERY = 25
 
 def run_gatys(settings: Gatys) -> None:
     """`gatys`: reads both pictures, optimises."""
-    content, style = read_rgb(settings.content, "content"), read_rgb(only_style(settings), "styles")
+    check_ranges(settings)
     pixels = settings.pixel_settings(
-        content_weight=settings.content_weight,
-        content_layers=settings.content_layers,
-        colors=settings.colors,
-        scales=settings.scales,
+        content_weight=settings.content_weight, content_layers=settings.content_layers, colors=settings.colors
     )
+    content, style = read_rgb(settings.content, "content"), only_picture(settings)
     device = torch_device(settings.device)
     features = command_encoder(settings, pixels.all_layers, device)
     with PixelRecord(settings, features) as record:
@@ -34,19 +33,24 @@ def run_gatys(settings: Gatys) -> None:
 
 def run_texture(settings: Texture) -> None:
     """`texture`: reads the source, optimises noise."""
-    source = read_rgb(only_style(settings), "styles")
-    pixels = settings.pixel_settings(content_layers=(), scales=settings.scales)
+    check_ranges(settings)
+    pixels = settings.pixel_settings(content_layers=())
+    source = only_picture(settings)
     device = torch_device(settings.device)
     features = command_encoder(settings, pixels.all_layers, device)
     with PixelRecord(settings, features) as record:
         record.end(texture(source.to(device), features, pixels, settings.height, settings.width, record))
 
 
-def only_style(settings: Pixels) -> Path:
-    """The style picture, where one network per picture cannot be: pixels take one style."""
-    if len(settings.styles) != 1:
-        raise ValueError(f"styles: {len(settings.styles)} pictures were given; pixels take one, stylize takes several.")
-    return settings.styles[0]
+def only_picture(settings: Pixels) -> Tensor:
+    """The style picture; pixels take one, without a mask."""
+    styles = find_styles(settings.styles)
+    pictures = [picture for style in styles for picture in style.read("styles")]
+    if len(pictures) != 1 or pictures[0][1] is not None:
+        raise ValueError(
+            f"styles: {len(pictures)} pictures or a mask were given; pixels take one, stylize takes several, and masks."
+        )
+    return pictures[0][0]
 
 
 class PixelRecord(PictureRecord):

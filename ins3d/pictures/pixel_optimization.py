@@ -21,12 +21,15 @@ from ins3d.perception.color_transfer import (
     recolor_pictures,
 )
 from ins3d.perception.features import PerceptualFeatures
-from ins3d.pictures.pixel_objective import Colors, Picture, PixelObjective, PixelSettings
+from ins3d.pictures.pixel_objective import Picture, PixelObjective, PixelSettings
+from ins3d.style.colors import Colors
 
 Report = Callable[[int, dict[str, float], Callable[[], Tensor]], None]
 """Called after every step: its number from 1, its losses, and what the picture would be if this were the end."""
 HISTORY = 20
 """Steps that L-BFGS remembers, as in DeepTextures; torch's 100 keep two hundred pictures in memory."""
+ADAM_RATE = 0.03
+"""In pixel values."""
 
 
 class _Spent(Exception):
@@ -53,7 +56,7 @@ class _Evaluations:
             optimizer.zero_grad()
             losses = objective.losses(picture)
             self._refuse_nonsense(losses)
-            total = torch.stack([objective.weights[name] * value for name, value in losses.items()]).sum()
+            total = objective.total(losses)
             total.backward()
             values = {"total": total.item()} | {name: value.item() for name, value in losses.items()}
             if values["total"] < lowest:
@@ -71,17 +74,19 @@ class _Evaluations:
 
     def _optimizer(self, picture: Tensor, steps: int) -> torch.optim.Optimizer:
         if self.settings.optimizer == "adam":
-            return torch.optim.Adam([picture], self.settings.learning_rate)
+            return torch.optim.Adam([picture], ADAM_RATE)
         # All steps are one call: between calls torch evaluates the same picture twice. Without tolerances nothing but a
         # line search that finds no way down ends it early.
         limits = {"max_iter": steps, "max_eval": 2 * steps, "tolerance_grad": 0, "tolerance_change": 0}
         return torch.optim.LBFGS([picture], 1, **limits, history_size=HISTORY, line_search_fn="strong_wolfe")
 
     def _refuse_nonsense(self, losses: dict[str, Tensor]) -> None:
-        remedy = "optimizer adam" if self.settings.optimizer == "lbfgs" else "a smaller learning-rate"
+        remedy = (
+            "use optimizer adam, or give it less weight" if self.settings.optimizer == "lbfgs" else "give it less weight"
+        )
         for name, value in losses.items():
             if not value.isfinite():
-                raise ValueError(f"{name} is {value.item()} at step {self.step}; use {remedy}, or give it less weight.")
+                raise ValueError(f"{name} is {value.item()} at step {self.step}; {remedy}.")
 
 
 def gatys(
@@ -103,11 +108,12 @@ def gatys(
         seen_style = _recolored(style, content).clamp(0, 1)
 
     def look(long_side: int) -> tuple[PixelObjective, Tensor]:
-        start, target = resize_long_side(seen_content, long_side), resize_long_side(seen_style, long_side)
+        start = resize_long_side(seen_content, long_side)
+        target = resize_long_side(seen_style, settings.style_side(long_side))
         _refuse_small("content", start, features, settings)
         _refuse_small("styles", target, features, settings)
         objective = PixelObjective(features, settings, target, start)
-        objective.measure_units(start, {"content": _resized(target, start)})
+        objective.measure_normalisers(start, _resized(target, start))
         return objective, start
 
     finish = partial(_with_colors, colors=settings.colors, content=content, style=style)
@@ -132,13 +138,13 @@ def texture(
     size = torch.tensor([height or final.shape[1], width or final.shape[2]])
 
     def look(long_side: int) -> tuple[PixelObjective, Tensor]:
-        target = resize_long_side(source, long_side)
+        target = resize_long_side(source, settings.style_side(long_side))
         rows, columns = (size * long_side / settings.long_sides[-1]).round().int().clamp(min=1).tolist()
         start = _noise(target, rows, columns, generator)
         _refuse_small("styles", target, features, settings)
         _refuse_small("height and width", start, features, settings)
         objective = PixelObjective(features, settings, target)
-        objective.measure_units(start, {"neither": target})
+        objective.measure_normalisers(start, target)
         return objective, start
 
     return _coarse_to_fine(look, partial(match_histograms, source=final), settings, report)

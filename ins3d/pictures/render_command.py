@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from rich.progress import Progress, track
 
+from ins3d.extension.ranges import check_ranges
 from ins3d.files.pictures import read_rgb, rgb_bytes
 from ins3d.files.videos import open_video
 from ins3d.files.whole import replace_file
@@ -17,7 +18,7 @@ from ins3d.pictures.settings import Render
 from ins3d.pictures.windows import PictureWindow, window_of_size
 from ins3d.runs.objective import torch_device
 from ins3d.runs.record import CONSOLE, make_folder
-from ins3d.style.mix import StyleMix, make_mix, round_trip_codes
+from ins3d.style.mix import Mix, round_trip
 
 STYLE_ONLY = ("mix", "strength", "mask", "strength_map", "gradation", "bands")
 MOVING = (".mp4", ".gif")
@@ -25,11 +26,12 @@ MOVING = (".mp4", ".gif")
 
 def run_render(settings: Render) -> None:
     """`render`: a picture or an animation of a field."""
+    check_ranges(settings)
     device = torch_device(settings.device)
     strengths = strength_map(settings)
     field, spec = load_field(settings.load, "load", device)
     moving = check_render(settings, spec)
-    mix = make_mix(settings.mix, settings.strength, spec.styles or ("content",), "mix", "strength")
+    mix = settings.mix_of(spec.styles or ("content",))
     size = spec.long_side if settings.size is None else settings.size
     window = window_of_size(size, spec.aspect, settings.window)
     make_folder(settings.output.parent)
@@ -58,18 +60,11 @@ def check_render(settings: Render, spec: FieldSpec) -> bool:
             raise ValueError(f"load: {settings.load} holds a picture without a style, which does not move; write a .png.")
     if suffix in MOVING and len(spec.styles) > 1 and settings.mix:
         raise ValueError(f"mix: an animation goes through all {len(spec.styles)} styles; leave it out, or write a .png.")
-    if suffix in MOVING and (settings.frames < 2 or settings.fps < 1):
-        raise ValueError(
-            f"frames: {settings.frames} at {settings.fps} a second do not move; use 2 or more, and an fps of 1 or more."
-        )
     return suffix in MOVING
 
 
 def strength_map(settings: Render) -> StrengthMap:
-    """How strong where; refuses strengths outside 0 to 1. What is transparent in a mask or map is not painted."""
-    wrong = [share for share in settings.bands if not 0 <= share <= 1]
-    if wrong:
-        raise ValueError(f"bands: {wrong[0]:g} is outside 0 (the content) to 1 (full style).")
+    """How strong where. What is transparent in a mask or map is not painted."""
     read = {
         name: None if path is None else read_rgb(path, name, behind=0.0).mean(0)
         for name, path in (("strength-map", settings.strength_map), ("mask", settings.mask))
@@ -80,7 +75,7 @@ def strength_map(settings: Render) -> StrengthMap:
 
 
 def write_picture(
-    path: Path, field: PictureField, window: PictureWindow, mix: StyleMix, strengths: StrengthMap, device: torch.device
+    path: Path, field: PictureField, window: PictureWindow, mix: Mix, strengths: StrengthMap, device: torch.device
 ) -> None:
     """Row by row, kept in 8 bits: 8192 x 8192 pixels take 330 MB more than 1024 x 1024 do."""
     pixels, top = np.empty((window.height, window.width, 3), np.uint8), 0
@@ -98,9 +93,10 @@ def write_animation(
     device: torch.device,
 ) -> None:  # fmt: skip
     """Through all styles and back; with one style, from the content to full strength and back."""
+    trip = round_trip(len(styles))
     with open_video(settings.output, settings.fps) as add:
         for frame in track(range(settings.frames), "rendering", console=CONSOLE, transient=True):
             share = 1 - abs(2 * frame / settings.frames - 1) if len(styles) == 1 else 1.0
-            mix = StyleMix(tuple(round_trip_codes(len(styles), settings.frames)[frame].tolist()))
+            mix = Mix(tuple(trip.code(frame / settings.frames).tolist()))
             here = replace(strengths, strength=share * strengths.strength)
             add(render_picture(field, window, mix, here, device))

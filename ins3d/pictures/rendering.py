@@ -12,7 +12,7 @@ from ins3d.pictures.checkpoint import PictureField
 from ins3d.pictures.content import PictureContent
 from ins3d.pictures.stylized import BlendedPicture
 from ins3d.pictures.windows import PictureWindow, read_shares
-from ins3d.style.mix import StyleMix
+from ins3d.style.mix import Mix
 
 Direction = Literal["horizontal", "vertical"]
 POINTS_AT_ONCE = 2**16
@@ -56,7 +56,7 @@ class StrengthMap:
 
 
 def render_rows(
-    field: PictureField, window: PictureWindow, mix: StyleMix, strengths: StrengthMap, device: torch.device
+    field: PictureField, window: PictureWindow, mix: Mix, strengths: StrengthMap, device: torch.device
 ) -> Iterator[Float[Tensor, "3 rows width"]]:
     """The picture from top to bottom, in [0, 1]; every place is asked by itself, so no seam shows.
 
@@ -75,7 +75,7 @@ def render_rows(
 def render_picture(
     field: PictureField,
     window: PictureWindow,
-    mix: StyleMix,
+    mix: Mix,
     strengths: StrengthMap,
     device: torch.device,
 ) -> Float[Tensor, "3 height width"]:
@@ -83,12 +83,12 @@ def render_picture(
     return torch.cat([rows.cpu() for rows in render_rows(field, window, mix, strengths, device)], dim=1)
 
 
-def _asker(field: PictureField, mix: StyleMix) -> Callable[[Tensor, Tensor], Tensor]:
+def _asker(field: PictureField, mix: Mix) -> Callable[[Tensor, Tensor], Tensor]:
     if isinstance(field, PictureContent):
         return lambda positions, strengths: field(positions)
     if isinstance(field, BlendedPicture):
         return field
-    weights = StyleMix(mix.weights).code()
+    weights = Mix(mix.weights).code()
 
     def ask(positions: Tensor, strengths: Tensor) -> Tensor:
         levels = (strengths[:, 0] * LEVELS).round()

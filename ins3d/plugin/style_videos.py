@@ -14,7 +14,7 @@ from torchvision.utils import make_grid
 from ins3d.files.pictures import rgb_bytes
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.model import InsStylizeModel
-from ins3d.style.mix import StyleMix, round_trip_codes
+from ins3d.style.mix import Mix, round_trip_codes
 
 Picture = Float[Tensor, "3 _ _"]
 
@@ -28,11 +28,11 @@ class StyleFrame:
     grid: Picture
 
 
-def style_frames(model: InsStylizeModel, path: Cameras, mix: StyleMix) -> Iterator[StyleFrame]:
+def style_frames(model: InsStylizeModel, path: Cameras, mix: Mix) -> Iterator[StyleFrame]:
     """The camera goes along `path` once while the styles come round once, and the strength of `mix` rises and falls once."""
     names = model.controls.names
     trip = round_trip_codes(len(names), len(path))
-    full = StyleMix(mix.weights).code()
+    full = Mix(mix.weights).code()
     for index in range(len(path)):
         strength = 1 - abs(2 * index / len(path) - 1)
         codes = [trip[index], strength * full, *torch.eye(len(names))]
@@ -42,7 +42,7 @@ def style_frames(model: InsStylizeModel, path: Cameras, mix: StyleMix) -> Iterat
             labelled_picture(*pair) for pair in zip([renders.content_rgb, *styles], ["content", *names], strict=True)
         ]
         yield StyleFrame(
-            labelled_picture(morph, StyleMix(tuple(trip[index].tolist())).describe(names).rsplit(", ", 1)[0]),
+            labelled_picture(morph, Mix(tuple(trip[index].tolist())).describe(names).rsplit(", ", 1)[0]),
             labelled_picture(swept, f"strength {strength:.2f}"),
             make_grid(torch.stack(labelled), nrow=columns_of(len(labelled)), padding=0),
         )

@@ -17,7 +17,7 @@ from nerfstudio.viewer.viewer_elements import (
 )
 from torch import Tensor, nn
 
-from ins3d.style.mix import StyleMix, code_at_time, make_mix, read_mix, write_mix
+from ins3d.style.mix import Mix, code_at_time, make_mix, read_mix, write_mix
 
 MIXED = "(a mix)"
 
@@ -29,7 +29,7 @@ class StyleControls(nn.Module):
     alphabet, hence the letters.
     """
 
-    def __init__(self, names: Sequence[str], mix: StyleMix) -> None:
+    def __init__(self, names: Sequence[str], mix: Mix) -> None:
         super().__init__()
         self.names = tuple(names)
         self.mix_file: Path | None = None
@@ -68,14 +68,14 @@ class StyleControls(nn.Module):
         return code_at_time(time, mix)
 
     @property
-    def mix(self) -> StyleMix | None:
+    def mix(self) -> Mix | None:
         """What the sliders say; None when all weights are 0."""
         weights = tuple(float(slider.value) for slider in self._sliders)
-        return StyleMix(weights, float(self.b_strength.value)) if sum(weights) > 0 else None
+        return Mix(weights, float(self.b_strength.value)) if sum(weights) > 0 else None
 
     # ---- set from outside
 
-    def show(self, mix: StyleMix) -> None:
+    def show(self, mix: Mix) -> None:
         """Moves the sliders."""
         self.b_strength.value = mix.strength
         for slider, weight in zip(self._sliders, mix.weights, strict=True):
@@ -131,7 +131,7 @@ class StyleControls(nn.Module):
         CONSOLE.print(f"Saved {self.f_told.value}", soft_wrap=True)
 
 
-def _single(names: Sequence[str], mix: StyleMix) -> str:
+def _single(names: Sequence[str], mix: Mix) -> str:
     """The name of the only style that weighs anything."""
     weighing = [name for name, weight in zip(names, mix.weights, strict=True) if weight > 0]
     return weighing[0] if len(weighing) == 1 else MIXED

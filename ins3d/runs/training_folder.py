@@ -6,16 +6,17 @@ from typing import Any
 
 from torch import Tensor
 
+from ins3d.extension.ranges import may_change
 from ins3d.files.fields import MEANING, NUMBERS, TRAINING, load_training, save_training
 from ins3d.runs.record import PictureRecord
-from ins3d.runs.settings import Output
+from ins3d.runs.settings import Trained
 from ins3d.runs.training import Losses, Training
 
 PREVIEWS = 10
 
 
 def run_training(
-    settings: Output, training: Training, losses: Losses, save: Callable[[], None], show: Callable[[], Tensor],
+    settings: Trained, training: Training, losses: Losses, save: Callable[[], None], show: Callable[[], Tensor],
     begun_with: dict[str, Any], end: Callable[[], None] = lambda: None,
     measure: Callable[[Tensor], dict[str, Any]] = lambda picture: {}, **about: Any,
 ) -> Tensor:  # fmt: skip
@@ -25,10 +26,10 @@ def run_training(
     about the last picture is recorded. A resumed run must be `begun_with` the same; `training.pt` never holds what `end`
     does: a finished run can be resumed too, for more steps or another mix.
     """
-    output, resume = settings.output, getattr(settings, "resume", False)
+    output = settings.output
     begun_with = asdict(settings) | about | begun_with
-    if resume:
-        training.resume(load_training(output / TRAINING, begun_with))
+    if settings.resume:
+        training.resume(load_training(output / TRAINING, begun_with, may_change(settings)))
     else:
         for name in (TRAINING, MEANING, NUMBERS):
             (output / name).unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """What a style does to colours: it brings its own, leaves the scene's, or whatever the losses make of them."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -23,13 +24,14 @@ MOST_GAIN = 8.0
 class StyleColors(nn.Module):
     """One affine colour map per style, mixed by the style code, and whether strokes may change hue.
 
-    `style`: pictures get the style's mean and covariance before training, and at its end once more (ARF, section 4.3):
-    scenes by `style_stage.RESTORED`, pictures and objects by `StyleObjective.matching_map`.
+    `style`: pictures get the style's mean and covariance before training, and most of it at its end once more
+    (`style.stage.StyleStage.end`).
     `content`: strokes change brightness alone (Gatys et al. 2016b). `none`: the losses decide. Under the zero code the map
     is the identity, whatever the mode.
     """
 
     maps: Tensor
+    trained: Tensor
     scene_mean: Tensor
     scene_covariance: Tensor
 
@@ -37,6 +39,7 @@ class StyleColors(nn.Module):
         super().__init__()
         self.mode = mode
         self.register_buffer("maps", identity_map().repeat(num_styles, 1, 1))
+        self.register_buffer("trained", self.maps.clone())
         self.register_buffer("scene_mean", torch.zeros(3))
         self.register_buffer("scene_covariance", torch.eye(3))
 
@@ -55,12 +58,18 @@ class StyleColors(nn.Module):
 
         In a grey scene there is no hue to stretch but noise: directions of colour are stretched up to `MOST_GAIN` times.
         """
-        self.add(style, matching_map(_on_cpu(seen), _on_cpu(wanted), MOST_GAIN))
+        self.finish(style, seen, wanted)
+        self.trained[style] = self.maps[style]
 
-    def add(self, style: int, color_map: Float[Tensor, "3 4"]) -> None:
-        """After what this style's map does already, do this; in mode `style` only."""
+    def finish(self, style: int, seen: ColorStatistics, wanted: ColorStatistics) -> None:
+        """As `match`, until training is taken up again (`reopen`)."""
         if self.mode == "style":
-            self.maps[style] = compose(color_map.to(self.maps), self.maps[style])
+            color_map = matching_map(_on_cpu(seen), _on_cpu(wanted), MOST_GAIN).to(self.maps)
+            self.maps[style] = compose(color_map, self.maps[style])
+
+    def reopen(self, styles: Sequence[int]) -> None:
+        """Back to the maps under which these styles' strokes are learned."""
+        self.maps[list(styles)] = self.trained[list(styles)]
 
     def change(self, change: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
         """What the strokes may change."""

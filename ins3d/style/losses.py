@@ -73,7 +73,7 @@ class Loss(Protocol):
         """What is computed once of the style picture; its maps are those of `layers`. None where there is nothing."""
         ...
 
-    def value(self, seen: Seen, kept: Any) -> Float[Tensor, ""]:
+    def value(self, seen: Seen, reference: Any) -> Float[Tensor, ""]:
         """The unweighted loss, against what was prepared; 0 where nothing is to be changed."""
         ...
 
@@ -85,19 +85,19 @@ class StyleLoss:
     layers: tuple[str, ...]
     """Where it looks unless told otherwise."""
     keep: Callable[[FeatureMaps], Any]
-    """What is computed of the style picture once."""
+    """The style picture's side of the comparison, computed once."""
     compare: Compare
-    """(maps of pictures, what was kept, mask, randomness) -> unweighted loss."""
+    """(maps of pictures, the style's side, mask, randomness) -> unweighted loss."""
     pulls_to: PullsTo = "style"
     measured_at: Literal["start", "elsewhere"] = "start"
 
     def prepare(self, reference: FeatureMaps) -> Any:
-        """What is kept of the style picture."""
+        """The style picture's side of the comparison."""
         return self.keep(reference)
 
-    def value(self, seen: Seen, kept: Any) -> Float[Tensor, ""]:
-        """The distance to what was kept."""
-        return self.compare(seen.maps, kept, seen.mask, seen.generator)
+    def value(self, seen: Seen, reference: Any) -> Float[Tensor, ""]:
+        """The distance to it."""
+        return self.compare(seen.maps, reference, seen.mask, seen.generator)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class ContentLoss:
     def prepare(self, reference: FeatureMaps) -> None:
         """The photographs are others in every step."""
 
-    def value(self, seen: Seen, kept: None) -> Float[Tensor, ""]:
+    def value(self, seen: Seen, reference: None) -> Float[Tensor, ""]:
         """At the layers that the photographs were looked at and that are its own."""
         return content_loss(seen.maps, {layer: seen.content[layer] for layer in seen.maps}, seen.mask)
 
@@ -127,39 +127,34 @@ class TotalVariation:
     def prepare(self, reference: FeatureMaps) -> None:
         """There is no reference."""
 
-    def value(self, seen: Seen, kept: None) -> Float[Tensor, ""]:
+    def value(self, seen: Seen, reference: None) -> Float[Tensor, ""]:
         """Of the pictures themselves."""
         return total_variation_loss(seen.pictures, seen.mask)
 
 
 STYLE_LOSSES: dict[str, StyleLoss] = {
     # Differs from INS: relative to the style's Gram matrix and not squared, so that every layer pulls alike.
-    "gram": StyleLoss(GRAM_LAYERS, grams_of, lambda maps, kept, mask, _: relative_gram_loss(grams_of(maps, mask), kept)),
-    # INS and Johnson et al. (spec 0.4); with `hw` Gatys's notebook, and a quarter of it the CVPR paper.
-    "gram_chw": StyleLoss(GRAM_LAYERS, grams_of, lambda maps, kept, mask, _: gram_loss(grams_of(maps, mask), kept)),
+    "gram": StyleLoss(GRAM_LAYERS, grams_of, lambda maps, style, mask, _: relative_gram_loss(grams_of(maps, mask), style)),
+    # INS and Johnson et al. (spec 0.4); with `hw` Gatys's notebook, and with `gram_hw:0.25` the CVPR paper.
+    "gram_chw": StyleLoss(GRAM_LAYERS, grams_of, lambda maps, style, mask, _: gram_loss(grams_of(maps, mask), style)),
     "gram_hw": StyleLoss(
         GRAM_LAYERS,
         lambda maps: grams_of(maps, norm="hw"),
-        lambda maps, kept, mask, _: gram_loss(grams_of(maps, mask, "hw"), kept),
-    ),
-    "gram_raw": StyleLoss(
-        GRAM_LAYERS,
-        lambda maps: grams_of(maps, norm="hw"),
-        lambda maps, kept, mask, _: gram_loss(grams_of(maps, mask, "hw"), kept) / 4,
+        lambda maps, style, mask, _: gram_loss(grams_of(maps, mask, "hw"), style),
     ),
     # AdaIN (spec D).
     "statistics": StyleLoss(
-        GRAM_LAYERS, statistics_of, lambda maps, kept, mask, _: statistics_loss(statistics_of(maps, mask), kept)
+        GRAM_LAYERS, statistics_of, lambda maps, style, mask, _: statistics_loss(statistics_of(maps, mask), style)
     ),
     # ARF: the third block, joined.
     "nnfm": StyleLoss(
         ("relu3_1", "relu3_2", "relu3_3"),
         unit_vectors,
-        lambda maps, kept, mask, _: nearest_neighbour_loss(unit_vectors(maps), kept, mask),
+        lambda maps, style, mask, _: nearest_neighbour_loss(unit_vectors(maps), style, mask),
     ),
     # Heitz et al., CVPR 2021.
     "swd": StyleLoss(
-        GRAM_LAYERS, dict, lambda maps, kept, mask, generator: sliced_wasserstein_loss(maps, kept, generator, mask)
+        GRAM_LAYERS, dict, lambda maps, style, mask, generator: sliced_wasserstein_loss(maps, style, generator, mask)
     ),
 }
 
@@ -169,7 +164,7 @@ for _name, _loss in STYLE_LOSSES.items():
     LOSSES.register(_name, _loss)
 LOSSES.register("tv", TotalVariation())
 
-WEIGHTED_APART = {"content": "content-weight (content-loss-mult in scenes)", "tv": "tv-weight (tv-loss-mult in scenes)"}
+WEIGHTED_APART = {"content": "content-weight", "tv": "tv-weight"}
 """Losses that no list names: each has a setting for its weight."""
 
 
@@ -244,20 +239,22 @@ def select(maps: dict[str, Tensor], layers: tuple[str, ...], scales: tuple[int, 
     return {name: maps[name] for name in scaled_names(layers, scales)}
 
 
-def loss_weights(words: tuple[str, ...], style: float, content: float, tv: float) -> dict[str, float]:
+def loss_weights(words: tuple[str, ...], content: float, tv: float) -> dict[str, float]:
     """{content_loss, NAME_loss of every loss that is named, tv_loss: weight}, in the order in which losses are computed.
 
-    >>> loss_weights(("gram", "nnfm:0.5"), style=2.0, content=0.1, tv=0.0)
-    {'content_loss': 0.1, 'gram_loss': 2.0, 'nnfm_loss': 1.0, 'tv_loss': 0.0}
+    >>> loss_weights(("gram", "nnfm:0.5"), content=0.1, tv=0.0)
+    {'content_loss': 0.1, 'gram_loss': 1.0, 'nnfm_loss': 0.5, 'tv_loss': 0.0}
     """
-    styles = {f"{name}_loss": style * share for name, share in parse_style_losses(words).items()}
+    styles = {f"{name}_loss": weight for name, weight in parse_style_losses(words).items()}
+    if not any(styles.values()):
+        raise ValueError("style-loss: every weight is 0; give one of them a weight above 0.")
     return {"content_loss": content, **styles, "tv_loss": tv}
 
 
 def named_losses(
-    terms: list[str], seen: Seen, kept: dict[str, Any], maps_of: Callable[[str], tuple[str, ...]]
+    terms: list[str], seen: Seen, references: dict[str, Any], maps_of: Callable[[str], tuple[str, ...]]
 ) -> dict[str, Float[Tensor, ""]]:
-    """The losses called `terms`, unweighted, against what each `kept` of a style.
+    """The losses called `terms`, unweighted, against what each prepared of a style.
 
     `maps_of` gives the names, scales included, of the maps that a loss looks at.
     """
@@ -265,5 +262,5 @@ def named_losses(
     for term in terms:
         name = term.removesuffix("_loss")
         looked_at = replace(seen, maps={layer: seen.maps[layer] for layer in maps_of(name)})
-        found[term] = LOSSES[name].value(looked_at, kept.get(name))
+        found[term] = LOSSES[name].value(looked_at, references.get(name))
     return found

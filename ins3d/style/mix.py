@@ -1,15 +1,16 @@
-"""How much of each style, and how strongly, becomes a style code; mixes become small files, and walks through all styles."""
+"""How much of each style, and how strongly: mixes, their style codes, their files, and mixes that change over time."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from ins3d.extension.ranges import ranged
 from ins3d.files.whole import replace_file
 
 FILE_NAME = "style_mix.json"
@@ -18,7 +19,7 @@ CONTENT_PULL = 0.3
 
 
 @dataclass(frozen=True)
-class StyleMix:
+class Mix:
     """Weights of the styles, of which only the ratios count, and a strength from 0 (the content) to 1."""
 
     weights: tuple[float, ...]
@@ -27,7 +28,7 @@ class StyleMix:
     def code(self) -> Float[Tensor, " styles"]:
         """The style code: its direction is the mixture, its sum the strength.
 
-        >>> StyleMix((1.0, 3.0), strength=0.5).code().tolist()
+        >>> Mix((1.0, 3.0), strength=0.5).code().tolist()
         [0.125, 0.375]
         """
         weights = torch.tensor(self.weights)
@@ -36,7 +37,7 @@ class StyleMix:
     def describe(self, names: Sequence[str]) -> str:
         """For people.
 
-        >>> StyleMix((1.0, 0.0, 3.0)).describe(("wave", "candy", "mosaic"))
+        >>> Mix((1.0, 0.0, 3.0)).describe(("wave", "candy", "mosaic"))
         'wave 25 %, mosaic 75 %, strength 1'
         """
         shares = [f"{names[style]} {100 * share:.0f} %" for style, share in self.parts]
@@ -47,29 +48,65 @@ class StyleMix:
         """(style, share) of every style that weighs anything; the shares' sum is 1."""
         return [(style, weight / sum(self.weights)) for style, weight in enumerate(self.weights) if weight > 0]
 
-    def blend(self, style: int, share: float) -> "StyleMix":
+    @property
+    def main(self) -> int:
+        """The style that weighs most."""
+        return max(range(len(self.weights)), key=lambda style: self.weights[style])
+
+    def blend(self, style: int, share: float) -> "Mix":
         """This mix with so much of one style.
 
-        >>> StyleMix((1.0, 0.0)).blend(1, 0.25).weights
+        >>> Mix((1.0, 0.0)).blend(1, 0.25).weights
         (0.75, 0.25)
         """
         kept = [(1.0 - share) * weight / sum(self.weights) for weight in self.weights]
         kept[style] += share
-        return StyleMix(tuple(kept), self.strength)
+        return Mix(tuple(kept), self.strength)
 
 
-def single_style(style: int, num_styles: int, strength: float = 1.0) -> StyleMix:
+@dataclass
+class MixSettings:
+    """Which mix a command shows; the same two options everywhere."""
+
+    mix: tuple[float, ...] = ranged((), may_change=True)
+    """A weight for each style, of which only the ratios count; empty: the first alone."""
+    strength: float = ranged(1.0, may_change=True)
+    """0 is the content, 1 the full style."""
+
+    def mix_of(self, names: Sequence[str], prefix: str = "") -> Mix:
+        """Of styles with these names. Raises ValueError naming the option."""
+        return make_mix(self.mix, self.strength, names, f"{prefix}mix", f"{prefix}strength")
+
+
+@dataclass
+class MixFilmSettings(MixSettings):
+    """Which mixes a film shows."""
+
+    keyframes: tuple[str, ...] = ()
+    """Mixes along the way, interpolated in between: TIME:WEIGHTS@STRENGTH with a time from 0 to 1, such as
+    0:1,0@0 0.5:1,0@1 1:0,1@1. Instead of mix and strength."""
+
+    def path_of(self, names: Sequence[str], otherwise: "MixPath | None" = None) -> "MixPath":
+        """The keyframes; without them `otherwise`, or the one mix all the time."""
+        if not self.keyframes:
+            return otherwise or MixPath((0.0,), self.mix_of(names).code()[None])
+        if self.mix or self.strength != 1.0:
+            raise ValueError("keyframes: mix or strength is given too; say them in the keyframes.")
+        return read_keyframes(self.keyframes, names)
+
+
+def single_style(style: int, num_styles: int, strength: float = 1.0) -> Mix:
     """One style alone.
 
     >>> single_style(1, 3).weights
     (0.0, 1.0, 0.0)
     """
-    return StyleMix(tuple(float(index == style) for index in range(num_styles)), strength)
+    return Mix(tuple(float(index == style) for index in range(num_styles)), strength)
 
 
 def make_mix(
     weights: Sequence[float], strength: float, names: Sequence[str], setting: str, strength_setting: str | None = None
-) -> StyleMix:
+) -> Mix:
     """A mix that is one, or a ValueError that names the setting. No weights: the first style alone."""
     known = ", ".join(names)
     weights = tuple(float(weight) for weight in weights) or (1.0, *[0.0] * (len(names) - 1))
@@ -83,16 +120,16 @@ def make_mix(
         )
     if not 0 <= strength <= 1:
         raise ValueError(f"{strength_setting or setting}: {strength:g} is outside 0 (the content) to 1 (full style).")
-    return StyleMix(weights, float(strength))
+    return Mix(weights, float(strength))
 
 
-def write_mix(path: Path, mix: StyleMix, names: Sequence[str]) -> None:
+def write_mix(path: Path, mix: Mix, names: Sequence[str]) -> None:
     """Writes the mix by the styles' names, whole or not at all; people may edit it."""
     contents = {"weights": dict(zip(names, mix.weights, strict=True)), "strength": mix.strength}
     replace_file(path, lambda aside: aside.write_text(json.dumps(contents, indent=1)))
 
 
-def read_mix(path: Path, names: Sequence[str]) -> StyleMix:
+def read_mix(path: Path, names: Sequence[str]) -> Mix:
     """What `write_mix` wrote; styles that it does not mention weigh nothing. Raises ValueError for one that is gone."""
     try:
         contents = json.loads(path.read_text())
@@ -111,35 +148,65 @@ def read_mix(path: Path, names: Sequence[str]) -> StyleMix:
     return make_mix([weights.get(name, 0.0) for name in names], strength, names, f"style mix: {path}")
 
 
-def style_code(index: int, num_styles: int, device: torch.device) -> Float[Tensor, " styles"]:
-    """The one-hot code of one style at full strength.
+@dataclass(frozen=True)
+class MixPath:
+    """Style codes at times from 0 to 1; between two of them they are interpolated, beyond the ends they stay."""
 
-    >>> style_code(1, 3, torch.device("cpu")).tolist()
-    [0.0, 1.0, 0.0]
-    """
-    return F.one_hot(torch.tensor(index, device=device), num_styles).float()
+    times: tuple[float, ...]
+    codes: Float[Tensor, "keyframes styles"]
+
+    def code(self, time: float) -> Float[Tensor, " styles"]:
+        """The style code at a time.
+
+        >>> MixPath((0.0, 1.0), torch.tensor([[1.0, 0.0], [0.0, 0.5]])).code(0.5).tolist()
+        [0.5, 0.25]
+        """
+        return torch.tensor([float(np.interp(time, self.times, column)) for column in self.codes.T.tolist()])
 
 
-def code_at_time(time: float, mix: StyleMix) -> Float[Tensor, " styles"]:
-    """A walk along the list of styles: the mix itself at time 0, then each of N styles alone at 1/N, 2/N, ..., 1.
+def through_styles(mix: Mix) -> MixPath:
+    """The mix itself at time 0, then each of N styles alone at 1/N, 2/N, ..., 1: times that a camera path's keyframes carry.
 
-    Keyframes of a camera path carry such times. In between codes are blended; outside [0, 1] the ends go on.
-
-    >>> code_at_time(0.75, StyleMix((0.5, 0.5), strength=1.0)).tolist()
+    >>> through_styles(Mix((0.5, 0.5))).code(0.75).tolist()
     [0.5, 0.5]
     """
-    stops = torch.cat([mix.code()[None], mix.strength * torch.eye(len(mix.weights))])
-    return _between(stops, min(max(time, 0.0), 1.0) * len(mix.weights))
+    number = len(mix.weights)
+    codes = torch.cat([mix.code()[None], mix.strength * torch.eye(number)])
+    return MixPath(tuple(key / number for key in range(number + 1)), codes)
 
 
-def round_trip_codes(num_styles: int, num_frames: int) -> Float[Tensor, "num_frames num_styles"]:
-    """From the first style through all others and back to the first (INS's `linear_eval`), evenly, without the last frame.
+def round_trip(num_styles: int) -> MixPath:
+    """From the first style through all others and back to the first (INS's `linear_eval`).
 
-    >>> round_trip_codes(2, 4).tolist()
-    [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [0.5, 0.5]]
+    >>> [round_trip(2).code(time).tolist() for time in (0.0, 0.25, 0.5)]
+    [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
     """
-    stops = torch.cat([torch.eye(num_styles), torch.eye(num_styles)[:1]])
-    return torch.stack([_between(stops, frame / num_frames * num_styles) for frame in range(num_frames)])
+    codes = torch.cat([torch.eye(num_styles), torch.eye(num_styles)[:1]])
+    return MixPath(tuple(key / num_styles for key in range(num_styles + 1)), codes)
+
+
+def read_keyframes(words: Sequence[str], names: Sequence[str], setting: str = "keyframes") -> MixPath:
+    """Mixes at times, each written TIME:WEIGHTS@STRENGTH; without a strength it is 1. Raises ValueError for others.
+
+    >>> read_keyframes(["0:1,0", "1:1,3@0.5"], ("wave", "candy")).code(1.0).tolist()
+    [0.125, 0.375]
+    """
+    keys = sorted((_read_keyframe(word, names, setting) for word in words), key=lambda key: key[0])
+    return MixPath(tuple(time for time, _ in keys), torch.stack([mix.code() for _, mix in keys]))
+
+
+def _read_keyframe(word: str, names: Sequence[str], setting: str) -> tuple[float, Mix]:
+    time_word, _, rest = word.partition(":")
+    weights_word, _, strength_word = rest.partition("@")
+    try:
+        time, strength = float(time_word), float(strength_word or 1)
+        weights = [float(weight) for weight in weights_word.split(",")]
+    except ValueError as error:
+        example = f"0.5:{','.join('1' for _ in names)}@0.8"
+        raise ValueError(f"{setting}: {word!r} is not TIME:WEIGHTS@STRENGTH, such as {example}.") from error
+    if not 0 <= time <= 1:
+        raise ValueError(f"{setting}: the time of {word!r} is outside 0 (the first frame) to 1 (the last).")
+    return time, make_mix(weights, strength, names, f"{setting}: {word!r}")
 
 
 def strength_factors(strength: float) -> tuple[float, float]:
@@ -152,11 +219,6 @@ def strength_factors(strength: float) -> tuple[float, float]:
     ((1.0, 0.0), (0.5, 0.15))
     """
     return strength, CONTENT_PULL * (1.0 - strength)
-
-
-def _between(stops: Float[Tensor, "stops styles"], place: float) -> Float[Tensor, " styles"]:
-    before = min(int(place), len(stops) - 2)
-    return torch.lerp(stops[before], stops[before + 1], place - before)
 
 
 def _listed(weights: Sequence[float]) -> str:

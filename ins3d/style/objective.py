@@ -1,24 +1,19 @@
-"""A stylised patch, its photograph and a style become named losses, each near 1 at the start."""
+"""What a style stage minimises: weighted losses of stylised patches, each divided by its value at the start."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ins3d.perception.color_transfer import ColorStatistics, color_statistics, identity_map, matching_map, recolor_pictures
-from ins3d.perception.features import IMAGENET_MEAN, PerceptualFeatures
+from ins3d.perception.color_transfer import ColorStatistics, color_statistics
+from ins3d.perception.features import IMAGENET_MEAN, FeatureMaps, PerceptualFeatures
 from ins3d.perception.losses import Mask, grams_of, relative_gram_loss
 from ins3d.style.losses import LOSSES, Seen, layers_of, loss_of, named_losses, pyramid_features, scaled_names
-from ins3d.style.mix import StyleMix, strength_factors
+from ins3d.style.mix import Mix, strength_factors
 from ins3d.style.targets import StyleTarget, StyleView
-
-LossScale = Literal["measured", "release"]
-GAINS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.6, 2.0)
-"""How far colours may be stretched at the end; the one that comes nearest to the style is taken."""
 
 
 @dataclass
@@ -31,18 +26,28 @@ class StyleObjective:
     content_layers: tuple[str, ...]
     weights: dict[str, float]
     """{NAME_loss of losses in `LOSSES`: weight}; a loss of weight 0 is not computed."""
-    units: Float[Tensor, "styles terms"] | None = None
-    """What each loss is divided by: its value at the start (`measure_units`). None: the raw values of the INS release."""
+    normalisers: Float[Tensor, "styles terms"] | None = None
+    """What each loss is divided by: its value at the start (`measure_normalisers`). None: raw values (the INS release)."""
+    _last: tuple[Tensor, FeatureMaps] | None = None
 
     @property
-    def sees(self) -> tuple[object, ...]:
-        """All that the values of the losses depend on, apart from the pictures."""
-        encoder = (self.features.network, self.features.normalised, self.features.pooling)
-        return (*encoder, self.view, self.content_layers, self.terms, [style.name for style in self.styles])
+    def judged_by(self) -> dict[str, str]:
+        """All that the values of the losses depend on, apart from the pictures: by setting, in words."""
+        encoder = f"{self.features.network}{' normalised' if self.features.normalised else ''}"
+        return {
+            "perceptual-encoder": encoder,
+            "perceptual-pooling": self.features.pooling,
+            "style-loss, content-weight and tv-weight": " ".join(self.terms),
+            "style-layers": " ".join(self.view.layers),
+            "style-scales": " ".join(map(str, self.view.scales)),
+            "style-size": "squashed" if self.view.square else str(self.view.long_side),
+            "content-layers": " ".join(self.content_layers),
+            "styles": " ".join(style.name for style in self.styles),
+        }
 
     @property
     def terms(self) -> list[str]:
-        """The losses that are computed, in the order of `units`."""
+        """The losses that are computed, in the order of `normalisers`."""
         return [name for name, weight in self.weights.items() if weight > 0]
 
     def losses(
@@ -53,25 +58,25 @@ class StyleObjective:
         generator: torch.Generator,
         mask: Mask | None = None,
     ) -> dict[str, Float[Tensor, ""]]:
-        """By name, unweighted, in units of their values at the start."""
-        return self._in_units(self._compare(self._see(patches, photographs, mask, generator), style), style)
+        """By name, unweighted, divided by their values at the start."""
+        return self._normalised(self._compare(self._see(patches, photographs, mask, generator), style), style)
 
     def weighted_losses(
         self,
         patches: Float[Tensor, "patches 3 height width"],
         photographs: Float[Tensor, "patches 3 height width"],
-        mix: StyleMix,
+        mix: Mix,
         generator: torch.Generator,
         mask: Mask | None = None,
     ) -> dict[str, Float[Tensor, ""]]:
         """What a step minimises: the styles by their shares, and the weaker the style, the more of the content.
 
-        A plain mean of two distances is least at one end or the other. So of several styles squares are added, each in units
-        of how far the other styles are: that is least where the shares say, between them.
+        A weighted mean of two distances has its minimum at one style or the other. The root of the mean square of distances,
+        each divided by the distance between the two styles, has it where the shares say.
         """
         weights = self.weights_at(mix.strength)
         seen = self._see(patches, photographs, mask, generator)
-        found = [self._in_units(self._compare(seen, style), style) for style, _ in mix.parts]
+        found = [self._normalised(self._compare(seen, style), style) for style, _ in mix.parts]
         if len(found) == 1:
             return {name: weights[name] * value for name, value in found[0].items()}
         shares = patches.new_tensor([share for _, share in mix.parts])
@@ -85,18 +90,18 @@ class StyleObjective:
                 blended[name] = weights[name] * (shares * away).sum() * (shares * (values / away) ** 2).sum().sqrt()
         return blended
 
-    def _away(self, mix: StyleMix, term: int) -> Float[Tensor, " parts"]:
-        """One loss of each style of a mix at the mix's other styles, in the loss's units."""
+    def _away(self, mix: Mix, term: int) -> Float[Tensor, " parts"]:
+        """One normalised loss of each style of a mix, at the pictures of the mix's other styles: their mean."""
         styles, shares = zip(*mix.parts, strict=True)
         away = self.apart[list(styles)][:, list(styles), term]
-        if self.units is not None:
-            away = away / self.units[list(styles), term][:, None]
+        if self.normalisers is not None:
+            away = away / self.normalisers[list(styles), term][:, None]
         others = away.new_tensor(shares) * (1 - torch.eye(len(styles), device=away.device))
         return ((others * away).sum(1) / others.sum(1)).clamp(min=1e-6)
 
     @cached_property
     def apart(self) -> Float[Tensor, "styles styles terms"]:
-        """The losses of each style at the picture of each, not in units."""
+        """The losses of each style at the picture of each, not normalised."""
         with torch.no_grad():
             columns = []
             for other in self.styles:
@@ -115,26 +120,30 @@ class StyleObjective:
         }
 
     @torch.no_grad()
-    def measure_units(
+    def measure_normalisers(
         self,
         patches: Float[Tensor, "patches 3 height width"],
         photographs: Float[Tensor, "patches 3 height width"],
         style: int,
         generator: torch.Generator,
         mask: Mask | None = None,
+        elsewhere: Float[Tensor, "patches 3 _ _"] | None = None,
     ) -> Float[Tensor, " terms"]:
         """The value of every loss where the style stage starts: at patches of the unstylised scene.
 
-        Content and total variation are 0 or accidental there, and `measured_at` elsewhere: photographs are compared with
-        those of *another* place. 1 then means that nothing of this place is left; total variation is that of photographs.
+        Content and total variation are 0 or accidental there, and `measured_at` elsewhere: at pictures of *another* place,
+        by default the next photograph's. 1 then means that nothing of this place is left. Raises ValueError for one patch,
+        which has no next.
         """
-        if len(photographs) < 2:
-            raise ValueError("measure_units: one patch has no other place to be compared with; give two or more.")
+        if elsewhere is None:
+            if len(photographs) < 2:
+                raise ValueError("measure_normalisers: one patch has no other place to be compared with; give two or more.")
+            elsewhere = photographs.roll(1, 0)
         found = self._compare(self._see(patches, photographs, mask, generator), style)
-        others = self._compare(self._see(photographs.roll(1, 0), photographs, mask, generator), style)
+        others = self._compare(self._see(elsewhere, photographs, mask, generator), style)
         found |= {name: value for name, value in others.items() if loss_of(name).measured_at == "elsewhere"}
-        units = torch.stack([found[name] for name in self.terms])
-        return torch.where(units > 0, units, torch.ones_like(units))
+        values = torch.stack([found[name] for name in self.terms])
+        return torch.where(values > 0, values, torch.ones_like(values))
 
     def _see(self, patches: Tensor, photographs: Tensor, mask: Mask | None, generator: torch.Generator) -> Seen:
         if self.view.square:
@@ -144,9 +153,14 @@ class StyleObjective:
         content_layers = self._content_layers
         layers = tuple(dict.fromkeys([*style_layers, *content_layers]))
         maps = pyramid_features(self.features, patches, layers, self.view.scales)
-        with torch.no_grad():
-            content = self.features(photographs, content_layers) if content_layers else {}
-        return Seen(patches, maps, content, mask, generator)
+        return Seen(patches, maps, self._content_maps(photographs, content_layers), mask, generator)
+
+    @torch.no_grad()
+    def _content_maps(self, photographs: Tensor, layers: tuple[str, ...]) -> FeatureMaps:
+        """Of photographs; of those that were looked at last, without looking again."""
+        if self._last is None or self._last[0] is not photographs:
+            self._last = (photographs, self.features(photographs, layers) if layers else {})
+        return self._last[1]
 
     @property
     def _content_layers(self) -> tuple[str, ...]:
@@ -155,52 +169,25 @@ class StyleObjective:
         return tuple(dict.fromkeys(layer for name in pulling for layer in layers_of(name, (), self.content_layers)))
 
     def _compare(self, seen: Seen, style: int) -> dict[str, Tensor]:
-        return named_losses(self.terms, seen, self.styles[style].kept, self._maps_of)
+        return named_losses(self.terms, seen, self.styles[style].references, self._maps_of)
 
     def _maps_of(self, name: str) -> tuple[str, ...]:
         """The names of the maps that a loss looks at; of the content at the pictures' own size alone."""
         layers = layers_of(name, self.view.layers, self.content_layers)
         return scaled_names(layers, self.view.scales) if LOSSES[name].pulls_to == "style" else layers
 
-    def _in_units(self, found: dict[str, Tensor], style: int) -> dict[str, Tensor]:
-        if self.units is None:
+    def _normalised(self, found: dict[str, Tensor], style: int) -> dict[str, Tensor]:
+        if self.normalisers is None:
             return found
-        return {name: value / unit for (name, value), unit in zip(found.items(), self.units[style], strict=True)}
+        return {name: value / by for (name, value), by in zip(found.items(), self.normalisers[style], strict=True)}
 
     @torch.no_grad()
     def gram_distance(
-        self,
-        pictures: Float[Tensor, "pictures 3 height width"],
-        style: int,
-        mask: Mask | None = None,
-        together: bool = False,
-    ) -> Float[Tensor, ""]:
-        """The relative Gram distance of whole pictures to a style: the number that results are reported in.
-
-        With `together` the pictures are parts of one, and their Gram matrices are averaged before they are compared.
-        """
-        grams = grams_of(self.features(pictures, self.view.gram_layers), mask)
-        if together:
-            grams = {layer: gram.mean(0, keepdim=True) for layer, gram in grams.items()}
-        return relative_gram_loss(grams, self.styles[style].grams)
-
-    @torch.no_grad()
-    def matching_map(
         self, pictures: Float[Tensor, "pictures 3 height width"], style: int, mask: Mask | None = None
-    ) -> Float[Tensor, "3 4"]:
-        """The colour map that gives the pictures, together, the style's mean and covariance.
-
-        Differs from ARF (section 4.3): colours are stretched as far as brings the pictures nearest to the style. A small
-        patch cannot hold the whole palette, so strokes come out paler than the style; yet all of the covariance at once
-        throws shades out of [0, 1].
-        """
-        seen = colors_of(pictures, mask)
-        wanted = self.styles[style].colors
-        maps = [identity_map().to(pictures), *(matching_map(seen, wanted, gain) for gain in GAINS)]
-        found = [
-            self.gram_distance(recolor_pictures(each, pictures).clamp(0, 1), style, mask, together=True) for each in maps
-        ]
-        return maps[int(torch.stack(found).argmin())]
+    ) -> Float[Tensor, ""]:
+        """The relative Gram distance of whole pictures to a style: the number that results are reported in."""
+        grams = grams_of(self.features(pictures, self.view.gram_layers), mask)
+        return relative_gram_loss(grams, self.styles[style].grams)
 
 
 def colors_of(

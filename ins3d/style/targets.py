@@ -1,7 +1,6 @@
-"""Style pictures become what the losses compare with."""
+"""What the losses compare with: the style pictures, looked at once."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,11 +8,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ins3d.files.pictures import read_rgb, resize_long_side
+from ins3d.files.pictures import resize_long_side
 from ins3d.perception.color_transfer import ColorStatistics, color_statistics, matching_map, recolor_pictures
-from ins3d.perception.features import PerceptualFeatures
+from ins3d.perception.features import FeatureMaps, PerceptualFeatures
 from ins3d.perception.losses import Grams, grams_of
 from ins3d.style.losses import GRAM_LAYERS, LOSSES, layers_of, pyramid_features, select
+from ins3d.style.styles import Picture, Style
 
 
 @dataclass(frozen=True)
@@ -53,56 +53,99 @@ class StyleTarget:
 
     name: str
     colors: ColorStatistics
-    """Of the picture as it is in its file. Its mean stands behind an object while its patches are judged."""
-    kept: dict[str, Any]
-    """By loss: what that loss compares with."""
+    """Of its pictures as they are in their files. The mean stands behind an object while its patches are judged."""
+    references: dict[str, Any]
+    """By loss: what it prepared."""
     grams: Grams
     """For the Gram distance that results are reported in, whatever the losses."""
     picture: Float[Tensor, "3 height width"]
-    """As it is looked at."""
+    """Its first, as it is looked at."""
 
 
 def style_target(
-    path: Path,
+    style: Style,
     features: PerceptualFeatures,
     view: StyleView,
     device: torch.device,
     recolored_to: ColorStatistics | None = None,
-    setting: str = "pipeline.model.styles",
-    size_setting: str = "pipeline.model.style-picture-size",
+    prefix: str = "",
 ) -> StyleTarget:
-    """Reads a style picture and keeps what never changes: it is looked at once.
+    """Reads a style's pictures and keeps what never changes: they are looked at once.
 
-    With `recolored_to` the picture is first given these colours (CORAL), so that its strokes come without its palette.
-    Errors name the options that the picture and the size come from.
+    With `recolored_to` they are first given these colours (CORAL), so that strokes come without their palette. Raises
+    ValueError for pictures that are too small, naming the options `styles` and `style-size` behind `prefix`.
     """
-    rgb = read_rgb(path, setting)
+    pictures = [_looked_at(picture, view) for picture in style.read(f"{prefix}styles")]
+    for rgb, _ in pictures:
+        _refuse_thin(style, rgb, features, view, prefix)
+    colors = color_statistics(*_pixels(pictures))
+    if recolored_to is not None:
+        wanted = ColorStatistics(recolored_to.mean.cpu(), recolored_to.covariance.cpu())
+        color_map = matching_map(colors, wanted)
+        pictures = [(recolor_pictures(color_map, rgb).clamp(0, 1), mask) for rgb, mask in pictures]
+    colors = ColorStatistics(colors.mean.to(device), colors.covariance.to(device))
+    return target_of(style.name, [(rgb.to(device), mask) for rgb, mask in pictures], colors, features, view)
+
+
+@torch.no_grad()
+def target_of(
+    name: str, pictures: list[Picture], colors: ColorStatistics, features: PerceptualFeatures, view: StyleView
+) -> StyleTarget:
+    """Of pictures that are at hand, at the size at which they are looked at."""
+    layers = tuple(dict.fromkeys(view.all_layers))
+    maps = _pooled([(pyramid_features(features, rgb[None], layers, view.scales), mask) for rgb, mask in pictures], name)
+    grams = grams_of({layer: maps[layer] for layer in view.gram_layers})
+    references = {
+        name: LOSSES[name].prepare(select(maps, layers_of(name, view.layers), view.scales)) for name in view.losses
+    }
+    return StyleTarget(name, colors, references, grams, pictures[0][0])
+
+
+def _looked_at(picture: Picture, view: StyleView) -> Picture:
+    rgb, mask = picture
     seen = (
         F.interpolate(rgb[None], size=(224, 224), mode="nearest")[0]
         if view.square
         else resize_long_side(rgb, view.long_side)
     )
-    _refuse_thin(path, seen, features, view, setting, size_setting)
-    colors = color_statistics(seen.flatten(1).T)
-    if recolored_to is not None:
-        wanted = ColorStatistics(recolored_to.mean.cpu(), recolored_to.covariance.cpu())
-        seen = recolor_pictures(matching_map(colors, wanted), seen).clamp(0, 1)
-    with torch.no_grad():
-        picture = seen[None].to(device)
-        maps = pyramid_features(features, picture, tuple(dict.fromkeys(view.all_layers)), view.scales)
-        grams = grams_of({layer: maps[layer] for layer in view.gram_layers})
-        kept = {name: LOSSES[name].prepare(select(maps, layers_of(name, view.layers), view.scales)) for name in view.losses}
-    colors = ColorStatistics(colors.mean.to(device), colors.covariance.to(device))
-    return StyleTarget(path.stem, colors, kept, grams, picture[0])
+    return seen, None if mask is None else F.interpolate(mask[None], size=seen.shape[1:], mode="area")[0]
 
 
-def _refuse_thin(
-    path: Path, seen: Tensor, features: PerceptualFeatures, view: StyleView, setting: str, size_setting: str
-) -> None:
+def _pixels(pictures: list[Picture]) -> tuple[Tensor, Tensor | None]:
+    """(colours, weights) of all pictures' pixels."""
+    rgb = torch.cat([rgb.flatten(1).T for rgb, _ in pictures])
+    if all(mask is None for _, mask in pictures):
+        return rgb, None
+    masks = [torch.ones_like(rgb[:1]) if mask is None else mask for rgb, mask in pictures]
+    return rgb, torch.cat([mask.flatten() for mask in masks])[:, None]
+
+
+def _pooled(looked_at: list[tuple[FeatureMaps, Tensor | None]], name: str) -> FeatureMaps:
+    """The features of several pictures, or of parts that a mask leaves, as if they were those of one picture of one row."""
+    first, mask = looked_at[0]
+    if len(looked_at) == 1 and mask is None:
+        return first
+    pooled = {}
+    for layer in first:
+        parts = [_counted(maps[layer], mask) for maps, mask in looked_at]
+        pooled[layer] = torch.cat(parts, dim=2)[:, :, None]
+        if not pooled[layer].numel():
+            raise ValueError(f"styles: the mask of {name} leaves nothing at {layer}; use a larger one.")
+    return pooled
+
+
+def _counted(maps: Float[Tensor, "1 channels height width"], mask: Tensor | None) -> Float[Tensor, "1 channels places"]:
+    if mask is None:
+        return maps.flatten(2)
+    counts = F.interpolate(mask[None], size=maps.shape[2:], mode="area").flatten() >= 0.5
+    return maps.flatten(2)[:, :, counts.to(maps.device)]
+
+
+def _refuse_thin(style: Style, seen: Tensor, features: PerceptualFeatures, view: StyleView, prefix: str) -> None:
     height, width = seen.shape[1:]
     least = features.smallest_side * max(view.scales)
     if min(height, width) < least:
         raise ValueError(
-            f"{setting}: {path} is looked at in {width}x{height} pixels, and {features.walk[-1]} needs {least} "
-            f"a side; crop it to a less narrow picture, or raise {size_setting}."
+            f"{prefix}styles: {style} is looked at in {width}x{height} pixels, and {features.walk[-1]} needs {least} "
+            f"a side; crop it to a less narrow picture, or raise {prefix}style-size."
         )

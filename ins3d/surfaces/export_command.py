@@ -7,12 +7,11 @@ import numpy as np
 import torch
 from rich.progress import Progress
 
+from ins3d.extension.ranges import check_ranges
 from ins3d.meshes.files import read_mesh, write_glb, write_obj, write_ply
 from ins3d.meshes.triangles import SurfaceMesh
 from ins3d.runs.objective import torch_device
 from ins3d.runs.record import CONSOLE, make_folder
-from ins3d.runs.settings import check_settings
-from ins3d.style.mix import make_mix
 from ins3d.surfaces.baking import bake_texture, color_vertices
 from ins3d.surfaces.checkpoint import SurfaceSpec, load_surface, show_field
 from ins3d.surfaces.settings import Export, Format
@@ -20,6 +19,8 @@ from ins3d.surfaces.stylized import ShownSurface
 from ins3d.surfaces.triangulation import CRUMB, extract_triangles, judge_layout, make_atlas, simplify, without_crumbs
 
 NAME = "painted"
+MAX_FACES = 40_000
+"""Triangles of a textured mesh out of marching cubes; those with vertex colours keep all."""
 FARTHEST = 0.05
 """Median distance, in radii of the ball, of a mesh from the field's surface, beyond which it is another mesh."""
 
@@ -29,7 +30,7 @@ def run_export(settings: Export) -> None:
     check_export(settings)
     device = torch_device(settings.device)
     field, spec = load_surface(settings.load, "load", device)
-    mix = make_mix(settings.mix, settings.strength, spec.styles or ("content",), "mix", "strength")
+    mix = settings.mix_of(spec.styles or ("content",))
     kept = kept_mesh(settings, spec)
     surface = show_field(field, mix.code().to(device))
     if kept is not None:
@@ -49,7 +50,7 @@ def run_export(settings: Export) -> None:
 
 def check_export(settings: Export) -> None:
     """Refuses what cannot be written."""
-    check_settings(settings)
+    check_ranges(settings)
     if not settings.formats:
         raise ValueError("formats: none is given; use one or more of obj, glb, ply.")
 
@@ -117,7 +118,7 @@ def _write(
     task = bar.add_task(f"painting {path.name}")
     if name == "obj":
         if triangles.corner_uvs is None:
-            triangles = simplify(triangles, settings.most_faces)
+            triangles = simplify(triangles, MAX_FACES)
             triangles = replace(triangles, corner_uvs=make_atlas(triangles))
         painted = bake_texture(
             triangles, surface, settings.texture, device, lambda done, of: bar.update(task, completed=done, total=of)

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ins3d.extension.ranges import check_ranges
 from ins3d.meshes.example import example_mesh
 from ins3d.meshes.files import read_mesh
 from ins3d.meshes.queries import SHELL, MeshQueries, turned_outwards
 from ins3d.meshes.triangles import MeshPlacement, SurfaceMesh
 from ins3d.runs.objective import torch_device
 from ins3d.runs.record import CONSOLE, make_folder
-from ins3d.runs.settings import check_settings
 from ins3d.runs.training import Training
 from ins3d.runs.training_folder import run_training
-from ins3d.style.mix import StyleMix
+from ins3d.style.mix import Mix
 from ins3d.surfaces.cameras import ObjectCameras, turntable
 from ins3d.surfaces.checkpoint import SurfaceField, SurfaceSpec, cameras_words, save_surface, show_field
 from ins3d.surfaces.content import SurfaceContent
@@ -29,12 +29,14 @@ from ins3d.surfaces.settings import FitImages, FitMesh, FitSurface, StylizeSurfa
 
 PLACES = 400_000
 """On a mesh, at which it is asked before the fit."""
+POINTS = 4096
+"""Of a mesh, asked in each step."""
 PREVIEW_SIZE, PREVIEW_VIEWS = 192, 4
 
 
 def run_fit_mesh(settings: FitMesh) -> None:
     """`fit-mesh`: a mesh becomes a field of its own."""
-    check_settings(settings)
+    check_ranges(settings)
     mesh, placement = placed_mesh(settings.mesh, settings.up, settings.clay)
     device = torch_device(settings.device)
     make_folder(settings.output)
@@ -53,8 +55,8 @@ def run_fit_mesh(settings: FitMesh) -> None:
     spec = SurfaceSpec("fit-mesh", settings.network, settings.up, placement, source_word(settings.mesh))
     field = cast(SurfaceContent, spec.build().to(device))
     samples = sample_mesh(queries, PLACES, settings.seed, device)
-    losses = mesh_losses(field, samples, settings.points, queries.inside == "shell")
-    train(settings, spec, new_training(field, settings), losses, StyleMix((1.0,)))
+    losses = mesh_losses(field, samples, POINTS, queries.inside == "shell")
+    train(settings, spec, new_training(field, settings), losses, Mix((1.0,)))
 
 
 def has_holes(mesh: SurfaceMesh) -> bool:
@@ -91,7 +93,7 @@ def lit_clay(mesh: SurfaceMesh, up: str) -> SurfaceMesh:
 
 def run_fit_images(settings: FitImages) -> None:
     """`fit-images`: photographs of an object become a field of it."""
-    check_settings(settings)
+    check_ranges(settings)
     device = torch_device(settings.device)
     seen = read_pictures(settings).to(device)
     learned, held = seen.split(settings.hold_out)
@@ -120,7 +122,7 @@ def run_fit_images(settings: FitImages) -> None:
         )
         return found
 
-    train(settings, spec, training, losses, StyleMix((1.0,)), measure=measure)
+    train(settings, spec, training, losses, Mix((1.0,)), measure=measure)
 
 
 def read_pictures(settings: FitImages) -> ObjectPictures:
@@ -139,7 +141,7 @@ def new_training(field: SurfaceContent, settings: FitSurface) -> Training:
 
 
 def train(
-    settings: FitSurface | StylizeSurface, spec: SurfaceSpec, training: Training, losses: Any, mix: StyleMix,
+    settings: FitSurface | StylizeSurface, spec: SurfaceSpec, training: Training, losses: Any, mix: Mix,
     **about: Any,
 ) -> Tensor:  # fmt: skip
     """Runs or resumes; the picture that is shown on the way is four views, and the shape below them."""
@@ -153,7 +155,7 @@ def train(
 
 
 @torch.no_grad()
-def preview(field: SurfaceField, spec: SurfaceSpec, mix: StyleMix) -> Tensor:
+def preview(field: SurfaceField, spec: SurfaceSpec, mix: Mix) -> Tensor:
     """Colours above normals, from four sides."""
     device = next(field.parameters()).device
     cameras = spec.object_cameras()

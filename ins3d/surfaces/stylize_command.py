@@ -7,74 +7,62 @@ from typing import Any
 
 import torch
 
+from ins3d.extension.ranges import check_ranges
 from ins3d.files.fields import MEANING, TRAINING
 from ins3d.perception.color_transfer import color_statistics
 from ins3d.runs.objective import command_objective, torch_device
 from ins3d.runs.record import CONSOLE
-from ins3d.runs.settings import check_settings
 from ins3d.runs.training import Training
-from ins3d.style.draws import StyleDraws
-from ins3d.style.losses import GATYS_LAYERS
-from ins3d.style.mix import make_mix
+from ins3d.style.sampling import MixSampler, steps_for
+from ins3d.style.stage import StyleStage
+from ins3d.style.styles import find_styles
+from ins3d.style.windows import plan_windows
 from ins3d.surfaces.cameras import cameras_around
 from ins3d.surfaces.checkpoint import SurfaceSpec, load_surface, read_surface_spec
 from ins3d.surfaces.content import SurfaceContent
 from ins3d.surfaces.export_command import run_export
 from ins3d.surfaces.fit_commands import run_fit_images, run_fit_mesh, source_word, train
 from ins3d.surfaces.settings import Export, FitImages, FitMesh, StylizeSurface
-from ins3d.surfaces.stylization import SurfaceStyling
+from ins3d.surfaces.stylization import SurfaceSubject
 from ins3d.surfaces.stylized import StylizedSurface
-from ins3d.surfaces.windows import SurfaceWindows, WindowSettings
+from ins3d.surfaces.windows import RayWeighting, SurfaceWindows
 
 
 def run_stylize_surface(settings: StylizeSurface) -> None:
     """`stylize`: fits the object where that has not been done, paints it, and writes it as a mesh."""
-    check_settings(settings)
+    check_ranges(settings)
     given = [name for name in ("fit", "images", "mesh") if getattr(settings, name) is not None]
     if len(given) > 1:
         raise ValueError(f"{given[0]}: {given[1]} is given too; paint one object in a run.")
     device = torch_device(settings.device)
-    objective = command_objective(settings, GATYS_LAYERS, device)
-    least = objective.features.smallest_side * max(settings.scales)
-    if settings.patch < least:
+    names = tuple(style.name for style in find_styles(settings.styles))
+    mix = settings.mix_of(names)
+    objective = command_objective(replace(settings, colors="none"), device)
+    least = objective.features.smallest_side * max(settings.style_scales)
+    if settings.patches.size < least:
         raise ValueError(
-            f"patch: {settings.patch} is too little for the encoder's deepest layer, which needs {least}; use more, or "
-            "style and content layers less deep."
+            f"patches.size: {settings.patches.size} is too little for the encoder's deepest layer, which needs {least}; use "
+            "more, or style and content layers less deep."
         )
-    names = tuple(style.name for style in objective.styles)
-    mix = make_mix(settings.mix, settings.strength, names, "mix", "strength")
     content, fitted, settings = fitted_surface(settings, device)
     windows = surface_windows(settings, content, fitted, device)
     if settings.colors == "content":
         scene = color_statistics(torch.cat([rays.rgb[rays.hit[..., 0] > 0] for rays in windows.windows.values()]))
-        objective = command_objective(settings, GATYS_LAYERS, device, scene)
+        objective = command_objective(settings, device, scene)
     torch.manual_seed(settings.seed)
     bound = settings.bound if settings.geometry == "distilled" else 0.0
     spec = replace(fitted, kind="stylize", styles=names, colors=settings.colors, bound=bound)
     field = StylizedSurface(content, len(names), settings.colors, bound).to(device)
-    steps = settings.steps + settings.steps * (len(names) - 1) // 2
-    training = Training(field, field.groups(), steps, settings.seed)
-    draws = StyleDraws(len(names), range(len(names)), settings.seed, settings.strength_share, settings.mix_share)
-    styling = SurfaceStyling(
-        field, windows, objective, draws, settings.seed, settings.eikonal_weight, settings.distance_weight
-    )
-    styling.begin()
-    shown = max(range(len(names)), key=lambda style: mix.weights[style])
-    before = styling.gram_distance(shown, strength=0.0)
-    train(settings, spec, training, styling.losses, mix, end=styling.end, encoder=objective.features.source)
-    CONSOLE.print(f"Gram distance to {names[shown]}: {before:.3f} -> {styling.gram_distance(shown):.3f}.")
+    training = Training(field, field.groups(), steps_for(settings.steps, len(names)), settings.seed)
+    mixes = MixSampler(len(names), range(len(names)), settings.seed)
+    stage = StyleStage(SurfaceSubject(field, windows, objective, settings.seed), objective, mixes)
+    stage.begin()
+    before = stage.gram_distance(mix.main, strength=0.0)
+    train(settings, spec, training, stage.losses, mix, end=stage.end, encoder=objective.features.source)
+    CONSOLE.print(f"Gram distance to {names[mix.main]}: {before:.3f} -> {stage.gram_distance(mix.main):.3f}.")
     if settings.export:
-        run_export(
-            Export(
-                settings.output,
-                settings.output / "mesh",
-                settings.export,
-                texture=settings.texture,
-                mix=settings.mix,
-                strength=settings.strength,
-                device=settings.device,
-            )
-        )
+        told = {name: getattr(settings, name) for name in ("texture", "mix", "strength", "device")}
+        run_export(Export(load=settings.output, output=settings.output / "mesh", formats=settings.export, **told))
 
 
 def surface_windows(
@@ -87,12 +75,12 @@ def surface_windows(
         if cameras is None
         else cameras.resized(settings.view_size)
     )
-    window_settings = WindowSettings(
-        settings.patch, settings.strides, settings.rays, settings.weigh_angle, settings.weigh_depth
-    )
+    # Windows are centred on places of the object: they may reach beyond the pictures.
+    plan = plan_windows((2 * cameras.height, 2 * cameras.width), settings.patches.max_rays, settings.patches)
+    weighting = RayWeighting(settings.weigh_angle, settings.weigh_depth)
     generator = torch.Generator().manual_seed(settings.seed)
     with CONSOLE.status("tracing the rays that are kept"):
-        return SurfaceWindows(content, cameras.to(device), window_settings, generator)
+        return SurfaceWindows(content, cameras.to(device), plan, weighting, generator)
 
 
 def fitted_surface(settings: StylizeSurface, device: torch.device) -> tuple[SurfaceContent, SurfaceSpec, StylizeSurface]:

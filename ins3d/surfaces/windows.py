@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from ins3d.style.windows import WindowPlan
 from ins3d.surfaces.cameras import ObjectCameras
 from ins3d.surfaces.content import SurfaceContent
 from ins3d.surfaces.sphere_tracing import trace_rays
@@ -19,25 +20,14 @@ GLANCE = 64
 
 
 @dataclass(frozen=True)
-class WindowSettings:
-    """Where the style stage looks."""
+class RayWeighting:
+    """How much what a ray meets counts in the losses."""
 
-    patch: int = 64
-    """Rays along one side of a patch."""
-    strides: tuple[int, ...] = (1, 1, 2, 4)
-    """Pixels between neighbouring rays; each step draws one of them."""
-    rays: int = 400_000
-    """Of all windows together."""
     by_angle: bool = False
     """What is seen at a slant counts less: by the cosine of the angle (StyleMesh, section 3.3)."""
     by_depth: bool = False
     """Strokes keep their size in the world, not in the picture: rays lie the denser, the further away the window's middle
     is, and what is nearer or further than that by a factor of f counts 1 - |log2 f| (StyleMesh, section 3.2)."""
-
-    @property
-    def side(self) -> int:
-        """Of a window."""
-        return self.patch * 3 // 2
 
 
 @dataclass
@@ -69,25 +59,25 @@ class SurfaceWindows:
     """Windows at every stride, each somewhere on the object."""
 
     def __init__(
-        self, content: SurfaceContent, cameras: ObjectCameras, settings: WindowSettings, generator: torch.Generator
-    ) -> None:
-        self.content, self.cameras, self.settings = content, cameras, settings
-        self.strides = tuple(sorted(set(settings.strides)))
+        self, content: SurfaceContent, cameras: ObjectCameras, plan: WindowPlan, weighting: RayWeighting,
+        generator: torch.Generator,
+    ) -> None:  # fmt: skip
+        self.content, self.cameras, self.plan, self.weighting = content, cameras, plan, weighting
         self.glances: dict[int, tuple[Tensor, Tensor]] = {}
-        number = max(settings.rays // (settings.side**2 * len(self.strides)), 2)
         self.windows = {
-            stride: SurfaceRays.stack([self._window(stride, generator) for _ in range(number)]) for stride in self.strides
+            stride: SurfaceRays.stack([self._window(stride, generator) for _ in range(plan.counts[stride])])
+            for stride in sorted(plan.sides)
         }
 
     def draw(self, generator: torch.Generator) -> SurfaceRays:
         """A patch that sees more than emptiness: `patch` squared rays, row by row."""
+        size, strides = self.plan.patch, self.plan.strides
         for _ in range(MAX_DRAWS):
-            stride, window, row, column = torch.rand(4, generator=generator).tolist()
-            windows = self.windows[self.settings.strides[int(stride * len(self.settings.strides))]]
-            room = self.settings.side - self.settings.patch + 1
+            which, window, row, column = torch.rand(4, generator=generator).tolist()
+            stride = strides[int(which * len(strides))]
+            windows, room = self.windows[stride], self.plan.sides[stride] - size + 1
             top, left = int(row * room), int(column * room)
-            rows, columns = slice(top, top + self.settings.patch), slice(left, left + self.settings.patch)
-            patch = windows.cut(int(window * len(windows.hit)), rows, columns)
+            patch = windows.cut(int(window * len(windows.hit)), slice(top, top + size), slice(left, left + size))
             if float(patch.weight.mean()) >= LEAST_FOREGROUND:
                 return patch
         return patch
@@ -99,20 +89,20 @@ class SurfaceWindows:
         spacing = float(stride)
         # The camera's distance from the ball's middle is where a pixel is as large as it is meant to be.
         usual = float(self.cameras.camera_to_world[camera, :, 3].norm())
-        if self.settings.by_depth:
+        if self.weighting.by_depth:
             spacing *= usual / depth
-        steps = (torch.arange(self.settings.side, device=place.device) - (self.settings.side - 1) / 2) * spacing
+        side = self.plan.sides[stride]
+        steps = (torch.arange(side, device=place.device) - (side - 1) / 2) * spacing
         grid = place + torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1).reshape(-1, 2)
         origins, directions = self.cameras.rays(torch.full((len(grid),), camera, device=grid.device), grid)
         rays = ask_content(self.content, origins, directions)
-        if self.settings.by_angle:
+        if self.weighting.by_angle:
             rays.weight *= -(rays.normals * directions).sum(-1, keepdim=True).clamp(max=0)
-        if self.settings.by_depth:
+        if self.weighting.by_depth:
             axis = -self.cameras.camera_to_world[camera, :, 2]
             depths = ((rays.positions - origins) @ axis)[:, None].clamp(min=1e-6)
             rays.weight *= (1 - (depths * spacing / (stride * usual)).log2().abs()).clamp(0, 1)
-        side = (self.settings.side, self.settings.side)
-        return SurfaceRays(*(value.reshape(*side, -1) for value in vars(rays).values()))
+        return SurfaceRays(*(value.reshape(side, side, -1) for value in vars(rays).values()))
 
     def _aim(self, generator: torch.Generator) -> tuple[int, Tensor, float]:
         """(camera, place in pixels, depth) of a random place at which a random camera sees the object."""

@@ -1,0 +1,48 @@
+"""Settings whose fields say themselves which values they take, and whether a resumed run may have another."""
+
+from dataclasses import field, fields, is_dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def ranged(default: T, min: float | None = None, max: float | None = None, may_change: bool = False) -> T:
+    """A dataclass field with a default and bounds, both included; of a tuple every number must lie between them.
+
+    `may_change`: a run that is resumed may be given another value.
+    """
+    return field(default=default, metadata={"min": min, "max": max, "may_change": may_change})
+
+
+def check_ranges(settings: Any, prefix: str = "") -> None:
+    """Raises ValueError, naming option, value and bound, for the first field of a dataclass that is out of its range.
+
+    Fields that hold dataclasses are looked into; `prefix` is what their options begin with, such as `pipeline.`. A field that
+    a subclass declares again keeps its bounds.
+    """
+    for each in fields(settings):
+        value, option = getattr(settings, each.name), prefix + each.name.replace("_", "-")
+        if is_dataclass(value):
+            check_ranges(value, f"{option}.")
+        told = _told(settings, each.name)
+        low, high = told.get("min"), told.get("max")
+        for number in value if isinstance(value, tuple) else (value,):
+            if low is not None and number is not None and not number >= low:
+                raise ValueError(f"{option}: {number} is too little; use {low:g} or more.")
+            if high is not None and number is not None and not number <= high:
+                raise ValueError(f"{option}: {number} is too much; use {high:g} or less.")
+
+
+def may_change(settings: Any) -> set[str]:
+    """The names of the fields that a resumed run may be given other values of."""
+    return {each.name for each in fields(settings) if _told(settings, each.name).get("may_change")}
+
+
+def _told(settings: Any, name: str) -> dict[str, Any]:
+    """A field's metadata, those of the classes that declared it first included."""
+    told: dict[str, Any] = {}
+    for kind in reversed(type(settings).__mro__):
+        declared = getattr(kind, "__dataclass_fields__", {}).get(name)
+        if declared is not None:
+            told |= {key: value for key, value in declared.metadata.items() if value is not None}
+    return told

@@ -1,0 +1,180 @@
+"""Styles by name: what a user writes becomes pictures, parts of pictures, or several pictures that are one style."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from ins3d.extension.registry import Registry
+from ins3d.files.pictures import read_rgb
+
+DEFAULT_STYLE = str(Path(__file__).resolve().parents[1] / "default_style.png")
+"""A painting that ships with the project."""
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+MAX_STYLES = 16
+"""Each style has feature planes of its own: 18 MB, and twice that while it is trained."""
+Crop = tuple[float, float, float, float]
+Picture = tuple[Float[Tensor, "3 height width"], Float[Tensor, "1 height width"] | None]
+"""(RGB in [0, 1], which pixels count: 1 or 0; None: all)."""
+
+
+@dataclass(frozen=True)
+class StyleSource:
+    """A picture, or a part of one."""
+
+    path: Path
+    crop: Crop | None = None
+    """Left, top, right, bottom, in shares of the picture."""
+    mask: Path | None = None
+    """A picture: what is lighter than middle grey counts. It is stretched over the (uncropped) picture."""
+
+    def __str__(self) -> str:
+        crop = "" if self.crop is None else f"@{','.join(f'{share:g}' for share in self.crop)}"
+        return f"{self.path}{crop}{'' if self.mask is None else f'@{self.mask}'}"
+
+    def read(self, setting: str) -> Picture:
+        """The part that counts. Raises FileNotFoundError or ValueError naming `setting`."""
+        rgb, mask = read_rgb(self.path, setting), None
+        if self.mask is not None:
+            grey = read_rgb(self.mask, setting, behind=0.0).mean(0, keepdim=True)
+            mask = (F.interpolate(grey[None], size=rgb.shape[1:], mode="nearest")[0] >= 0.5).float()
+        if self.crop is not None:
+            left, top, right, bottom = self.crop
+            height, width = rgb.shape[1:]
+            rows, columns = slice(int(top * height), int(bottom * height)), slice(int(left * width), int(right * width))
+            rgb, mask = rgb[:, rows, columns], None if mask is None else mask[:, rows, columns]
+        if not rgb.numel() or (mask is not None and not mask.any()):
+            raise ValueError(f"{setting}: nothing is left of {self}; choose a larger part, or a lighter mask.")
+        return rgb, mask
+
+
+@dataclass(frozen=True)
+class Style:
+    """A name, and the pictures that show it: their features are pooled as if they were one picture's."""
+
+    name: str
+    sources: tuple[StyleSource, ...]
+
+    def __str__(self) -> str:
+        """As a user writes it; `parse_style` reads it again."""
+        first = self.sources[0]
+        plain = len(self.sources) == 1 and (first.crop, first.mask, first.path.stem) == (None, None, self.name)
+        return str(first) if plain else f"{self.name}={'+'.join(map(str, self.sources))}"
+
+    def read(self, setting: str) -> list[Picture]:
+        """All its pictures."""
+        return [source.read(setting) for source in self.sources]
+
+
+@runtime_checkable
+class StyleParser(Protocol):
+    """A way to write a style: `NAME:TEXT` on the command line is given to the parser registered as NAME."""
+
+    def parse(self, text: str) -> Style:
+        """The style that is meant. Raises ValueError saying what is wrong with the text."""
+        ...
+
+
+STYLES: Registry[StyleParser] = Registry("style", "ins3d.styles", StyleParser)
+
+
+def find_styles(words: Sequence[str | Path], setting: str = "styles") -> tuple[Style, ...]:
+    """The styles that were written, in their order; a folder stands for its pictures in the order of their names.
+
+    Each is `PICTURE`, or `[NAME=]PICTURE[@LEFT,TOP,RIGHT,BOTTOM][@MASK][+PICTURE...]`, or what a registered parser reads.
+    `setting` is the option that they come from. Raises FileNotFoundError or ValueError for pictures that are missing, given
+    twice, of one name, or too many.
+    """
+    if not words:
+        raise ValueError(f"{setting}: no picture is given; name at least one.")
+    found = [style for word in words for style in _styles_at(str(word), setting)]
+    paths = [path for style in found for source in style.sources for path in (source.path, source.mask) if path is not None]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        count = f"{len(missing)} of {len(paths)} pictures are missing, the first is" if len(paths) > 1 else ""
+        what = f"{count} {missing[0]}" if count else f"{missing[0]} does not exist"
+        raise FileNotFoundError(f"{setting}: {what}; give paths of pictures (png, jpg, webp, tiff), or a folder of them.")
+    check_styles(found, setting)
+    return tuple(found)
+
+
+def check_styles(styles: Sequence[Style], setting: str = "styles") -> None:
+    """Refuses more styles than one network holds, and two of one name."""
+    if len(styles) > MAX_STYLES:
+        raise ValueError(
+            f"{setting}: {len(styles)} pictures are more than the {MAX_STYLES} that one network holds; give fewer, and "
+            "train the others in another run, from the same content."
+        )
+    first: dict[str, Style] = {}
+    for style in styles:
+        other = first.setdefault(style.name, style)
+        if other is style:
+            continue
+        if [source.path.resolve() for source in other.sources] == [source.path.resolve() for source in style.sources]:
+            raise ValueError(f"{setting}: {style} is given twice; give every picture once.")
+        raise ValueError(
+            f"{setting}: {other} and {style} would both be called {style.name!r}; rename one of them, as in NAME={style}."
+        )
+
+
+def style_names(words: Sequence[str | Path]) -> tuple[str, ...]:
+    """Of styles that are written as `find_styles` reads them; their files need not be there.
+
+    >>> style_names(["art/wave.jpg", "night=a.jpg+b.jpg@0,0,.5,1"])
+    ('wave', 'night')
+    """
+    return tuple(parse_style(str(word), "styles").name for word in words)
+
+
+def parse_style(text: str, setting: str) -> Style:
+    """One style; paths become absolute. What is a file is taken by its path, whatever signs are in it.
+
+    >>> [source.crop for source in parse_style("sky=a.jpg@0,0,1,.5+b.jpg", "styles").sources]
+    [(0.0, 0.0, 1.0, 0.5), None]
+    """
+    kind, colon, rest = text.partition(":")
+    if Path(text).exists():
+        name, sources = "", [StyleSource(Path(text).absolute())]
+    elif colon and kind in STYLES:
+        return STYLES[kind].parse(rest)
+    else:
+        name, equals, rest = text.rpartition("=")
+        sources = [_source(word, setting) for word in rest.split("+")]
+    return Style(name or "+".join(source.path.stem for source in sources), tuple(sources))
+
+
+def _source(word: str, setting: str) -> StyleSource:
+    path, *parts = word.split("@")
+    crop, mask = None, None
+    for part in parts:
+        shares = _numbers(part)
+        if shares is None:
+            mask = Path(part).absolute()
+        elif len(shares) == 4 and 0 <= shares[0] < shares[2] <= 1 and 0 <= shares[1] < shares[3] <= 1:
+            crop = (shares[0], shares[1], shares[2], shares[3])
+        else:
+            raise ValueError(
+                f"{setting}: {part} in {word} is no part; give LEFT,TOP,RIGHT,BOTTOM in shares, such as 0,0,.5,1."
+            )
+    return StyleSource(Path(path).absolute(), crop, mask)
+
+
+def _numbers(text: str) -> list[float] | None:
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        return None
+
+
+def _styles_at(word: str, setting: str) -> list[Style]:
+    folder = Path(word).absolute()
+    if not folder.is_dir():
+        return [parse_style(word, setting)]
+    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    if not found:
+        raise FileNotFoundError(f"{setting}: the folder {folder} holds no pictures ({', '.join(SUFFIXES)}).")
+    return [Style(file.stem, (StyleSource(file),)) for file in found]
