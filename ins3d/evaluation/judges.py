@@ -3,6 +3,7 @@
 import os
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,12 +13,12 @@ from ins3d.evaluation import optical_flow
 from ins3d.evaluation.consistency import Judges
 from ins3d.evaluation.settings import Evaluate
 from ins3d.evaluation.style_distances import JUDGED_LAYERS, StyleDistances
-from ins3d.files.pictures import read_rgb, resize_long_side
+from ins3d.files.pictures import resize_long_side
 from ins3d.perception import lpips
 from ins3d.perception.features import PerceptualFeatures
 from ins3d.perception.weights import WEIGHTS_VARIABLE, Encoder, find_weights, load_encoder
 from ins3d.runs.record import CONSOLE
-from ins3d.style.pictures import find_style_pictures
+from ins3d.style.styles import find_styles
 from ins3d.transfer import microast
 from ins3d.transfer.microast import FrameStylizer
 
@@ -56,7 +57,7 @@ def network_name(source: str) -> str:
     return re.sub(r",? \(?found in [^;)]*\)?", "", source)
 
 
-def find_judges(settings: Evaluate, styles: tuple[Path, ...], device: torch.device) -> EvaluationJudges:
+def find_judges(settings: Evaluate, styles: Sequence[str | Path], device: torch.device) -> EvaluationJudges:
     """Says aloud what judges, and what does not. A file that was named and is not there is an error, not a lack."""
     missing: list[str] = []
 
@@ -85,9 +86,8 @@ def find_judges(settings: Evaluate, styles: tuple[Path, ...], device: torch.devi
         settings.per_frame, "per-frame stylisation", settings.per_frame_weights, microast.WEIGHTS_VARIABLE,
         lambda: microast.load_frame_stylizer(settings.per_frame_weights, device),
     )  # fmt: skip
-    own = {path.stem: read_rgb(path, "pipeline.model.styles") for path in styles}
-    others = find_style_pictures(settings.other_styles, "other-styles") if settings.other_styles else ()
-    judged = own | {path.stem: read_rgb(path, "other-styles") for path in others if path.stem not in own}
+    own = _pictures(styles, "pipeline.model.styles")
+    judged = (_pictures(settings.other_styles, "other-styles") if settings.other_styles else {}) | own
     small = {name: resize_long_side(rgb, JUDGED_SIDE).to(device) for name, rgb in judged.items()}
     loaded = {"judge": features, "flow": flow, "lpips": distance, "per-frame": stylizer}
     sources = {name: network.source for name, network in loaded.items() if network is not None}
@@ -98,6 +98,11 @@ def find_judges(settings: Evaluate, styles: tuple[Path, ...], device: torch.devi
         features, StyleDistances(features, small), Judges(flow, distance), stylizer, pictures, sources, missing,
         {name: zlib.crc32(rgb.numpy().tobytes()) for name, rgb in judged.items()},
     )  # fmt: skip
+
+
+def _pictures(styles: Sequence[str | Path], setting: str) -> dict[str, torch.Tensor]:
+    """Of each style its first."""
+    return {style.name: style.read(setting)[0][0] for style in find_styles(styles, setting)}
 
 
 def load_judge(settings: Evaluate, device: torch.device) -> PerceptualFeatures:

@@ -12,9 +12,6 @@ from torch import Tensor, nn
 
 from ins3d.fields.geometry_losses import density_distillation_loss
 from ins3d.fields.merged_points import SurfacePoints
-from ins3d.fields.point_encoding import FrequencyEncoding
-from ins3d.fields.style_features import StylePlanes
-from ins3d.fields.stylized import StylizedField
 from ins3d.plugin.content import (
     PARAM_GROUPS,
     FrozenDensity,
@@ -27,15 +24,18 @@ from ins3d.plugin.content import (
     build_content,
 )
 from ins3d.plugin.evaluation import image_metrics_and_images
-from ins3d.plugin.objective import build_objective, num_loss_terms
 from ins3d.plugin.rays.compositing import uncomposited
 from ins3d.plugin.rays.picture_store import over_background
 from ins3d.plugin.settings import ModelSettings
 from ins3d.plugin.viewer_controls import StyleControls
 from ins3d.style.colors import StyleColors
-from ins3d.style.mix import make_mix
+from ins3d.style.losses import loss_weights
 from ins3d.style.objective import StyleObjective
-from ins3d.style.pictures import style_names
+from ins3d.style.settings import build_objective
+from ins3d.style.styles import style_names
+
+PREFIX = "pipeline.model."
+"""What the model's options begin with."""
 
 
 @dataclass
@@ -58,8 +58,7 @@ class InsStylizeModel(Model):
     """What is painted (`ray_content`), SIM and AM on top (`stylized`)."""
 
     config: InsStylizeModelConfig
-    loss_units: Tensor
-    loss_key: Tensor
+    loss_normalisers: Tensor
     is_stylized: Tensor
 
     def populate_modules(self) -> None:
@@ -73,21 +72,13 @@ class InsStylizeModel(Model):
         moves = config.geometry != "locked"
         movable = self.movable_content if moves or isinstance(self.ray_content, MovableGeometry) else None
         names = style_names(config.styles)
-        encoding = (
-            StylePlanes(len(names), config.style_plane_resolutions, config.style_plane_channels)
-            if config.style_encoding == "planes"
-            else FrequencyEncoding(num_inputs=3, num_frequencies=10)
-        )
-        self.stylized = StylizedField(
-            None if movable is None else movable.num_density_features, self.ray_content.num_color_features, encoding,
-            len(names), config.style_width, 4, config.gate_init,
-        )  # fmt: skip
-        settings = ("pipeline.model.style-mix", "pipeline.model.style-strength")
-        self.controls = StyleControls(names, make_mix(config.style_mix, config.style_strength, names, *settings))
+        density_features = None if movable is None else movable.num_density_features
+        self.stylized = config.style_field.setup(density_features, self.ray_content.num_color_features, len(names))
+        self.controls = StyleControls(names, config.mix_of(names, PREFIX))
         self._held_code: Tensor | None = None
         self.colors = StyleColors(config.colors, len(names))
-        self.register_buffer("loss_units", torch.ones(len(names), num_loss_terms(config)))
-        self.register_buffer("loss_key", torch.zeros((), dtype=torch.int64))
+        weights = loss_weights(config.style_loss, config.content_weight, config.tv_weight)
+        self.register_buffer("loss_normalisers", torch.ones(len(names), sum(weight > 0 for weight in weights.values())))
         self.register_buffer("is_stylized", torch.tensor(False))
         self.teacher: FrozenDensity | None = None
         self._judge: list[StyleObjective] = []
@@ -178,7 +169,7 @@ class InsStylizeModel(Model):
     def get_outputs_for_camera_ray_bundle(self, camera_ray_bundle: RayBundle) -> dict[str, Tensor]:
         """As the host's; the sliders are read once for the whole picture: one that moves meanwhile leaves no seam.
 
-        The time of a camera path's keyframe walks along the list of styles (`code_at_time`).
+        The time of a camera path's keyframe walks along the list of styles (`style.mix.through_styles`).
         """
         times = camera_ray_bundle.times
         self._held_code = self.controls.code(0.0 if times is None else float(times.flatten()[0]))
@@ -195,8 +186,7 @@ class InsStylizeModel(Model):
     def look(self, rays: RayBundle) -> Look:
         """What rays see of the content, merged as the settings say: while the style is learned, or for pictures."""
         config = self.config
-        number = config.num_training_points if self.training else config.num_surface_points
-        number = None if config.shading == "full" else number
+        number = None if config.shading == "full" else config.num_points[0 if self.training else 1]
         return self.ray_content.look(rays, Merging(number, config.spread_mult, config.footprint_mult))
 
     def stylize(self, look: Look, rays: RayBundle, code: Float[Tensor, " styles"]) -> Stylized:
@@ -231,7 +221,7 @@ class InsStylizeModel(Model):
         return self.ray_content.restyle(points, points.color_features, self._directions(points, rays))
 
     def _directions(self, points: SurfacePoints, rays: RayBundle | None) -> Tensor | None:
-        if self.config.zero_view_direction:
+        if not self.config.style_field.view_direction:
             return None
         assert rays is not None
         return rays.directions[:, None, :].expand(*points.positions.shape)
@@ -250,7 +240,6 @@ class InsStylizeModel(Model):
         image = over_background(batch["image"].to(self.device), outputs["background"])
         config = self.config
         weights = {
-            "rgb_loss": config.rgb_loss_mult, "coarse_rgb_loss": config.rgb_loss_mult,
             "interlevel_loss": config.interlevel_loss_mult, "distortion_loss": config.distortion_loss_mult,
         }  # fmt: skip
         losses = self._learnable_content.losses(outputs, image)
@@ -265,7 +254,7 @@ class InsStylizeModel(Model):
         assert isinstance(look, GeometryLook) and isinstance(stylized.look, GeometryLook)
         teacher = look.raw_density if self.teacher is None else self.teacher(look.positions)
         loss = density_distillation_loss(stylized.look.raw_density, teacher)
-        return {"geometry_loss": self.config.geometry_loss_mult * loss}
+        return {"geometry_loss": self.config.geometry_weight * loss}
 
     # ---- evaluation
 
@@ -280,9 +269,13 @@ class InsStylizeModel(Model):
         bounded = bool(self.ray_content.placement.bounded)
         return image_metrics_and_images(outputs, photograph, objective, weights, bounded)
 
+    def build_objective(self) -> StyleObjective:
+        """The losses of the style stage; reads the style pictures. Colours of the scene must be known."""
+        return build_objective(self.config, self.device, self.colors.scene, PREFIX, self.config.squash_patches)
+
     def _style_objective(self) -> StyleObjective:
         """Built at the first picture that is judged; in a list, because it holds a module that is not the model's."""
         if not self._judge:
-            self._judge.append(build_objective(self.config, self.colors.scene, self.device))
+            self._judge.append(self.build_objective())
             CONSOLE.print(f"Gram distances by {self._judge[0].features.source}.")
         return self._judge[0]

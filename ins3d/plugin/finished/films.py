@@ -1,7 +1,7 @@
 """Films of a finished run: a walk through all styles, a sweep of strength, all styles side by side; or its mix is saved."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,14 +16,14 @@ from ins3d.plugin.finished.camera_paths import camera_path
 from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.style_videos import style_frames
 from ins3d.runs.record import CONSOLE
-from ins3d.style.mix import FILE_NAME, StyleMix, make_mix, write_mix
+from ins3d.style.mix import FILE_NAME, Mix, MixSettings, make_mix, write_mix
 
 
 @dataclass
-class Film:
+class Film(MixSettings):
     """Which run, where the camera flies, how long."""
 
-    load_config: Path
+    load_config: Path = field(kw_only=True)
     """config.yml of a finished run."""
     output: Path | None = None
     """Folder of the videos; by default `styles` beside the config."""
@@ -37,8 +37,6 @@ class Film:
     mix: tuple[float, ...] = ()
     """Weights of the styles in the sweep of strength, and of the mix that is saved; by default those saved before, or else
     the config's."""
-    strength: float = 1.0
-    """Of the mix that is saved."""
     save_mix: bool = False
     """Save `--mix` and `--strength` next to the run, and render nothing."""
 
@@ -76,7 +74,7 @@ def _check(settings: Film) -> None:
         )
 
 
-def _render(pipeline: Any, settings: Film, mix: StyleMix) -> None:
+def _render(pipeline: Any, settings: Film, mix: Mix) -> None:
     output = settings.output or settings.load_config.parent / "styles"
     paths = [output / f"{name}.mp4" for name in ("morph", "strength", "grid")]
     cameras = _path(pipeline, settings)
