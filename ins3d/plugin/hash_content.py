@@ -58,9 +58,8 @@ class HashSettings:
                     f"{SETTING}: hash:proposal_{name} has {len(given)} parts and num_proposal_samples {count}; give one for "
                     "each proposal network."
                 )
-        content = HashContent(self)
-        proposals = [HashDensity(self, level) for level in range(count)]
-        return RayContentField(content, proposals, self.num_proposal_samples, self.num_samples)
+        proposals = [HashDensity(self, level) for level in range(count)]  # first: the order of random draws is kept
+        return RayContentField(HashContent(self), proposals, self.num_proposal_samples, self.num_samples)
 
     def resolved_implementation(self) -> Literal["tcnn", "torch"]:
         """Which implementation the parameters are laid out for."""
