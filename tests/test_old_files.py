@@ -76,12 +76,13 @@ class TestScenes:
         np.testing.assert_allclose(outputs["depth"].numpy(), np.load(OLD / "scene_depth.npy"), rtol=1e-4)
 
     def test_its_content_can_be_painted_anew(self, run: Path):
+        from ins3d.plugin.content import build_content
         from ins3d.plugin.content_checkpoint import load_content
-        from ins3d.plugin.ray_content import RayContentField
+        from ins3d.plugin.ray_content import PlanesSettings
 
         content = load_content(run / "content.ckpt")
-        assert content.settings.plane_resolutions == (8, 16)
-        RayContentField(content.settings).load_state_dict(content.state)
+        assert content.settings == PlanesSettings((8, 16), 4, num_proposal_samples=(24,), num_samples=8)
+        build_content(content.settings).load_state_dict(content.state)
 
     def test_its_style_can_be_added_to(self, run: Path):
         from ins3d.plugin.style_checkpoint import load_styles

@@ -7,10 +7,11 @@ from nerfstudio.configs.base_config import LocalWriterConfig, LoggingConfig, Mac
 from nerfstudio.plugins.types import MethodSpecification
 
 from ins3d.plugin.datamanager import InsStylizeDataManagerConfig
+from ins3d.plugin.hash_content import HashSettings
 from ins3d.plugin.model import InsStylizeModelConfig
 from ins3d.plugin.pipeline import InsStylizePipelineConfig
 from ins3d.plugin.pixel_sampler import PatchSettings
-from ins3d.plugin.ray_content import ContentSettings
+from ins3d.plugin.ray_content import FrequencySettings
 from ins3d.plugin.schedule import FusedAdamConfig, StageScheduleConfig
 from ins3d.plugin.trainer import InsStylizeTrainerConfig
 
@@ -57,16 +58,15 @@ def _pipeline(**settings: Any) -> InsStylizePipelineConfig:
 
 
 def _hash() -> InsStylizeTrainerConfig:
-    content = ContentSettings(kind="hash")
     optimizers = _optimizers()
     optimizers["content_tables"] = _group(0.02, "content", final=0.02)
-    return _trainer("ins-stylize-hash", _pipeline(model=InsStylizeModelConfig(content=content)), optimizers)
+    return _trainer("ins-stylize-hash", _pipeline(model=InsStylizeModelConfig(content=HashSettings())), optimizers)
 
 
 def _paper() -> InsStylizeTrainerConfig:
     """The released recipe for one style (spec A.2 to A.8): everything shaded, everything trained, raw losses."""
     model = InsStylizeModelConfig(
-        content=ContentSettings(kind="frequency", num_proposal_samples=(64,), num_samples=128),
+        content=FrequencySettings(),
         style_encoding="frequency",
         style_width=256,
         gate_init=(1.0, 1.0),

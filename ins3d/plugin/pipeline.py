@@ -27,6 +27,7 @@ from ins3d.plugin.objective import build_objective, weights_of
 from ins3d.plugin.pixel_sampler import PatchSettings, StridedPatchSampler
 from ins3d.plugin.rays.picture_store import over_background
 from ins3d.plugin.sample_pool import PoolSettings
+from ins3d.plugin.saved_runs import upgrade, upgrade_state
 from ins3d.plugin.scene_measure import has_empty_background, measure_placement, small_pictures
 from ins3d.plugin.style_checkpoint import StyleCheckpoint, load_kept_styles, load_styles, take_over_settings
 from ins3d.plugin.style_stage import StyleStage
@@ -72,6 +73,7 @@ class InsStylizePipeline(VanillaPipeline):
 
     def __init__(self, config: InsStylizePipelineConfig, device: Any, test_mode: Any = "val", **kwargs: Any) -> None:
         mend_the_host()
+        upgrade(config)
         _check_settings(config)
         self._kept: StyleCheckpoint | None = None
         if test_mode == "val":
@@ -149,7 +151,7 @@ class InsStylizePipeline(VanillaPipeline):
                 self.model.stylized.keep_styles(len(self._kept.styles))
             return
         placement = self._placement()
-        self.model.place(placement, self.datamanager.background)
+        self.model.ray_content.place(placement, self.datamanager.background)
         kind = "an object before an empty background" if placement.bounded else "an open scene"
         CONSOLE.print(
             f"Placed by {placement.found_by}: {kind}, radius {placement.radius:.3g}, "
@@ -173,7 +175,7 @@ class InsStylizePipeline(VanillaPipeline):
         """The losses of a step of either stage."""
         if step < self.content_steps:
             result = super().get_train_loss_dict(step)
-            self.model.ray_content.sampler.step_cb(step)
+            self.model.ray_content.step(step)
         else:
             if self.style_stage is None:
                 self.style_stage = self._begin_style_stage()
@@ -187,15 +189,13 @@ class InsStylizePipeline(VanillaPipeline):
         assert run_dir is not None
         begins = not bool(self.model.is_stylized)
         if begins:
-            save_content(run_dir / FILE_NAME, self.model.ray_content, self.datamanager.train_dataparser_outputs)
+            outputs = self.datamanager.train_dataparser_outputs
+            save_content(run_dir / FILE_NAME, self.config.model.content, self.model.ray_content, outputs)
         moves = self.config.content_style_mult > 0
         self.model.begin_style(content_moves=moves)
         if moves:
             # After a resume the content has moved on from where the teacher stands.
-            teacher_state = load_content(run_dir / FILE_NAME).state
-            content_state = {k.removeprefix("content."): v for k, v in teacher_state.items() if k.startswith("content.")}
-            assert self.model.teacher is not None
-            self.model.teacher.field.load_state_dict(content_state)
+            self.model.teacher = self.model.movable_content.frozen_density(load_content(run_dir / FILE_NAME).state)
         CONSOLE.print("Content is frozen; the style stage begins.")
         stage = StyleStage(
             self.config, self.model, self.datamanager, self.sampler, self.objective, self.style_steps,
@@ -219,7 +219,7 @@ class InsStylizePipeline(VanillaPipeline):
 
     def load_pipeline(self, loaded_state: dict[str, Any], step: int) -> None:
         """Loads every parameter or says which does not fit; the host would go on with random ones."""
-        state = {key.removeprefix("module."): value for key, value in loaded_state.items()}
+        state = upgrade_state({key.removeprefix("module."): value for key, value in loaded_state.items()})
         explain_mismatch(self.state_dict(), state, "the checkpoint")
         self.model.update_to_step(step)
         torch.nn.Module.load_state_dict(self, state, strict=True)

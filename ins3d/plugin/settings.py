@@ -8,7 +8,8 @@ from nerfstudio.models.base_model import ModelConfig
 
 from ins3d.perception.features import Pooling
 from ins3d.perception.weights import Encoder
-from ins3d.plugin.ray_content import ContentSettings
+from ins3d.plugin.content import ContentChoice
+from ins3d.plugin.ray_content import PlanesSettings
 from ins3d.style.colors import Colors
 from ins3d.style.objective import LossScale
 from ins3d.style.pictures import DEFAULT_STYLE
@@ -52,8 +53,10 @@ class ModelSettings(ModelConfig):
     integrated encoding); 0 leaves them, and they shimmer when the camera moves."""
     zero_view_direction: bool = True
     """The style's change of colour does not depend on where one looks from (INS, `zero_viewdir`)."""
-    content: ContentSettings = field(default_factory=ContentSettings)
-    """The content field (CIM)."""
+    content: ContentChoice = field(default_factory=PlanesSettings)
+    """What is painted (CIM), and its settings: `planes:num_samples=32,resolutions=64/128`. `planes`: pure torch, minutes on
+    a CPU. `hash`: nerfacto's hash grid, with tinycudann when it is there. `frequency`: the paper's 8x256 network, for
+    faithful runs; slow. A key that is none is answered with those there are; other packages bring other contents."""
     style_encoding: Literal["planes", "frequency"] = "planes"
     """Where SIM reads positions from: feature planes of its own, or the paper's sines and cosines."""
     style_plane_resolutions: tuple[int, ...] = (96, 192, 384)

@@ -9,6 +9,7 @@ import yaml
 from torch import Tensor, nn
 
 from ins3d.plugin.content_checkpoint import FILE_NAME, explain_mismatch
+from ins3d.plugin.saved_runs import upgrade, upgrade_state
 from ins3d.plugin.settings import ModelSettings
 from ins3d.style.pictures import check_styles, style_names
 
@@ -49,9 +50,11 @@ def load_styles(path: Path) -> StyleCheckpoint:
     model = getattr(getattr(config, "pipeline", None), "model", None)
     if not isinstance(model, ModelSettings):
         raise ValueError(f"{SETTING}: {config_file} is no run of ins3d; give one of ns-train ins-stylize.")
+    upgrade(config.pipeline)
     files = sorted((config_file.parent / config.relative_model_dir).glob("step-*.ckpt"))
     saved = _read_checkpoint(files[-1]) if files else {"step": -1, "total_steps": 1, "pipeline": {}}
-    state = {key.removeprefix("_model."): value for key, value in saved["pipeline"].items() if key.startswith("_model.")}
+    state = upgrade_state(saved["pipeline"])
+    state = {key.removeprefix("_model."): value for key, value in state.items() if key.startswith("_model.")}
     if saved["step"] + 1 < saved["total_steps"] or not bool(state.get("is_stylized", False)):
         raise ValueError(f"{SETTING}: {config_file} has no finished style; let that run end, or resume it with --load-dir.")
     if model.style_encoding != "planes":

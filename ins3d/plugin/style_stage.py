@@ -16,8 +16,6 @@ from ins3d.perception.color_transfer import between
 from ins3d.plugin.datamanager import InsStylizeDataManager
 from ins3d.plugin.model import InsStylizeModel
 from ins3d.plugin.pixel_sampler import StridedPatchSampler
-from ins3d.plugin.ray_content import RayContent
-from ins3d.plugin.rays.compositing import composite
 from ins3d.plugin.sample_pool import SamplePool, build_pool
 from ins3d.style.draws import StyleDraws
 from ins3d.style.mix import StyleMix, single_style, style_code
@@ -64,8 +62,8 @@ class StyleStage:
         return self.config.content_style_mult == 0
 
     def keep_samples(self, folder: Path) -> None:
-        """Asks the frozen content once about a pool of training pixels. With content that moves nothing can be kept."""
-        if not self._frozen:
+        """Asks the frozen content once about a pool of training pixels, where its merged points can be kept."""
+        if not self.keeps_points:
             return
         started = time.monotonic()
         settings, patches = self.config.pool, self.config.patches
@@ -75,12 +73,11 @@ class StyleStage:
         needed = self.num_steps * patches.num_patches * patches.size**2
         # A generator of its own: a resumed run keeps the same pixels, and draws as if it had not stopped.
         generator = torch.Generator().manual_seed(self.data.config.seed)
-        ask = self._ask_points if self.keeps_points else self._ask_samples
         columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), TimeRemainingColumn())
         with Progress(*columns, transient=True, console=CONSOLE) as bar:
             task = bar.add_task("keeping samples of training pixels")
             self.pool = build_pool(
-                settings, self.sampler, tuple(strides), needed, ask, folder, generator,
+                settings, self.sampler, tuple(strides), needed, self._ask_points, folder, generator,
                 lambda done, total: bar.update(task, completed=done, total=total),
             )  # fmt: skip
         self.keeping_seconds = time.monotonic() - started
@@ -144,24 +141,16 @@ class StyleStage:
     def _ask_points(self, pixel_indices: Tensor) -> dict[str, Tensor]:
         """Merged points, the content's colour, and what the points contribute to it without a style."""
         rays = self._rays(pixel_indices)
-        along = self.model.ray_content(rays)
-        points = self.model.surface_points(along, along.weights)
-        content_rgb = composite(self.model.sample_rgb(along, rays), along.weights, self.model.background)
+        look = self.model.look(rays)
+        points = look.points
         return {
             "positions": points.positions,
             "features": points.color_features.half(),
             "weights": points.weights.half(),
             "spread": points.spread.half(),
-            "content": content_rgb.half(),
+            "content": look.rgb.half(),
             "plain": (points.weights * self.model.plain_rgb(points, rays)).sum(-2).half(),
         }
-
-    @torch.no_grad()
-    def _ask_samples(self, pixel_indices: Tensor) -> dict[str, Tensor]:
-        """The edges of the samples along each ray: the proposal networks need not be asked again."""
-        samples, _, _ = self.model.ray_content.sample(self._rays(pixel_indices))
-        edges = torch.cat([samples.frustums.starts, samples.frustums.ends[:, -1:]], dim=1)
-        return {"edges": edges[..., 0]}
 
     # ---- a step
 
@@ -174,8 +163,8 @@ class StyleStage:
         mix = self.draws.mix(style_step, generator)
         patches, photographs, mask, losses = self._patches(stride, mix, self.config.patches.num_patches, generator)
         losses |= self.objective.weighted_losses(patches, photographs, mix, generator, mask)
-        gates = self.model.stylized.amalgamation
-        metrics = {"rgb_gate": gates.rgb_gate.detach(), "density_gate": gates.density_gate.detach(), "stride": stride}
+        gates = {name: gate.detach() for name, gate in self.model.stylized.named_gates().items()}
+        metrics = {**gates, "stride": stride}
         return {"patches": patches}, losses, metrics
 
     def _patches(
@@ -215,13 +204,13 @@ class StyleStage:
 
     def _render(self, pixel_indices: Tensor, numbers: Tensor, code: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Colours of the rays before clamping, how empty they are, and the geometry loss where there is one."""
-        if self.pool is not None and self.keeps_points:
+        if self.pool is not None:
             return *self._render_kept(pixel_indices, numbers, code), {}
         rays = self._rays(pixel_indices)
-        along = self._along(rays, numbers)
-        stylized = self.model.stylize(along, rays, code)
-        empty = 1 - stylized.weights.sum(-2)
-        return stylized.rgb, empty, self.model.geometry_loss(along, stylized)
+        with torch.set_grad_enabled(not self._frozen):
+            look = self.model.look(rays)
+        stylized = self.model.stylize(look, rays, code)
+        return stylized.rgb, 1 - stylized.look.accumulation, self.model.geometry_loss(look, stylized)
 
     def _render_kept(self, pixel_indices: Tensor, numbers: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         assert self.pool is not None
@@ -231,12 +220,3 @@ class StyleStage:
         change = (points.weights * self.model.styled_rgb(points, rays, code)).sum(-2) - kept["plain"]
         accumulation = points.weights.sum(-2)
         return self.model.recolor(kept["content"] + self.model.colors.change(change), accumulation, code), 1 - accumulation
-
-    def _along(self, rays: RayBundle, numbers: Tensor) -> RayContent:
-        """The content along rays, at the kept samples where there are any; without gradients while it is frozen."""
-        with torch.set_grad_enabled(not self._frozen):
-            if self.pool is None:
-                return self.model.ray_content(rays)
-            edges = self.pool.kept["edges"][numbers][..., None]
-            samples = rays.get_ray_samples(bin_starts=edges[:, :-1], bin_ends=edges[:, 1:])
-            return self.model.ray_content.at(samples, [], [])

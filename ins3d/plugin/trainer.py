@@ -158,13 +158,11 @@ class InsStylizeTrainer(Trainer):
                 )
 
     def _random_state(self) -> dict[str, Any]:
-        sampler = self.pipeline.model.ray_content.sampler
         return {
             "torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
             "pixels": self.pipeline.datamanager.generator.get_state(),
-            # The host's sampler counts steps to decide when proposals learn.
-            "sampler": (sampler._step, sampler._steps_since_update),
+            "sampler": self.pipeline.model.ray_content.random_state(),
         }
 
     def _load_checkpoint(self) -> None:
@@ -190,8 +188,7 @@ class InsStylizeTrainer(Trainer):
         for device, of_device in zip(range(torch.cuda.device_count()), state["cuda"], strict=False):
             torch.cuda.set_rng_state(of_device, device)  # the machine before may have had more of them, or none
         self.pipeline.datamanager.generator.set_state(state["pixels"])
-        sampler = self.pipeline.model.ray_content.sampler
-        sampler._step, sampler._steps_since_update = state["sampler"]
+        self.pipeline.model.ray_content.take_random_state(state["sampler"])
 
     def _named_checkpoint(self) -> Path | None:
         """The file that the host is about to load, where there is one."""

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 
-from ins3d.plugin.content_stage import training_outputs
 from ins3d.plugin.model import over_background
 from ins3d.plugin.rays.compositing import composite, expected_depth
 from tests.plugin.tiny_scenes import psnr, rays_of
@@ -110,13 +109,12 @@ class TestStylizeReturnsTheContent:
         model.begin_style(content_moves=False)
         rays = rays_of(pipeline)
         with torch.no_grad():
-            along = model.ray_content(rays)
-            stylized = model.stylize(along, rays, torch.zeros(1))
-            content_rgb = composite(model.sample_rgb(along, rays), along.weights, model.background)
-            full_strength = model.stylize(along, rays, torch.ones(1))
-        assert float((stylized.rgb - content_rgb).abs().max()) < 1e-6
-        assert torch.equal(stylized.weights, along.weights)
-        assert float((full_strength.rgb - content_rgb).abs().max()) > 0.05
+            look = model.look(rays)
+            stylized = model.stylize(look, rays, torch.zeros(1))
+            full_strength = model.stylize(look, rays, torch.ones(1))
+        assert float((stylized.rgb - look.rgb).abs().max()) < 1e-6
+        assert torch.equal(stylized.look.weights, look.weights)
+        assert float((full_strength.rgb - look.rgb).abs().max()) > 0.05
 
 
 class TestDeferredShading:
@@ -140,10 +138,9 @@ class TestDeferredShading:
         model.begin_style(content_moves=False)
         rays = rays_of(pipeline)
         with torch.no_grad():
-            along = model.ray_content(rays)
-            stylized = model.stylize(along, rays, torch.ones(1))
-            points = model.surface_points(along, along.weights)
-            expected = composite(model.styled_rgb(points, rays, torch.ones(1)), along.weights, model.background)
+            look = model.look(rays)
+            stylized = model.stylize(look, rays, torch.ones(1))
+            expected = composite(model.styled_rgb(look.points, rays, torch.ones(1)), look.weights, model.background)
         assert torch.allclose(stylized.rgb, expected, atol=1e-5)
 
     def test_the_style_does_not_depend_on_the_view_when_the_direction_is_zero(self, trained_pipeline: Make):
@@ -153,7 +150,7 @@ class TestDeferredShading:
             stir(model, gates=(1.0, 0.3))
             rays = rays_of(pipeline)
             with torch.no_grad():
-                points = model.surface_points(*(lambda along: (along, along.weights))(model.ray_content(rays)))
+                points = model.look(rays).points
                 turned = copy.deepcopy(rays)
                 turned.directions = -rays.directions
                 colors = [model.styled_rgb(points, bundle, torch.ones(1)) for bundle in (rays, turned)]
@@ -169,9 +166,9 @@ class TestFootprint:
         spreads = []
         with torch.no_grad():
             for _ in range(2):
-                along = model.ray_content(rays)
-                spreads.append(model.surface_points(along, along.weights).spread)
-                widths = model.ray_content.footprint(along.samples)
+                look = model.look(rays)
+                spreads.append(look.points.spread)
+                widths = model.ray_content.footprint(look.samples)
                 assert 0.499 * widths.min() < spreads[-1].min() and spreads[-1].max() < 0.501 * widths.max()
                 rays.pixel_area = 16 * rays.pixel_area
         assert float(spreads[0].min()) > 0
@@ -184,24 +181,22 @@ class TestRenderSamples:
         rays, counts = rays_of(pipeline), []
         for mode in (True, False, True):
             model.train(mode)
-            counts.append(model.ray_content(rays).positions.shape[1])
+            counts.append(model.look(rays).weights.shape[1])
         assert counts == [8, 20, 8]
-        assert trained_pipeline().model.eval().ray_content(rays).positions.shape[1] == 8
+        assert trained_pipeline().model.eval().look(rays).weights.shape[1] == 8
 
 
 class TestContentStage:
     def test_the_chosen_share_of_rays_is_shown_no_direction(self, trained_pipeline: Make):
         pipeline = trained_pipeline(model__view_dropout=0.25)
-        model = pipeline.model.train()
+        content = pipeline.model.ray_content.eval()  # without jitter, both times the same samples
         rays = rays_of(pipeline, 40)
+        along = content(rays)
         turned = copy.deepcopy(rays)
+        turned.directions = -rays.directions
+        content.forward = lambda _: along  # seen from elsewhere, at the same places
         with torch.no_grad():
-            along = model.ray_content(rays)
-            turned.directions = -rays.directions
-            before, after = (
-                training_outputs(model.ray_content, along, bundle, 0.25, model.background)["rgb"]
-                for bundle in (rays, turned)
-            )
+            before, after = (content.training_outputs(bundle, 0.25)["rgb"] for bundle in (rays, turned))
         assert torch.equal(before[:10], after[:10])
         assert bool((before[10:] != after[10:]).any(-1).all())
 
@@ -249,7 +244,12 @@ class TestBeginStyle:
         model.train()
         assert all(parameter.requires_grad for parameter in model.ray_content.content.parameters())
         assert not any(parameter.requires_grad for parameter in model.ray_content.proposals.parameters())
-        assert not model.teacher.field.training
+        positions, before = torch.rand(20, 3), model.teacher(torch.zeros(20, 3))
+        assert not model.teacher(positions).requires_grad
+        with torch.no_grad():
+            for parameter in model.ray_content.content.parameters():
+                parameter += 1
+        assert torch.equal(model.teacher(torch.zeros(20, 3)), before)
         assert not any("teacher" in name for name in model.state_dict())
 
 

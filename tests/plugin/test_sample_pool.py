@@ -161,11 +161,10 @@ class TestReserveFile:
 
 
 class TestInTheStyleStage:
-    @pytest.mark.parametrize("geometry", ["locked", "distilled"])
-    def test_a_mapped_pool_gives_the_same_losses(self, trained_pipeline: Make, geometry: str, reserved: list[str]):
+    def test_a_mapped_pool_gives_the_same_losses(self, trained_pipeline: Make, reserved: list[str]):
         losses = []
         for share in (0.25, 0.0):
-            pipeline = trained_pipeline(pool__share_of_memory=share, model__geometry=geometry)
+            pipeline = trained_pipeline(pool__share_of_memory=share)
             stage = pipeline._begin_style_stage()
             stage.data.generator.manual_seed(0)
             losses.append({name: float(value) for name, value in stage.losses(0)[1].items()})

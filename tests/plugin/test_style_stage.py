@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from ins3d.plugin.content_checkpoint import load_content
-from ins3d.plugin.rays.compositing import composite
 from ins3d.style.objective import colors_of
 from tests.plugin.test_model import stir
 from tests.plugin.tiny_scenes import Scene, build_pipeline, build_trainer, make_style_picture, psnr, small_config, train
@@ -64,11 +63,11 @@ class TestKeptRendering:
             {"model__geometry": "free", "model__shading": "full"},
         ],
     )
-    def test_kept_sample_edges_render_as_fresh_samples_do(self, trained_pipeline: Make, edits: dict[str, Any]):
+    def test_where_no_points_can_be_kept_the_content_is_looked_at_anew(self, trained_pipeline: Make, edits: dict[str, Any]):
         pipeline = trained_pipeline(**edits, model__num_training_points=4)
         stir(pipeline.model, gates=(0.8, 0.5))
         stage = begin(pipeline)
-        assert not stage.keeps_points and stage.pool is not None and stage.pool.kept.keys() == {"edges"}
+        assert not stage.keeps_points and stage.pool is None
         with torch.no_grad():
             pixel_indices, numbers = stage._draw(16, 1, stage.data.generator)
             trained, _, _ = stage._render(pixel_indices, numbers, CODE)
@@ -350,9 +349,8 @@ class TestColors:
         begin(pipeline)
         pipeline.eval()
         rays = pipeline.datamanager.train_ray_generator(pipeline.datamanager.store.draw_pixels(64, torch.Generator()))
-        along = pipeline.model.ray_content(rays)
-        content = composite(pipeline.model.sample_rgb(along, rays), along.weights, pipeline.model.background)
-        change = pipeline.model.stylize(along, rays, CODE).rgb - content
+        look = pipeline.model.look(rays)
+        change = pipeline.model.stylize(look, rays, CODE).rgb - look.rgb
         assert float(change.abs().max()) > 0.02
         assert torch.allclose(change, change[:, :1].expand(-1, 3), atol=1e-6)
 

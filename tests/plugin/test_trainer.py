@@ -17,7 +17,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.content_checkpoint import load_content
 from ins3d.style.mix import StyleMix, write_mix
-from tests.plugin.tiny_scenes import HEIGHT, WIDTH, Scene, build_trainer, small_config, train
+from tests.plugin.tiny_scenes import HEIGHT, WIDTH, Scene, build_trainer, small_config, small_content, train
 
 CONTENT_STEPS, STYLE_STEPS = 13, 8
 
@@ -93,7 +93,7 @@ class TestBothStages:
     @pytest.mark.parametrize("kind", ["hash", "frequency"])
     def test_the_other_content_fields_go_through_both_stages(self, open_scene: Scene, tmp_path: Path, kind: str):
         config = small_config(
-            open_scene, tmp_path, model__content__kind=kind, content_steps=3, style_steps=2,
+            open_scene, tmp_path, model__content=small_content(kind), content_steps=3, style_steps=2,
             model__style_encoding="frequency" if kind == "frequency" else "planes",
         )  # fmt: skip
         trainer = train(config)
@@ -102,6 +102,7 @@ class TestBothStages:
 
     def test_the_papers_method_goes_through_both_stages(self, open_scene: Scene, tmp_path: Path):
         from ins3d.plugin.methods import ins_stylize_paper
+        from ins3d.plugin.ray_content import FrequencySettings
 
         config = small_config(open_scene, tmp_path, content_steps=2, style_steps=2, content_style_mult=0.1)
         paper = copy.deepcopy(ins_stylize_paper.config)
@@ -110,7 +111,7 @@ class TestBothStages:
         model.perceptual_encoder = "auto"  # the weights at hand are no VGG-16
         for name in ("perceptual_weights", "style_layers", "content_layers", "styles", "near", "far", "center", "radius"):
             setattr(model, name, getattr(small, name))
-        model.content.num_proposal_samples, model.content.num_samples, model.style_width = (8,), 8, 16
+        model.content, model.style_width = FrequencySettings(num_coarse_samples=8, num_samples=8), 16
         config.pipeline.model = model
         trainer = train(config)
         assert checkpoints_of(trainer) == ["step-000000003.ckpt"]

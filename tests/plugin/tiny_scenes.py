@@ -193,9 +193,21 @@ def picture_dataset(
 # ---- settings
 
 
+def small_content(kind: str) -> Any:
+    """A content of a kind, with as few samples as show something."""
+    from ins3d.plugin.hash_content import HashSettings
+    from ins3d.plugin.ray_content import FrequencySettings, PlanesSettings
+
+    if kind == "frequency":
+        return FrequencySettings(num_coarse_samples=24, num_samples=8)
+    if kind == "hash":
+        return HashSettings(num_proposal_samples=(24,), num_samples=8)
+    return PlanesSettings((16, 32), 4, num_proposal_samples=(24,), num_samples=8)
+
+
 def small_config(scene: Scene, tmp_path: Path, **edits: Any) -> Any:
     """`ns-train ins-stylize` shrunk to seconds. Edits name fields of the pipeline's settings, or else of the trainer's;
-    two underscores go one level down: `model__content__kind="hash"`."""
+    two underscores go one level down: `model__content__num_samples=4`."""
     from ins3d.plugin.methods import ins_stylize
 
     config = copy.deepcopy(ins_stylize.config)
@@ -215,8 +227,7 @@ def small_config(scene: Scene, tmp_path: Path, **edits: Any) -> Any:
     pipeline.content_steps, pipeline.style_steps = 20, 10
     pipeline.patches.size, pipeline.patches.strides = 16, (1,)
     pipeline.pool.max_rays = 2000
-    model.content.plane_resolutions, model.content.plane_channels = (16, 32), 4
-    model.content.num_proposal_samples, model.content.num_samples = (24,), 8
+    model.content = small_content("planes")
     model.style_plane_resolutions, model.style_plane_channels, model.style_width = (16, 32), 4, 16
     model.styles = (scene.folder.parent / "style.png",)
     model.perceptual_weights = scene.folder.parent / "tiny_vgg.pth"

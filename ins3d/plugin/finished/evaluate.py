@@ -24,7 +24,7 @@ from ins3d.evaluation.style_distances import StyleJudgement
 from ins3d.files.run_record import peak_memory_mb, run_record
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.content_checkpoint import FILE_NAME
-from ins3d.plugin.finished.frames import EvaluationPath, evaluation_path, frozen_field, render_frames
+from ins3d.plugin.finished.frames import EvaluationPath, evaluation_path, frozen_density, render_frames
 from ins3d.runs.record import CONSOLE, make_folder
 
 RECORD = "run.json"
@@ -125,7 +125,7 @@ class Evaluation:
             rmtree(folder)
 
     def _render(self, path: EvaluationPath, frames: FrameFolder) -> None:
-        frozen = frozen_field(self.pipeline, self.run)
+        frozen = frozen_density(self.pipeline, self.run)
         with Progress(console=CONSOLE, transient=True) as bar:
             task = bar.add_task(f"{path.name}: rendering", total=len(path))
             render_frames(self.pipeline, path, frames, frozen, lambda done: bar.update(task, completed=done))

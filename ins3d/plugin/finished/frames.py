@@ -13,9 +13,8 @@ from torch import Tensor
 from ins3d.evaluation.frames import FrameFolder, PathName, Row
 from ins3d.evaluation.geometry_warp import LEAST_OPAQUE, GeometryView
 from ins3d.evaluation.settings import Flight
-from ins3d.fields.content_features import ContentFeatures
-from ins3d.fields.frozen_teacher import FrozenTeacher
 from ins3d.plugin.code_renders import CodeRenders, render_codes
+from ins3d.plugin.content import FrozenDensity
 from ins3d.plugin.content_checkpoint import FILE_NAME, load_content
 from ins3d.plugin.evaluation import depth_drift
 from ins3d.plugin.finished.camera_paths import camera_path
@@ -83,18 +82,15 @@ def _together(cameras: list[Cameras]) -> Cameras:
     )  # fmt: skip
 
 
-def frozen_field(pipeline: Any, run: Path) -> ContentFeatures | None:
-    """The content as it was at the boundary, where it has gone on learning since; else None."""
+def frozen_density(pipeline: Any, run: Path) -> FrozenDensity | None:
+    """The content's density as it was at the boundary, where it has gone on learning since; else None."""
     if pipeline.config.content_style_mult == 0:
         return None
-    field = FrozenTeacher(pipeline.model.ray_content.content).field
-    state = load_content(run / FILE_NAME).state
-    field.load_state_dict({k.removeprefix("content."): v for k, v in state.items() if k.startswith("content.")})
-    return field
+    return pipeline.model.movable_content.frozen_density(load_content(run / FILE_NAME).state)
 
 
 def render_frames(
-    pipeline: Any, path: EvaluationPath, folder: FrameFolder, frozen: ContentFeatures | None, report: Callable[[int], None]
+    pipeline: Any, path: EvaluationPath, folder: FrameFolder, frozen: FrozenDensity | None, report: Callable[[int], None]
 ) -> None:
     """Renders what is not there yet, under every style of the run; `report` is told how many frames there are."""
     model = pipeline.model

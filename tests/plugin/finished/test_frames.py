@@ -133,7 +133,7 @@ class TestGeometryNumbers:
     def test_the_frozen_field_is_the_judge_of_content_that_has_moved(self, finished_run: Any):
         model = finished_run.pipeline.model
         camera = finished_run.pipeline.datamanager.eval_dataset.cameras[:1]
-        frozen = FrozenTeacher(model.ray_content.content).field
+        frozen = model.ray_content.frozen_density()
         moved = FrozenTeacher(model.ray_content.content).field
         last = [parameter for name, parameter in moved.named_parameters() if "planes" in name][0]
         last.data += 0.3 * torch.randn_like(last)
