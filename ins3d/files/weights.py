@@ -1,12 +1,13 @@
 """The weights of a network that others trained are found: a path given, a variable, torch's cache, the official download."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 OFFICIAL = "https://download.pytorch.org/models/"
 
@@ -65,6 +66,21 @@ def read_weights(file: WeightsFile, setting: str, remedy: str) -> dict[str, Any]
             f"{setting}: {file.path} (from {file.found_in}) cannot be read as weights ({type(error).__name__}); {remedy}"
         ) from error
     return dict(content) if isinstance(content, dict) else {}
+
+
+def mismatch(state: Mapping[str, Any], expected: Mapping[str, Tensor]) -> str | None:
+    """The first parameter in which a file differs from the network it is for; None where they agree.
+
+    >>> mismatch({"bias": torch.ones(3)}, {"bias": torch.ones(4)})
+    'bias has shape (3,) where (4,) was expected'
+    """
+    for key, value in expected.items():
+        if not isinstance(state.get(key), Tensor):
+            return f"{key} is missing"
+        if state[key].shape != value.shape:
+            return f"{key} has shape {tuple(state[key].shape)} where {tuple(value.shape)} was expected"
+    more = sorted(state.keys() - expected.keys())
+    return f"{more[0]} is no part of it" if more else None
 
 
 def cached_file(official: str) -> Path:

@@ -8,7 +8,7 @@ from jaxtyping import TypeCheckError
 from torch import Tensor
 from torchvision.models.optical_flow import Raft_Small_Weights, raft_small
 
-from ins3d.evaluation.optical_flow import OFFICIAL_FILE, OpticalFlow, load_flow, torchvision_name
+from ins3d.evaluation.optical_flow import OFFICIAL_FILE, OpticalFlow, load_flow
 from ins3d.files.pictures import read_rgb
 
 CPU = torch.device("cpu")
@@ -44,23 +44,13 @@ def flow(state: dict[str, Tensor], tmp_path: Path) -> OpticalFlow:
 
 
 def as_the_authors(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        f"module.{theirs}.{kind}": state[f"{ours}.{kind}"] for theirs, ours in AUTHORS.items() for kind in ("weight", "bias")
-    }
-
-
-class TestNames:
-    def test_every_name_of_the_authors_becomes_torchvisions(self):
-        assert {name: torchvision_name(f"module.{name}.bias") for name in AUTHORS} == {
-            name: f"{ours}.bias" for name, ours in AUTHORS.items()
-        }
-
-    def test_together_they_are_all_of_torchvisions_and_those_stay_as_they_are(self, state: dict[str, Tensor]):
-        assert {f"{ours}.{kind}" for ours in AUTHORS.values() for kind in ("weight", "bias")} == set(state)
-        assert [torchvision_name(key) for key in state] == list(state)
-
-    def test_a_network_saved_without_its_parallel_wrapper_is_known_too(self):
-        assert torchvision_name("cnet.conv1.weight") == "context_encoder.convnormrelu.0.weight"
+    """The same tensors under the authors' names, in the order of their file."""
+    theirs = {ours: name for name, ours in AUTHORS.items()}
+    found = {}
+    for key, value in state.items():
+        ours, _, kind = key.rpartition(".")
+        found[f"module.{theirs[ours]}.{kind}"] = value
+    return found
 
 
 class TestLoadFlow:
@@ -173,6 +163,10 @@ class TestRealWeights:
         photograph = read_rgb(assets / "scenes" / "fox" / "images_4" / "0001.jpg", "test")
         first, second = ((30, 40), (30 - down, 40 - right))
         return tuple(photograph[:, top : top + 150, left : left + 190] for top, left in (first, second))
+
+    def test_the_authors_file_has_torchvisions_order(self, state: dict[str, Tensor], assets: Path):
+        theirs = torch.load(assets / "flow" / "raft-small.pth", map_location="cpu", weights_only=True)
+        assert list(theirs) == list(as_the_authors(state))
 
     @pytest.mark.parametrize("shift", [(5, -3), (-12, 7), (0, 0)])
     def test_finds_a_shift_of_a_photograph(self, shift: tuple[int, int], trained: OpticalFlow, assets: Path):
