@@ -62,16 +62,6 @@ def motion_boundary(flow: Float[Tensor, "2 height width"]) -> Bool[Tensor, "heig
     return _squared(down) + _squared(across) > 0.01 * _squared(flow) + 0.002
 
 
-def backward_warp(source: Float[Tensor, "channels height width"], pair: FlowPair, rule: Rule) -> Warped:
-    """Each target pixel shows what the source frame shows where the flow leads (bilinear); valid where `consistent`.
-
-    ValueError for a picture that is not as large as the flows.
-    """
-    _refuse_another_size(source, pair)
-    picture, _ = look_up(source, flow_places(pair.forward))
-    return Warped(picture, consistent(pair, rule))
-
-
 def softmax_splat(
     source: Float[Tensor, "channels height width"],
     flow: Float[Tensor, "2 height width"],
@@ -120,8 +110,13 @@ def protocol_a(
 
 
 def protocol_b(source: Float[Tensor, "channels height width"], pair: FlowPair) -> Warped:
-    """Looks the source frame up along the flow, trusted to 1 px: protocol B, of the 3D-stylisation survey (IJCV 2025)."""
-    return backward_warp(source, pair, "pixel")
+    """Looks the source frame up along the flow, trusted to 1 px: protocol B, of the 3D-stylisation survey (IJCV 2025).
+
+    ValueError for a picture that is not as large as the flows.
+    """
+    _refuse_another_size(source, pair)
+    picture, _ = look_up(source, flow_places(pair.forward))
+    return Warped(picture, consistent(pair, "pixel"))
 
 
 def _refuse_another_size(picture: Float[Tensor, "channels height width"], pair: FlowPair) -> None:
