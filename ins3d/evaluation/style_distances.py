@@ -4,7 +4,7 @@ Every distance is 0 for the style itself. None has a unit that holds between net
 look at styles and pictures through one judge, and at strokes of one size.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -104,35 +104,22 @@ def distances_of_maps(maps: FeatureMaps, kept: dict[str, Any], mask: Mask | None
     return found
 
 
-@dataclass(frozen=True)
-class StyleJudgement:
-    """What a judge says of pictures that were painted with one style."""
+def recognised(painted: str, distances: dict[str, dict[str, float]]) -> dict[str, bool]:
+    """By name of the distance: is every style but the one that was `painted` farther away? Always so where none is known.
 
-    painted: str
-    """The style."""
-    distances: dict[str, dict[str, float]]
-    """{name in `STYLE_DISTANCES`: {style: mean distance of the pictures}}."""
+    `distances` are {name in `STYLE_DISTANCES`: {style: distance}}.
 
-    @property
-    def nearest(self) -> dict[str, str]:
-        """By name of the distance: the style that the pictures are taken for."""
-        return {name: min(row, key=lambda style: row[style]) for name, row in self.distances.items()}
-
-    @property
-    def recognised(self) -> dict[str, bool]:
-        """By name of the distance: is every other style farther away? Always so for a judge that knows no other.
-
-        >>> StyleJudgement("wave", {"gram": {"wave": 0.4, "mosaic": 0.3}}).recognised
-        {'gram': False}
-        """
-        return {
-            name: all(row[self.painted] < value for style, value in row.items() if style != self.painted)
-            for name, row in self.distances.items()
-        }
+    >>> recognised("wave", {"gram": {"wave": 0.4, "mosaic": 0.3}})
+    {'gram': False}
+    """
+    return {
+        name: all(row[painted] < value for style, value in row.items() if style != painted)
+        for name, row in distances.items()
+    }
 
 
 class StyleDistances:
-    """A judge who remembers style pictures: each is looked at once. `features` must have `JUDGED_LAYERS`."""
+    """Distances to style pictures, whose features are computed once and kept. `features` must have `JUDGED_LAYERS`."""
 
     def __init__(self, features: PerceptualFeatures, styles: dict[str, Float[Tensor, "3 _ _"]]) -> None:
         self.features = features

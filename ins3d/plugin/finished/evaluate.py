@@ -20,7 +20,7 @@ from ins3d.evaluation.measures import geometry_numbers, picture_numbers, style_n
 from ins3d.evaluation.report import write_report
 from ins3d.evaluation.settings import Evaluate, check_evaluate
 from ins3d.evaluation.stages import measure_gap, paint_frames, staged
-from ins3d.evaluation.style_distances import StyleJudgement
+from ins3d.evaluation.style_distances import recognised
 from ins3d.files.run_record import peak_memory_mb, run_record
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.content_checkpoint import FILE_NAME
@@ -83,7 +83,7 @@ class Evaluation:
             "ratios": self._ratios(records),
             "pictures": pictures,
             "styles": styles,
-            "recognised": {row.label: StyleJudgement(row.style, styles[row.label]).recognised for row in rows if row.style},
+            "recognised": {row.label: recognised(row.style, styles[row.label]) for row in rows if row.style},
             "geometry": self._geometry(),
             "cost": self._staged("cost", self.key, self._cost),
             "trained": self._trained(),
