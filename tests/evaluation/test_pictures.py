@@ -1,3 +1,4 @@
+import base64
 import re
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import torch
 from ins3d.evaluation.frames import FrameFolder, Row
 from ins3d.evaluation.geometry_warp import GeometryView
 from ins3d.evaluation.picture_warp import Warped
-from ins3d.evaluation.pictures import HOTTEST, contact_sheet, error_map, flicker_strip, gap_plot, jpeg, legend
+from ins3d.evaluation.pictures import HOTTEST, contact_sheet, embedded, error_map, flicker_strip, gap_plot, legend
 
 STEADY, TORN = Row("stylised", "wave"), Row("per-frame", "wave")
 
@@ -69,5 +70,6 @@ def test_plots_say_what_they_show_and_need_no_script():
     assert legend([STEADY, TORN]).startswith("<svg")
 
 
-def test_jpeg_is_one():
-    assert jpeg(torch.rand(3, 16, 16))[:3] == b"\xff\xd8\xff"
+def test_what_is_embedded_is_a_jpeg():
+    kind, _, data = embedded(torch.rand(3, 16, 16)).partition(",")
+    assert kind == "data:image/jpeg;base64" and base64.b64decode(data)[:3] == b"\xff\xd8\xff"
