@@ -1,4 +1,4 @@
-"""Two pictures become an optical flow: how far each pixel of the first is from where the second shows the same thing."""
+"""Optical flow between two pictures, by RAFT-small."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from ins3d.files.weights import find_weights_file, mismatch, read_weights
 SETTING = "flow-weights"
 OFFICIAL_FILE = "raft_small_C_T_V2-01064c6d.pth"
 WEIGHTS_VARIABLE = "INS3D_FLOW_WEIGHTS"
-SMALLEST_SIDE = 128
+MIN_SIDE = 128
 """The coarsest of torchvision's four correlation levels, at 1/64 of the picture, needs two values a side."""
 
 
@@ -72,5 +72,5 @@ def _padding(length: int) -> tuple[int, int]:
     >>> _padding(135), _padding(136), _padding(100)
     ((0, 1), (0, 0), (14, 14))
     """
-    more = max(-(-length // 8) * 8, SMALLEST_SIDE) - length
+    more = max(-(-length // 8) * 8, MIN_SIDE) - length
     return more // 2, more - more // 2

@@ -1,4 +1,4 @@
-"""A picture and a style become a painted picture, each picture for itself, as in 2D."""
+"""MicroAST: feed-forward 2D style transfer, each picture on its own."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ SETTING = "per-frame-weights"
 WEIGHTS_VARIABLE = "INS3D_PER_FRAME_WEIGHTS"
 WEIGHTS_PAGE = "github.com/EndyWon/MicroAST"
 PARTS = ("content_encoder", "style_encoder", "modulator", "decoder")
-SMALLEST_SIDE = 16
+MIN_SIDE = 16
 """Pixels; the deep features, four times smaller, then have values a side to pad from and to take statistics of."""
 STEP = 4
 """The network halves a picture twice."""
@@ -204,7 +204,7 @@ def load_frame_stylizer(folder: Path | None, device: torch.device) -> FrameStyli
     Raises FileNotFoundError where a file is missing and ValueError where it holds something else.
     """
     try:
-        found = find_weights_file(folder, SETTING, WEIGHTS_VARIABLE, None)
+        found = find_weights_file(folder, SETTING, WEIGHTS_VARIABLE, None, "folder")
     except FileNotFoundError as error:
         message = str(error).removesuffix(".")
         raise FileNotFoundError(f"{message}: the folder `models` of {WEIGHTS_PAGE}.") from error
@@ -224,7 +224,7 @@ def _read(found: WeightsFile, part: str) -> dict[str, Tensor]:
 
 def _refuse_small(picture: Tensor, what: str) -> None:
     height, width = picture.shape[1:]
-    if min(height, width) < SMALLEST_SIDE:
+    if min(height, width) < MIN_SIDE:
         raise ValueError(
-            f"a {what} of {width}x{height} pixels is too small to be painted; use at least {SMALLEST_SIDE} pixels a side."
+            f"a {what} of {width}x{height} pixels is too small to be painted; use at least {MIN_SIDE} pixels a side."
         )
