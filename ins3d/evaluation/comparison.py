@@ -1,4 +1,4 @@
-"""Finished evaluations become one table and one page."""
+"""Compares finished evaluations: one table, one page."""
 
 import base64
 import json

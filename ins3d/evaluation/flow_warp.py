@@ -1,4 +1,4 @@
-"""An optical flow brings a picture to another frame, and says where that can be trusted.
+"""Warps a picture to another frame by optical flow, with a mask of where the flow is consistent.
 
 A flow says of each pixel of one frame where the other frame shows the same thing: in pixels, rightwards and downwards.
 """
@@ -67,7 +67,7 @@ def softmax_splat(
     flow: Float[Tensor, "2 height width"],
     importance: Float[Tensor, "height width"],
 ) -> tuple[Float[Tensor, "channels height width"], Float[Tensor, "height width"]]:
-    """(picture, coverage): each source pixel goes where the flow leads, spread over the four pixels around that place.
+    """(picture, coverage): each source pixel is moved along the flow, onto the four pixels around its place.
 
     What lands on one pixel is averaged by bilinear weight times exp(importance) (Niklaus & Liu 2020, softmax splatting).
     Coverage is the sum of bilinear weights alone; the picture is 0 where nothing lands.

@@ -1,4 +1,4 @@
-"""Frames and errors become pictures that are looked at: contact sheet, flicker strips, maps of the worst errors, plots."""
+"""Figures of the report: contact sheets, flicker strips, error maps, plots."""
 
 import base64
 import io
@@ -17,17 +17,17 @@ from ins3d.evaluation.consistency import Warp
 from ins3d.evaluation.frames import FrameFolder, Row
 from ins3d.files.pictures import resize_long_side, rgb_bytes
 
-HOTTEST = 0.3
+MAX_ERROR = 0.3
 """RMS error of a pixel that is shown brightest."""
 COLORS = {"photographs": "#4c4c4c", "unstylised": "#1f77b4", "stylised": "#d95f02", "per-frame": "#7570b3"}
 DASHES = ("-", "--", ":", "-.")
 
 
 def contact_sheet(
-    frames: FrameFolder, rows: list[Row], most: int = 5, long_side: int = 220
+    frames: FrameFolder, rows: list[Row], max_frames: int = 5, long_side: int = 220
 ) -> Float[Tensor, "3 height width"]:
-    """A line of small pictures for each row, evenly spread along the path."""
-    chosen = torch.linspace(0, len(frames) - 1, min(most, len(frames))).round().long().unique().tolist()
+    """A line of small pictures for each row: at most `max_frames`, evenly spaced along the path."""
+    chosen = torch.linspace(0, len(frames) - 1, min(max_frames, len(frames))).round().long().unique().tolist()
     small = [resize_long_side(frames.picture(row, frame), long_side) for row in rows for frame in chosen]
     return make_grid(torch.stack(small), nrow=len(chosen), padding=3, pad_value=1.0)
 
@@ -39,10 +39,10 @@ def flicker_strip(frames: FrameFolder, row: Row, times: int = 6) -> Float[Tensor
 
 
 def error_map(frames: FrameFolder, row: Row, target: int, source: int, warp: Warp) -> Float[Tensor, "3 height width"]:
-    """The target, the source brought to it, and their difference from 0 (black) to HOTTEST; grey where nothing compares."""
+    """The target, the source warped to it, and their difference from 0 (black) to MAX_ERROR; grey where not valid."""
     ours, warped = frames.picture(row, target), warp(frames.picture(row, source))
     error = (warped.picture - ours).square().mean(0).sqrt()
-    heat = torch.from_numpy(colormaps["inferno"]((error / HOTTEST).clamp(0, 1).cpu().numpy())[..., :3])
+    heat = torch.from_numpy(colormaps["inferno"]((error / MAX_ERROR).clamp(0, 1).cpu().numpy())[..., :3])
     heat = heat.permute(2, 0, 1).to(error)
     grey = torch.full_like(heat, 0.5)
     shown = [torch.where(warped.valid, values, grey) for values in (warped.picture.clamp(0, 1), heat)]

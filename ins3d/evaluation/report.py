@@ -1,10 +1,10 @@
-"""What was measured becomes one file of numbers and one page that opens without a network."""
+"""Writes report.json and report.html; the page holds its pictures and needs no network."""
 
 import json
 from pathlib import Path
 from typing import Any, cast
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ins3d.evaluation.consistency import pair_warps
@@ -27,9 +27,7 @@ def write_report(output: Path, report: dict[str, Any], frames: dict[Any, FrameFo
 
 def render_page(template: str, **contents: Any) -> str:
     """A page; what is not there is an error, and text cannot become markup."""
-    environment = Environment(
-        loader=PackageLoader("ins3d.evaluation", "."), autoescape=select_autoescape(["jinja"]), undefined=StrictUndefined
-    )
+    environment = Environment(loader=PackageLoader("ins3d.evaluation", "."), autoescape=True, undefined=StrictUndefined)
     environment.filters["number"] = number
     return environment.get_template(template).render(**contents)
 
@@ -115,9 +113,9 @@ def _worst_pairs(report: dict[str, Any], frames: dict[Any, FrameFolder]) -> list
             worst = max(ours, key=lambda record: record["rmse"])
             target, source = worst["target"], worst["source"]
             warp = pair_warps(frames[path], ["G"], target, source, None)["G"]
-            same = [record for record in records if (record["target"], record["source"]) == (target, source)]
-            for record in same:
-                if record["row"].endswith(f": {style}"):
+            for record in records:
+                same = (record["target"], record["source"]) == (target, source)
+                if same and record["row"].endswith(f": {style}"):
                     picture = error_map(frames[path], row_of(record["row"]), target, source, warp)
                     title = f"{record['row']}, {path}, frames {target} and {source}: RMSE {record['rmse']:.3f}"
                     found.append({"title": title, "picture": embedded(picture)})
