@@ -1,4 +1,4 @@
-"""Folders of photographs become pictures with silhouettes and cameras, placed so that the object lies in the unit ball."""
+"""Reads folders of photographs with masks and cameras, normalised so that the object lies in the unit ball."""
 
 import json
 import re
@@ -36,7 +36,7 @@ class ObjectPictures:
     """Of the cameras' world, as far as the kind of file tells."""
 
     def split(self, every: int) -> tuple["ObjectPictures", "ObjectPictures"]:
-        """(to learn from, held out): every so-manieth picture is held out; of 0, none."""
+        """(to learn from, held out): every `every`-th picture is held out; with 0, none."""
         number = len(self.pictures)
         held = [index for index in range(number) if every and index % every == every // 2]
         return self._of([index for index in range(number) if index not in held]), self._of(held)
@@ -186,8 +186,6 @@ def resize_masked(
 
 
 def _pictures(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
     return sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in (".png", ".jpg", ".jpeg") and path.stem.isdigit()
+        path for path in folder.glob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg") and path.stem.isdigit()
     )

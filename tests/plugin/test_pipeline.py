@@ -80,7 +80,7 @@ class TestSettings:
             (
                 {"model__perceptual_weights": Path("/nowhere/vgg.pth")},
                 FileNotFoundError,
-                "perceptual-weights: /nowhere/vgg.pth is not a file; give VGG weights as .pth or .safetensors.",
+                "perceptual-weights: /nowhere/vgg.pth does not exist; give the file of the network's weights.",
             ),
         ],
         ids=["style", "patch", "share", "mix share", "mix", "strength", "weights"],

@@ -1,4 +1,6 @@
-"""Training pixels become rays; a lens that all pictures share is undistorted once, and not for every ray."""
+"""Rays of training pixels; a lens that all pictures share is undistorted once instead of for every ray."""
+
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
@@ -37,10 +39,5 @@ def lens_directions(cameras: Cameras) -> Float[Tensor, "height width 3"] | None:
         return None
     if int(cameras.camera_type[0]) not in (CameraType.PERSPECTIVE.value, CameraType.FISHEYE.value):
         return None  # not all rays of such a picture start in one point
-    one = Cameras(
-        camera_to_worlds=torch.eye(4, device=cameras.device)[None, :3],
-        fx=cameras.fx[:1], fy=cameras.fy[:1], cx=cameras.cx[:1], cy=cameras.cy[:1],
-        width=cameras.width[:1], height=cameras.height[:1], camera_type=cameras.camera_type[:1],
-        distortion_params=None if cameras.distortion_params is None else cameras.distortion_params[:1],
-    )  # fmt: skip
+    one = replace(cameras[:1], camera_to_worlds=torch.eye(4, device=cameras.device)[None, :3])
     return one.generate_rays(camera_indices=0, keep_shape=True).directions

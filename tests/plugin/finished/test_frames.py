@@ -83,7 +83,7 @@ class TestRenderFrames:
     def frames(self, finished_run: Any, tmp_path: Path) -> FrameFolder:
         path = evaluation_path("views", finished_run.pipeline, 2)
         frames = FrameFolder(tmp_path)
-        render_frames(finished_run.pipeline, path, frames, None, lambda done: None)
+        render_frames(finished_run.pipeline, path, frames)
         return frames
 
     def test_writes_every_row_as_it_was_rendered(self, finished_run: Any, frames: FrameFolder):
@@ -110,9 +110,7 @@ class TestRenderFrames:
         (frames.folder / "geometry" / "001.json").unlink()  # as if it had been stopped in the second frame
         frames.picture_path(row, 0).write_bytes(b"kept")
         frames.picture_path(row, 1).write_bytes(b"half")
-        told: list[int] = []
-        render_frames(finished_run.pipeline, path, frames, None, told.append)
-        assert told == [1, 2]
+        render_frames(finished_run.pipeline, path, frames)
         assert frames.picture_path(row, 0).read_bytes() == b"kept"
         assert frames.picture_path(row, 1).read_bytes() != b"half"
 
