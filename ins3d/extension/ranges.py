@@ -6,12 +6,13 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def ranged(default: T, min: float | None = None, max: float | None = None, may_change: bool = False) -> T:
+def ranged(default: T, min: int | float | None = None, max: int | float | None = None, may_change: bool = False) -> T:
     """A dataclass field with a default and bounds, both included; of a tuple every number must lie between them.
 
-    `may_change`: a run that is resumed may be given another value.
+    `may_change`: a run that is resumed may be given another value. What is not said here is as in the class that declared
+    the field first.
     """
-    return field(default=default, metadata={"min": min, "max": max, "may_change": may_change})
+    return field(default=default, metadata={"min": min, "max": max, "may_change": may_change or None})
 
 
 def check_ranges(settings: Any, prefix: str = "") -> None:
@@ -22,7 +23,7 @@ def check_ranges(settings: Any, prefix: str = "") -> None:
     """
     for each in fields(settings):
         value, option = getattr(settings, each.name), prefix + each.name.replace("_", "-")
-        if is_dataclass(value):
+        if is_dataclass(value) and not isinstance(value, type):
             check_ranges(value, f"{option}.")
         told = _told(settings, each.name)
         low, high = told.get("min"), told.get("max")
