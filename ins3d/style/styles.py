@@ -18,7 +18,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 MAX_STYLES = 16
 """Each style has feature planes of its own: 18 MB, and twice that while it is trained."""
 Crop = tuple[float, float, float, float]
-Picture = tuple[Float[Tensor, "3 height width"], Float[Tensor, "1 height width"] | None]
+Picture = tuple[Float[Tensor, "3 _ _"], Float[Tensor, "1 _ _"] | None]
 """(RGB in [0, 1], which pixels count: 1 or 0; None: all)."""
 
 
