@@ -6,9 +6,7 @@ import torch
 
 from ins3d.style.mix import (
     Mix,
-    MixFilmSettings,
     make_mix,
-    read_keyframes,
     read_mix,
     round_trip,
     single_style,

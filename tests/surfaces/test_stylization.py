@@ -9,9 +9,9 @@ from ins3d.style.objective import StyleObjective
 from ins3d.style.sampling import MixSampler
 from ins3d.style.stage import StyleStage
 from ins3d.style.windows import PatchSettings, plan_windows
+from ins3d.surfaces import stylization
 from ins3d.surfaces.cameras import cameras_around
 from ins3d.surfaces.content import PlanesSurface
-from ins3d.surfaces import stylization
 from ins3d.surfaces.stylization import SurfaceSubject
 from ins3d.surfaces.stylized import StylizedSurface
 from ins3d.surfaces.windows import RayWeighting, SurfaceWindows
