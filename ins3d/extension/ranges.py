@@ -18,8 +18,8 @@ def ranged(default: T, min: int | float | None = None, max: int | float | None =
 def check_ranges(settings: Any, prefix: str = "") -> None:
     """Raises ValueError, naming option, value and bound, for the first field of a dataclass that is out of its range.
 
-    Fields that hold dataclasses are looked into; `prefix` is what their options begin with, such as `pipeline.`. A field that
-    a subclass declares again keeps its bounds.
+    Fields that hold dataclasses are looked into; `prefix` is what their options begin with, such as `pipeline.`. A field
+    that a subclass declares again keeps its bounds.
     """
     for each in fields(settings):
         value, option = getattr(settings, each.name), prefix + each.name.replace("_", "-")
