@@ -16,7 +16,7 @@ from ins3d.style.windows import (
 class TestSquares:
     def test_sides_are_one_and_a_half_patches_as_far_as_pictures_are_large_enough(self):
         plan = plan_windows((135, 240), 400_000, PatchSettings(64))
-        # The default strides of a 240 x 135 picture, the fox of docs/design.md: at stride 2 all of its short side is 67 rays.
+        # The fox of docs/design.md: at stride 2 all of its short side is 67 rays.
         assert plan == WindowPlan(64, (1, 1, 2), {1: 96, 2: 67}, {1: 400_000 // (2 * 96**2), 2: 400_000 // (2 * 67**2)})
         assert plan.counts == {1: 21, 2: 44}
 
@@ -55,8 +55,8 @@ class TestSquares:
         with pytest.raises(ValueError) as caught:
             plan_windows((100, 200), 400_000, PatchSettings(64, (1, 2)))
         assert str(caught.value) == (
-            "patches.size / patches.strides: a patch of 64 rays at stride 2 covers 128 pixels, more than the 200x100 picture "
-            "has; use a stride of 1 or less."
+            "patches.size / patches.strides: a patch of 64 rays at stride 2 covers 128 pixels, more than the 200x100 "
+            "picture has; use a stride of 1 or less."
         )
         with pytest.raises(ValueError, match="at stride 1 covers 64 pixels, .* use a patch size of 40 or less"):
             plan_windows((40, 200), 400_000, PatchSettings(64))
