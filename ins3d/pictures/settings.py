@@ -10,7 +10,7 @@ from ins3d.pictures.pixel_objective import Optimizer, PixelSettings
 from ins3d.pictures.rendering import Direction
 from ins3d.pictures.stylized import BlendNetwork
 from ins3d.runs.settings import OnDevice, Output, Painted, Trained
-from ins3d.style.mix import MixSettings
+from ins3d.style.mix import MixFilmSettings
 from ins3d.style.settings import JudgeSettings, StyleSettings
 from ins3d.style.windows import PatchSettings
 
@@ -134,7 +134,7 @@ class Blend(PaintedPicture):
 
 
 @dataclass
-class Render(MixSettings, OnDevice):
+class Render(MixFilmSettings, OnDevice):
     """Renders what fit, stylize or blend have made: any size, part, mix, and strength at every pixel; or an animation."""
 
     load: Path = Path("outputs/stylize")
@@ -159,6 +159,7 @@ class Render(MixSettings, OnDevice):
     band_direction: Direction = "horizontal"
     """horizontal: bands side by side; vertical: one above the other."""
     frames: int = ranged(48, min=2)
-    """Of an animation: through all styles and back, or with one style from the content to full strength and back."""
+    """Of an animation. Without keyframes it goes through all styles and back, or with one style from the content to full
+    strength and back."""
     fps: int = ranged(24, min=1)
     """Frames a second of an animation."""
