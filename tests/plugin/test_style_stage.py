@@ -208,9 +208,7 @@ class TestLosses:
             key for key in after if any(word in key for word in ("teacher", "features.convs", "_judge", "objective"))
         ]
         listed = {id(p) for p in pipeline.parameters()}
-        assert not listed & {
-            id(p) for p in [*stage.objective.features.parameters(), *pipeline.model.teacher.field.parameters()]
-        }
+        assert not listed & {id(p) for p in stage.objective.features.parameters()}
 
 
 class TestTrainedStage:
@@ -233,11 +231,12 @@ class TestTrainedStage:
         )
         saved = load_content(trainer.base_dir / "content.ckpt").state
         model = trainer.pipeline.model
-        for name, value in model.teacher.field.state_dict().items():
-            assert torch.equal(value, saved[f"content.{name}"])
+        positions = torch.rand(50, 3) - 0.5
+        expected = model.ray_content.frozen_density(saved)(positions)
+        assert torch.equal(model.teacher(positions), expected) and not model.teacher(positions).requires_grad
+        assert not torch.equal(model.ray_content.frozen_density()(positions), expected)
         moved = [n for n, v in model.ray_content.content.state_dict().items() if not torch.equal(v, saved[f"content.{n}"])]
         assert len(moved) >= len(list(model.ray_content.content.parameters()))
-        assert not model.teacher.field.training
         # The proposal networks stay: both are asked at the same samples.
         assert all(torch.equal(v, saved[f"proposals.{n}"]) for n, v in model.ray_content.proposals.state_dict().items())
 

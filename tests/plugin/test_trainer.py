@@ -341,7 +341,7 @@ class TestContentFromAnotherRun:
     ):
         config = small_config(open_scene, tmp_path, content_checkpoint=finished_run.base_dir / given, style_steps=4)
         # The sizes of the content come with it.
-        config.pipeline.model.content.plane_channels = 7
+        config.pipeline.model.content.channels = 7
         trainer = train(config)
         assert checkpoints_of(trainer) == ["step-000000003.ckpt"]
         content = finished_run.pipeline.model.ray_content.state_dict()
@@ -446,11 +446,11 @@ class TestFaults:
 class TestSavedSettings:
     def test_the_run_says_what_it_was_built_with(self, finished_run: Any, open_scene: Scene, tmp_path: Path):
         config = small_config(open_scene, tmp_path, content_checkpoint=finished_run.base_dir, style_steps=1)
-        config.pipeline.model.content.plane_channels = 7
+        config.pipeline.model.content.channels = 7
         trainer = build_trainer(config)
         saved = yaml.load((trainer.base_dir / "config.yml").read_text(), Loader=yaml.Loader)
-        assert saved.pipeline.model.content.plane_channels == 4
-        assert saved.pipeline.model.content.plane_resolutions == (16, 32)
+        assert saved.pipeline.model.content.channels == 4
+        assert saved.pipeline.model.content.resolutions == (16, 32)
 
     def test_everything_in_a_checkpoint_loads_safely(self, finished_run: Any):
         contents = torch.load(finished_run.checkpoint_dir / "step-000000189.ckpt", weights_only=True)
