@@ -4,9 +4,10 @@ from dataclasses import field, fields, is_dataclass
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+Bound = float | int | None
 
 
-def ranged(default: T, min: float | None = None, max: float | None = None, **facts: bool) -> T:
+def ranged(default: T, min: Bound = None, max: Bound = None, **facts: bool) -> T:
     """A dataclass field with a default and bounds, both included; of a tuple every number must lie between them.
 
     `facts` are what `with_fact` finds fields by, such as `may_change`: a run that is resumed may be given another value.

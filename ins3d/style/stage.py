@@ -1,7 +1,7 @@
 """The style stage of anything that can be painted: begin, a step's losses, end (INS, stage 2)."""
 
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -32,6 +32,7 @@ class Patches:
     """Further ones, weighted: what holds a geometry that may move."""
 
 
+@runtime_checkable
 class Subject(Protocol[Window]):
     """What is painted: a scene, an object, a picture. It says where its patches come from, and what is seen there."""
 
