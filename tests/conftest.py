@@ -13,6 +13,7 @@ from torch import Tensor
 from ins3d.perception.features import PerceptualFeatures
 from ins3d.pictures.fitting import PictureSource
 from ins3d.style.objective import StyleObjective
+from ins3d.style.styles import parse_style
 from ins3d.style.targets import StyleView, style_target
 
 collect_ignore = ["outside"]
@@ -100,7 +101,8 @@ def two_styles(tiny_vgg, tmp_path: Path) -> Callable[..., StyleObjective]:
             picture = np.zeros((24, 24, 3), dtype=np.uint8)
             picture.swapaxes(0, axis)[::3] = (250, 40, 200) if axis else (30, 220, 60)
             imageio.imwrite(tmp_path / f"{name}.png", picture)
-            targets.append(style_target(tmp_path / f"{name}.png", features, view, torch.device("cpu")))
+            style = parse_style(str(tmp_path / f"{name}.png"), "styles")
+            targets.append(style_target(style, features, view, torch.device("cpu")))
         weights = {"content_loss": content_weight, "gram_loss": 1.0, "tv_loss": 0.0}
         return StyleObjective(features, targets, view, ("relu2_1",), weights)
 

@@ -4,13 +4,13 @@ from dataclasses import field, fields, is_dataclass
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-Bound = float | int | None
 
 
-def ranged(default: T, min: Bound = None, max: Bound = None, **facts: bool) -> T:
+def ranged(default: T, min: int | float | None = None, max: int | float | None = None, **facts: bool) -> T:
     """A dataclass field with a default and bounds, both included; of a tuple every number must lie between them.
 
-    `facts` are what `with_fact` finds fields by, such as `may_change`: a run that is resumed may be given another value.
+    `facts` are what `with_fact` finds fields by, such as `may_change`: a run that is resumed may be given another value. What
+    is not said here is as in the class that declared the field first.
     """
     return field(default=default, metadata={"min": min, "max": max, **facts})
 

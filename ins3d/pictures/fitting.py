@@ -138,11 +138,11 @@ class PictureSubject:
 
     def fixed(self, mix: Mix, painted: bool) -> Patches:
         """See `Subject.fixed`. What has been painted is seen as a whole."""
-        photographs = self._recolored(self.windows.fixed_photographs(), mix)
         if not painted:
+            photographs = self._recolored(self.windows.fixed_photographs(), mix)
             return Patches(photographs, photographs)
         whole = render_picture(self.field, self.source.whole, mix, StrengthMap(mix.strength), self.source.rgb.device)
-        return Patches(whole[None].to(self.source.rgb), photographs)
+        return Patches(whole[None].to(self.source.rgb), self._recolored(self.source.rgb[None], mix))
 
     def _recolored(self, photographs: Tensor, mix: Mix) -> Tensor:
         rgb = self.field.colors.map(photographs.permute(0, 2, 3, 1), 1.0, mix.code().to(photographs))

@@ -7,10 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ins3d.extension.ranges import check_ranges, ranged
 from ins3d.perception.color_transfer import color_statistics
 from ins3d.perception.features import PerceptualFeatures
 from ins3d.style.colors import Colors
-from ins3d.style.losses import GATYS_LAYERS, GRAM_LAYERS, LOSSES, loss_weights, parse_style_losses
+from ins3d.style.losses import GATYS_LAYERS, GRAM_LAYERS, LOSSES, loss_of, loss_weights, parse_style_losses
 from ins3d.style.objective import StyleObjective
 from ins3d.style.targets import StyleView, target_of
 
@@ -37,8 +38,8 @@ class PixelSettings:
     scales: tuple[int, ...] = (1,)
     """How much pictures are shrunk before style is compared; (1, 2) also sees structures twice as large."""
     content_layers: tuple[str, ...] = ("relu4_1",)
-    content_weight: float = 1.0
-    tv_weight: float = 0.0
+    content_weight: float = ranged(1.0, min=0)
+    tv_weight: float = ranged(0.0, min=0)
     colors: Colors = "style"
     """Whose colours a stylised picture has; none: whatever the losses make of them."""
     optimizer: Optimizer = "lbfgs"
@@ -49,6 +50,13 @@ class PixelSettings:
             raise ValueError(f"steps: {self.steps} is too few; use at least {len(self.long_sides)}, one for each size.")
         if not self.long_sides or list(self.long_sides) != sorted({*self.long_sides}) or self.long_sides[0] < 1:
             raise ValueError(f"size: {self.long_sides} must grow, coarse to fine; use for example (128, 256).")
+        check_ranges(self)
+        _ = self.view, self.weights  # refuse losses and scales that mean nothing before anything is read
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Of all losses, by name."""
+        return loss_weights(self.style_losses, self.content_weight, self.tv_weight)
 
     @property
     def view(self) -> StyleView:
@@ -79,28 +87,33 @@ class PixelObjective:
                 raise ValueError(
                     f"style-layers: the encoder ends at {features.walk[-1]}, before {layer}; build it with that."
                 )
-        self.seed = settings.seed
-        weight = settings.content_weight if content is not None else 0.0
+        self.settings, self.style = settings, style
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.content = None if content is None else content[None]
+        weights = {
+            name: 0.0 if content is None and loss_of(name).pulls_to == "content" else weight
+            for name, weight in settings.weights.items()
+        }
         target = target_of("style", [(style, None)], color_statistics(style.flatten(1).T), features, settings.view)
-        self.objective = StyleObjective(
-            features, [target], settings.view, settings.content_layers,
-            loss_weights(settings.style_losses, weight, settings.tv_weight),
-        )  # fmt: skip
-        self.content = (style if content is None else content)[None]
+        self.objective = StyleObjective(features, [target], settings.view, settings.content_layers, weights)
 
     def losses(self, picture: Picture) -> dict[str, Float[Tensor, ""]]:
         """By name, unweighted, divided by their values at the start."""
-        return self.objective.losses(picture[None], self.content, 0, self._random())
+        content = picture.detach()[None] if self.content is None else self.content
+        return self.objective.losses(picture[None], content, 0, self._random())
 
     def total(self, losses: dict[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
         """Their weighted sum."""
         return torch.stack([self.objective.weights[name] * value for name, value in losses.items()]).sum()
 
     def measure_normalisers(self, start: Picture, elsewhere: Picture) -> None:
-        """Every loss becomes 1 at `start`; those of content and total variation at `elsewhere`."""
-        found = self.objective.measure_normalisers(start[None], self.content, 0, self._random(), elsewhere=elsewhere[None])
+        """Every loss becomes 1 at `start`, content at `elsewhere`, total variation at the content, or else at the style."""
+        content = self.style[None] if self.content is None else self.content
+        found = self.objective.measure_normalisers(start[None], content, 0, self._random(), elsewhere=elsewhere[None])
         self.objective.normalisers = found[None]
 
     def _random(self) -> torch.Generator:
-        # L-BFGS compares gradients of one function: random projections must not change between its steps.
-        return torch.Generator().manual_seed(self.seed)
+        if self.settings.optimizer == "lbfgs":
+            # Its steps compare gradients of one function; random projections must not change between them.
+            self.generator.manual_seed(self.settings.seed)
+        return self.generator

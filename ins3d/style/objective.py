@@ -122,8 +122,8 @@ class StyleObjective:
     @torch.no_grad()
     def measure_normalisers(
         self,
-        patches: Float[Tensor, "patches 3 height width"],
-        photographs: Float[Tensor, "patches 3 height width"],
+        patches: Float[Tensor, "patches 3 _ _"],
+        photographs: Float[Tensor, "patches 3 _ _"],
         style: int,
         generator: torch.Generator,
         mask: Mask | None = None,
@@ -131,17 +131,19 @@ class StyleObjective:
     ) -> Float[Tensor, " terms"]:
         """The value of every loss where the style stage starts: at patches of the unstylised scene.
 
-        Content and total variation are 0 or accidental there, and `measured_at` elsewhere: at pictures of *another* place,
-        by default the next photograph's. 1 then means that nothing of this place is left. Raises ValueError for one patch,
-        which has no next.
+        Content and total variation are 0 or accidental there, and `measured_at` elsewhere. Content at pictures of *another*
+        place, by default the next photograph's: 1 then means that nothing of this place is left. What pulls to neither at
+        the photographs themselves. Raises ValueError for one patch, which has no next.
         """
         if elsewhere is None:
             if len(photographs) < 2:
                 raise ValueError("measure_normalisers: one patch has no other place to be compared with; give two or more.")
             elsewhere = photographs.roll(1, 0)
         found = self._compare(self._see(patches, photographs, mask, generator), style)
-        others = self._compare(self._see(elsewhere, photographs, mask, generator), style)
-        found |= {name: value for name, value in others.items() if loss_of(name).measured_at == "elsewhere"}
+        for name in self.terms:
+            if loss_of(name).measured_at == "elsewhere":
+                pictures = photographs if loss_of(name).pulls_to == "neither" else elsewhere
+                found[name] = self._compare(self._see(pictures, photographs, mask, generator), style)[name]
         values = torch.stack([found[name] for name in self.terms])
         return torch.where(values > 0, values, torch.ones_like(values))
 

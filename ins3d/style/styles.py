@@ -1,7 +1,7 @@
 """Styles by name: what a user writes becomes pictures, parts of pictures, or several pictures that are one style."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -17,8 +17,10 @@ DEFAULT_STYLE = str(Path(__file__).resolve().parents[1] / "default_style.png")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 MAX_STYLES = 16
 """Each style has feature planes of its own: 18 MB, and twice that while it is trained."""
+SIGNS = "+=@"
+"""They part a style's name, pictures, crops and masks; in the names of files that are there they are letters."""
 Crop = tuple[float, float, float, float]
-Picture = tuple[Float[Tensor, "3 height width"], Float[Tensor, "1 height width"] | None]
+Picture = tuple[Float[Tensor, "3 _ _"], Float[Tensor, "1 _ _"] | None]
 """(RGB in [0, 1], which pixels count: 1 or 0; None: all)."""
 
 
@@ -33,8 +35,12 @@ class StyleSource:
     """A picture: what is lighter than middle grey counts. It is stretched over the (uncropped) picture."""
 
     def __str__(self) -> str:
-        crop = "" if self.crop is None else f"@{','.join(f'{share:g}' for share in self.crop)}"
+        crop = "" if self.crop is None else f"@{','.join(map(_number, self.crop))}"
         return f"{self.path}{crop}{'' if self.mask is None else f'@{self.mask}'}"
+
+    def resolved(self) -> "StyleSource":
+        """The same by the files' true places, whatever links lead there."""
+        return replace(self, path=self.path.resolve(), mask=None if self.mask is None else self.mask.resolve())
 
     def read(self, setting: str) -> Picture:
         """The part that counts. Raises FileNotFoundError or ValueError naming `setting`."""
@@ -45,7 +51,8 @@ class StyleSource:
         if self.crop is not None:
             left, top, right, bottom = self.crop
             height, width = rgb.shape[1:]
-            rows, columns = slice(int(top * height), int(bottom * height)), slice(int(left * width), int(right * width))
+            rows = slice(round(top * height), round(bottom * height))
+            columns = slice(round(left * width), round(right * width))
             rgb, mask = rgb[:, rows, columns], None if mask is None else mask[:, rows, columns]
         if not rgb.numel() or (mask is not None and not mask.any()):
             raise ValueError(f"{setting}: nothing is left of {self}; choose a larger part, or a lighter mask.")
@@ -63,7 +70,12 @@ class Style:
         """As a user writes it; `parse_style` reads it again."""
         first = self.sources[0]
         plain = len(self.sources) == 1 and (first.crop, first.mask, first.path.stem) == (None, None, self.name)
-        return str(first) if plain else f"{self.name}={'+'.join(map(str, self.sources))}"
+        return str(first) if plain and not set(SIGNS) & set(str(first.path)) else f"{self.name}={self.place}"
+
+    @property
+    def place(self) -> str:
+        """Its pictures as a user writes them, without its name."""
+        return "+".join(map(str, self.sources))
 
     def read(self, setting: str) -> list[Picture]:
         """All its pictures."""
@@ -114,10 +126,10 @@ def check_styles(styles: Sequence[Style], setting: str = "styles") -> None:
         other = first.setdefault(style.name, style)
         if other is style:
             continue
-        if [source.path.resolve() for source in other.sources] == [source.path.resolve() for source in style.sources]:
+        if [source.resolved() for source in other.sources] == [source.resolved() for source in style.sources]:
             raise ValueError(f"{setting}: {style} is given twice; give every picture once.")
         raise ValueError(
-            f"{setting}: {other} and {style} would both be called {style.name!r}; rename one of them, as in NAME={style}."
+            f"{setting}: {other} and {style} would both be called {style.name!r}; rename one of them, as in NAME={style.place}."
         )
 
 
@@ -137,30 +149,65 @@ def parse_style(text: str, setting: str) -> Style:
     [(0.0, 0.0, 1.0, 0.5), None]
     """
     kind, colon, rest = text.partition(":")
-    if Path(text).exists():
-        name, sources = "", [StyleSource(Path(text).absolute())]
-    elif colon and kind in STYLES:
-        return STYLES[kind].parse(rest)
-    else:
-        name, equals, rest = text.rpartition("=")
-        sources = [_source(word, setting) for word in rest.split("+")]
-    return Style(name or "+".join(source.path.stem for source in sources), tuple(sources))
+    if colon and kind in STYLES and not Path(text).exists():
+        try:
+            return STYLES[kind].parse(rest)
+        except ValueError as error:
+            raise ValueError(f"{setting}: {text}: {error}") from error
+    name, words = _named_words(text)
+    sources = tuple(_source(word, setting) for word in words)
+    return Style(name or "+".join(source.path.stem for source in sources), sources)
+
+
+def _named_words(text: str) -> tuple[str, list[str]]:
+    """(name, or nothing; a word for each picture). A name holds no `/`; where files are there, they say where it ends."""
+    ends = [place for place, sign in enumerate(text) if sign == "=" and "/" not in text[:place]]
+    ways = [("", text), *((text[:end], text[end + 1 :]) for end in ends)]
+    for name, rest in ways:
+        words = _joined(rest, "+", _is_there)
+        if all(map(_is_there, words)):
+            return name, words
+    name, rest = ways[-1]
+    return name, _joined(rest, "+", _is_there)
+
+
+def _is_there(word: str) -> bool:
+    """Whether a word is a picture that is there, with crops and masks that are."""
+    path, *parts = _joined(word, "@", _is_file)
+    return _is_file(path) and all(_is_file(part) or _numbers(part) is not None for part in parts)
+
+
+def _is_file(path: str) -> bool:
+    return Path(path).is_file()
+
+
+def _joined(text: str, sign: str, is_there: Callable[[str], bool]) -> list[str]:
+    """Parted at the sign, except where it belongs to the name of something that is there: the longest such name counts."""
+    parts, joined = text.split(sign), []
+    while parts:
+        sizes = [size for size in range(len(parts), 1, -1) if is_there(sign.join(parts[:size]))]
+        size = sizes[0] if sizes else 1
+        joined.append(sign.join(parts[:size]))
+        parts = parts[size:]
+    return joined
 
 
 def _source(word: str, setting: str) -> StyleSource:
-    path, *parts = word.split("@")
-    crop, mask = None, None
+    path, *parts = _joined(word, "@", _is_file)
+    source = StyleSource(Path(path).absolute())
     for part in parts:
-        shares = _numbers(part)
+        shares = None if _is_file(part) else _numbers(part)
+        if (source.mask if shares is None else source.crop) is not None:
+            raise ValueError(f"{setting}: {word} has two {'masks' if shares is None else 'crops'}; give one.")
         if shares is None:
-            mask = Path(part).absolute()
+            source = replace(source, mask=Path(part).absolute())
         elif len(shares) == 4 and 0 <= shares[0] < shares[2] <= 1 and 0 <= shares[1] < shares[3] <= 1:
-            crop = (shares[0], shares[1], shares[2], shares[3])
+            source = replace(source, crop=(shares[0], shares[1], shares[2], shares[3]))
         else:
             raise ValueError(
                 f"{setting}: {part} in {word} is no part; give LEFT,TOP,RIGHT,BOTTOM in shares, such as 0,0,.5,1."
             )
-    return StyleSource(Path(path).absolute(), crop, mask)
+    return source
 
 
 def _numbers(text: str) -> list[float] | None:
@@ -168,6 +215,12 @@ def _numbers(text: str) -> list[float] | None:
         return [float(number) for number in text.split(",")]
     except ValueError:
         return None
+
+
+def _number(share: float) -> str:
+    """As short as it can be without becoming another number."""
+    short = f"{share:g}"
+    return short if float(short) == share else repr(share)
 
 
 def _styles_at(word: str, setting: str) -> list[Style]:

@@ -84,16 +84,17 @@ def style_target(
         color_map = matching_map(colors, wanted)
         pictures = [(recolor_pictures(color_map, rgb).clamp(0, 1), mask) for rgb, mask in pictures]
     colors = ColorStatistics(colors.mean.to(device), colors.covariance.to(device))
-    return target_of(style.name, [(rgb.to(device), mask) for rgb, mask in pictures], colors, features, view)
+    return target_of(style.name, [(rgb.to(device), mask) for rgb, mask in pictures], colors, features, view, prefix)
 
 
 @torch.no_grad()
 def target_of(
-    name: str, pictures: list[Picture], colors: ColorStatistics, features: PerceptualFeatures, view: StyleView
-) -> StyleTarget:
+    name: str, pictures: list[Picture], colors: ColorStatistics, features: PerceptualFeatures, view: StyleView,
+    prefix: str = "",
+) -> StyleTarget:  # fmt: skip
     """Of pictures that are at hand, at the size at which they are looked at."""
-    layers = tuple(dict.fromkeys(view.all_layers))
-    maps = _pooled([(pyramid_features(features, rgb[None], layers, view.scales), mask) for rgb, mask in pictures], name)
+    looked_at = [(pyramid_features(features, rgb[None], view.all_layers, view.scales), mask) for rgb, mask in pictures]
+    maps = _pooled(looked_at, name, f"{prefix}styles")
     grams = grams_of({layer: maps[layer] for layer in view.gram_layers})
     references = {
         name: LOSSES[name].prepare(select(maps, layers_of(name, view.layers), view.scales)) for name in view.losses
@@ -120,7 +121,7 @@ def _pixels(pictures: list[Picture]) -> tuple[Tensor, Tensor | None]:
     return rgb, torch.cat([mask.flatten() for mask in masks])[:, None]
 
 
-def _pooled(looked_at: list[tuple[FeatureMaps, Tensor | None]], name: str) -> FeatureMaps:
+def _pooled(looked_at: list[tuple[FeatureMaps, Tensor | None]], name: str, setting: str) -> FeatureMaps:
     """The features of several pictures, or of parts that a mask leaves, as if they were those of one picture of one row."""
     first, mask = looked_at[0]
     if len(looked_at) == 1 and mask is None:
@@ -130,7 +131,7 @@ def _pooled(looked_at: list[tuple[FeatureMaps, Tensor | None]], name: str) -> Fe
         parts = [_counted(maps[layer], mask) for maps, mask in looked_at]
         pooled[layer] = torch.cat(parts, dim=2)[:, :, None]
         if not pooled[layer].numel():
-            raise ValueError(f"styles: the mask of {name} leaves nothing at {layer}; use a larger one.")
+            raise ValueError(f"{setting}: the mask of {name} leaves nothing at {layer}; use a larger one.")
     return pooled
 
 

@@ -8,12 +8,13 @@ import torch
 
 from ins3d.perception.features import PerceptualFeatures
 from ins3d.pictures.blending import PictureBlending, inr_st_factor
-from ins3d.pictures.fitting import PictureSource, WindowDraws
+from ins3d.pictures.fitting import PictureSource, WindowSampler
 from ins3d.pictures.rendering import StrengthMap, render_picture
 from ins3d.pictures.stylized import BlendedPicture
 from ins3d.runs.training import Training
-from ins3d.style.mix import StyleMix
+from ins3d.style.mix import Mix
 from ins3d.style.objective import StyleObjective
+from ins3d.style.styles import parse_style
 from ins3d.style.targets import StyleView, style_target
 
 CPU = torch.device("cpu")
@@ -27,7 +28,7 @@ def objective(tiny_vgg, tmp_path: Path) -> StyleObjective:
     picture = np.zeros((24, 24, 3), dtype=np.uint8)
     picture[::3] = (30, 220, 60)
     imageio.imwrite(tmp_path / "wave.png", picture)
-    target = style_target(tmp_path / "wave.png", features, view, CPU)
+    target = style_target(parse_style(str(tmp_path / "wave.png"), "styles"), features, view, CPU)
     return StyleObjective(features, [target], view, ("relu2_1",), {"content_loss": 0.3, "gram_loss": 1.0, "tv_loss": 0.0})
 
 
@@ -36,7 +37,7 @@ class TestPictureBlending:
         torch.manual_seed(0)
         field = BlendedPicture("planes", 28)
         stage = PictureBlending(
-            field, source, objective, WindowDraws(source, 0, (1,)), num_fit_steps, num_points=300, fit_weight=30.0
+            field, source, objective, WindowSampler(source, None), num_fit_steps, num_points=300, fit_weight=30.0
         )
         stage.begin()
         return stage
@@ -46,7 +47,7 @@ class TestPictureBlending:
         groups = [{"params": list(stage.field.parameters()), "lr": stage.field.learning_rate}]
         Training(stage.field, groups, 200, 0).run(stage.losses)
         for strength in (0.0, 0.5, 1.0):
-            picture = render_picture(stage.field, source.whole, StyleMix((1.0,)), StrengthMap(strength), CPU)
+            picture = render_picture(stage.field, source.whole, Mix((1.0,)), StrengthMap(strength), CPU)
             assert -10 * math.log10(float(((picture - source.rgb) ** 2).mean())) > 28
 
     def test_then_style_grows_with_strength_and_strength_0_stays(self, source, objective: StyleObjective):
@@ -54,7 +55,7 @@ class TestPictureBlending:
         groups = [{"params": list(stage.field.parameters()), "lr": stage.field.learning_rate}]
         Training(stage.field, groups, 300, 0).run(stage.losses)
         pictures = [
-            render_picture(stage.field, source.whole, StyleMix((1.0,)), StrengthMap(strength), CPU)
+            render_picture(stage.field, source.whole, Mix((1.0,)), StrengthMap(strength), CPU)
             for strength in (0.0, 0.5, 1.0)
         ]
         distances = [float(objective.gram_distance(picture[None], 0)) for picture in pictures]

@@ -7,17 +7,19 @@ import torch
 from ins3d.pictures.content import make_picture_content
 from ins3d.pictures.fitting import (
     PictureSource,
-    PictureStyling,
+    PictureSubject,
     Training,
-    WindowDraws,
+    WindowSampler,
     fit_losses,
     fit_picture,
 )
 from ins3d.pictures.rendering import StrengthMap, render_picture
 from ins3d.pictures.stylized import StylizedPicture
-from ins3d.style.draws import StyleDraws
-from ins3d.style.mix import StyleMix
+from ins3d.style.mix import Mix
 from ins3d.style.objective import StyleObjective
+from ins3d.style.sampling import MixSampler
+from ins3d.style.stage import StyleStage
+from ins3d.style.windows import PatchSettings, plan_windows
 
 CPU = torch.device("cpu")
 
@@ -27,14 +29,14 @@ def objective(two_styles) -> StyleObjective:
     return two_styles(content_weight=0.3)
 
 
-def windows(source: PictureSource, patch: int = 0) -> WindowDraws:
-    return WindowDraws(source, patch, (1, 2))
+def windows(source: PictureSource, patch: int = 0) -> WindowSampler:
+    plan = plan_windows((20, 28), 0, PatchSettings(patch, (1, 2))) if patch else None
+    return WindowSampler(source, plan)
 
 
-def styling(source: PictureSource, objective: StyleObjective, colors="none", patch: int = 0) -> PictureStyling:
+def stage_of(source: PictureSource, objective: StyleObjective, colors="none", patch: int = 0) -> StyleStage:
     field = StylizedPicture(make_picture_content("planes", 28), 2, 28, colors)
-    draws = StyleDraws(2, (0, 1), seed=0, strength_share=0.2, mix_share=0.2)
-    return PictureStyling(field, source, objective, windows(source, patch), draws)
+    return StyleStage(PictureSubject(field, source, windows(source, patch)), objective, MixSampler(2, (0, 1), seed=0))
 
 
 class TestPictureSource:
@@ -55,7 +57,7 @@ class TestTraining:
         content = make_picture_content(network, 28)
         training, losses = fit_picture(content, source, num_steps=400, num_points=400, seed=0)
         training.run(losses)
-        picture = render_picture(content, source.whole, StyleMix((1.0,)), StrengthMap(), CPU)
+        picture = render_picture(content, source.whole, Mix((1.0,)), StrengthMap(), CPU)
         assert -10 * math.log10(float(((picture - source.rgb) ** 2).mean())) > 35
 
     def test_a_stopped_run_that_is_resumed_ends_as_one_that_was_not(self, source: PictureSource):
@@ -113,13 +115,13 @@ class TestTraining:
         assert len(asked[0].unique(dim=0)) == 1000
 
 
-class TestWindowDraws:
+class TestWindowSampler:
     def test_all_of_the_picture(self, source: PictureSource):
         window, shift = windows(source)(0, torch.Generator().manual_seed(0))
         assert window == source.whole and all(abs(pixels) <= 0.5 for pixels in shift) and shift[0] != shift[1]
 
     def test_the_first_steps_see_it_at_half_its_size(self, source: PictureSource):
-        coarse = WindowDraws(source, 0, (1,), num_coarse=3)
+        coarse = WindowSampler(source, None, num_coarse=3)
         sizes = [coarse(step, torch.Generator())[0] for step in range(5)]
         assert [(window.height, window.width) for window in sizes] == [(10, 14)] * 3 + [(20, 28)] * 2
         assert all(window.bounds == source.whole.bounds for window in sizes)
@@ -148,24 +150,25 @@ class TestWindowDraws:
             torch.testing.assert_close(seen, expected, atol=1e-5, rtol=0)
 
 
-class TestPictureStyling:
+class TestPictureSubject:
     @pytest.mark.parametrize("patch", [0, 10])
     @pytest.mark.parametrize("colors", ["none", "content"])  # `style` sends these stripes' colours out of [0, 1]
     def test_style_losses_are_1_at_the_start(self, colors: str, patch: int, source, objective: StyleObjective):
-        stage = styling(source, objective, colors, patch)
-        fit, losses = fit_picture(stage.field.content.requires_grad_(True), source, 150, 400, seed=0)
+        stage = stage_of(source, objective, colors, patch)
+        fit, losses = fit_picture(stage.subject.field.content.requires_grad_(True), source, 150, 400, seed=0)
         fit.run(losses)
-        stage.draws = StyleDraws(2, (0, 1), seed=0, strength_share=0.0, mix_share=0.0)
+        stage.mixes = MixSampler(2, (0, 1), seed=0, partial=0.0, blended=0.0)
         with torch.no_grad():
-            stage.field.amalgamation.rgb_gate.fill_(1.0)  # before any stroke
+            stage.subject.field.amalgamation.rgb_gate.fill_(1.0)  # before any stroke
         stage.begin()
-        assert objective.units.shape == (2, 2) and bool((objective.units > 0).all())
+        assert objective.normalisers is not None and objective.normalisers.shape == (2, 2)
+        assert bool((objective.normalisers > 0).all())
         found = [float(stage.losses(step, torch.Generator().manual_seed(step))["gram_loss"].detach()) for step in range(8)]
         # The fit is not the photograph, and windows differ.
         assert found == pytest.approx([1.0] * 8, abs=0.3)
 
     def test_content_is_1_at_another_place_even_when_all_of_the_picture_is_looked_at(self, source, objective):
-        stage = styling(source, objective)
+        stage = stage_of(source, objective)
         stage.begin()
         photographs = source.look(source.whole, (0.0, 0.0))
         other = photographs.roll(14, -1)
@@ -174,35 +177,35 @@ class TestPictureStyling:
 
     def test_training_brings_the_picture_nearer_to_both_styles(self, source, objective: StyleObjective):
         torch.manual_seed(0)
-        stage = styling(source, objective, "style")
-        fit, losses = fit_picture(stage.field.content.requires_grad_(True), source, 100, 400, seed=0)
+        stage = stage_of(source, objective, "style")
+        fit, losses = fit_picture(stage.subject.field.content.requires_grad_(True), source, 100, 400, seed=0)
         fit.run(losses)
-        stage.field.content.requires_grad_(False)
+        stage.subject.field.content.requires_grad_(False)
         stage.begin()
-        Training(stage.field, stage.field.groups(), 60, 0).run(stage.losses)
+        Training(stage.subject.field, stage.subject.field.groups(), 60, 0).run(stage.losses)
         stage.end()
         for style in (0, 1):
-            mix = StyleMix(tuple(float(index == style) for index in (0, 1)))
-            painted = render_picture(stage.field, source.whole, mix, StrengthMap(), CPU)
+            mix = Mix(tuple(float(index == style) for index in (0, 1)))
+            painted = render_picture(stage.subject.field, source.whole, mix, StrengthMap(), CPU)
             before = objective.gram_distance(source.rgb[None], style)
             assert float(objective.gram_distance(painted[None], style)) < 0.8 * float(before)
-        plain = render_picture(stage.field, source.whole, mix, StrengthMap(0.0), CPU)
-        content = render_picture(stage.field.content, source.whole, mix, StrengthMap(), CPU)
+        plain = render_picture(stage.subject.field, source.whole, mix, StrengthMap(0.0), CPU)
+        content = render_picture(stage.subject.field.content, source.whole, mix, StrengthMap(), CPU)
         assert torch.equal(plain, content)
 
     def test_in_the_styles_colours_the_end_brings_them_nearer(self, source, objective: StyleObjective):
-        stage = styling(source, objective, "style")
+        stage = stage_of(source, objective, "style")
         stage.begin()
-        painted = [render_picture(stage.field, source.whole, StyleMix((1.0, 0.0)), StrengthMap(), CPU)]
+        painted = [render_picture(stage.subject.field, source.whole, Mix((1.0, 0.0)), StrengthMap(), CPU)]
         stage.end()
-        painted.append(render_picture(stage.field, source.whole, StyleMix((1.0, 0.0)), StrengthMap(), CPU))
+        painted.append(render_picture(stage.subject.field, source.whole, Mix((1.0, 0.0)), StrengthMap(), CPU))
         before, after = (float(objective.gram_distance(picture[None], 0)) for picture in painted)
         assert after < before  # an untrained content is grey, and there is something to be matched
 
     @pytest.mark.parametrize("colors", ["none", "content"])
     def test_other_colours_have_no_map(self, colors: str, source, objective: StyleObjective):
-        stage = styling(source, objective, colors)
-        before = stage.field.colors.maps.clone()
+        stage = stage_of(source, objective, colors)
+        before = stage.subject.field.colors.maps.clone()
         stage.begin()
         stage.end()
-        assert torch.equal(stage.field.colors.maps, before)
+        assert torch.equal(stage.subject.field.colors.maps, before)

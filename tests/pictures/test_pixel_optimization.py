@@ -122,9 +122,10 @@ class TestGatys:
         pictures = [gatys(content, style, features, replace(settings, seed=seed)) for seed in (0, 0, 1)]
         assert torch.equal(pictures[0], pictures[1]) and not torch.equal(pictures[0], pictures[2])
 
-    def test_returns_the_best_picture_it_has_seen(self, features, content, style):
+    def test_returns_the_best_picture_it_has_seen(self, features, content, style, monkeypatch):
         steps = Steps()
-        settings = replace(SMALL, steps=12, optimizer="adam", learning_rate=0.5)  # overshoots
+        settings = replace(SMALL, steps=12, optimizer="adam")
+        monkeypatch.setattr(pixel_optimization, "ADAM_RATE", 0.5)  # overshoots
         painted = gatys(content, style, features, settings, steps)
         assert torch.equal(painted, steps.pictures[-1])
         totals = [losses["total"] for losses in steps.losses]
@@ -227,16 +228,41 @@ class TestMatchHistograms:
 
 
 class TestPixelObjective:
+    def test_total_variation_is_one_at_the_content_and_where_there_is_none_at_the_source(self, features, content, style):
+        settings = replace(SMALL, tv_weight=1.0)
+        painting, texture = PixelObjective(features, settings, style, content), PixelObjective(features, settings, style)
+        painting.measure_normalisers(content, style[:, :, :20])
+        texture.measure_normalisers(torch.rand(3, 16, 37), style)
+        assert painting.losses(content)["tv_loss"].item() == pytest.approx(1)
+        assert texture.losses(style)["tv_loss"].item() == pytest.approx(1) and "content_loss" not in texture.losses(style)
+
+    def test_random_projections_stay_for_lbfgs_and_change_for_adam(self, features, content, style):
+        for optimizer, same in (("lbfgs", True), ("adam", False)):
+            settings = replace(SMALL, style_losses=("swd",), optimizer=optimizer)
+            objective = PixelObjective(features, settings, style, content)
+            values = [objective.losses(content)["swd_loss"].item() for _ in range(2)]
+            assert (values[0] == values[1]) is same
+
+    def test_the_style_may_be_looked_at_in_another_size_than_the_picture(self, features, content, style):
+        settings = replace(SMALL, long_sides=(12, 24), style_size=18, steps=4)
+        assert [settings.style_side(side) for side in settings.long_sides] == [9, 18]
+        sizes = []
+        features.register_forward_hook(lambda encoder, images, maps: sizes.append(tuple(images[0].shape[2:])))
+        gatys(content, style, features, settings)
+        assert {(9, 9), (18, 18)} < set(sizes) and (24, 24) not in sizes
+
     def test_content_is_one_at_the_style_picture(self, features, content, style):
         objective = PixelObjective(features, SMALL, style, content)
-        objective.measure_units(content, {"content": style[:, :, :20]})
+        objective.measure_normalisers(content, style[:, :, :20])
         assert objective.losses(style[:, :, :20])["content_loss"].item() == pytest.approx(1)
         assert objective.losses(content)["content_loss"].item() == 0
 
     def test_layers_are_gatys_for_statistics_and_their_own_for_neighbours(self):
-        settings = PixelSettings(style_losses=("gram", "nnfm:0.3"))
-        assert settings.layers_of("gram") == GATYS_LAYERS and settings.layers_of("nnfm") == STYLE_LOSSES["nnfm"].layers
-        assert settings.all_layers == (*GATYS_LAYERS, "relu3_2", "relu3_3")
+        assert PixelSettings(style_losses=("gram", "statistics:2")).all_layers == GATYS_LAYERS
+        settings = PixelSettings(style_losses=("gram", "nnfm:0.3"), content_layers=("relu2_1",))
+        own = (*STYLE_LOSSES["gram"].layers, *STYLE_LOSSES["nnfm"].layers, "relu2_1")
+        assert settings.all_layers == tuple(dict.fromkeys(own))
+        assert PixelSettings(style_losses=("gram", "nnfm"), style_layers=LAYERS).all_layers == (*LAYERS, "relu4_1")
 
     def test_refuses_layers_that_the_encoder_was_not_built_for(self, features, content, style):
         with pytest.raises(ValueError, match=r"^style-layers: the encoder ends at relu2_2, before relu3_1"):
@@ -249,12 +275,11 @@ class TestPixelObjective:
             ({"steps": 1, "long_sides": (12, 24)}, "steps: 1 is too few; use at least 2, one for each size."),
             ({"long_sides": (24, 12)}, "size: (24, 12) must grow, coarse to fine; use for example (128, 256)."),
             ({"long_sides": (0,)}, "size: (0,) must grow, coarse to fine; use for example (128, 256)."),
-            ({"content_weight": -1.0}, "content-weight: -1.0 is no weight; use 0 or more."),
-            ({"tv_weight": float("nan")}, "tv-weight: nan is no weight; use 0 or more."),
-            ({"learning_rate": 0.0}, "learning-rate: 0.0 moves nothing; use more than 0."),
+            ({"content_weight": -1.0}, "content-weight: -1.0 is too little; use 0 or more."),
+            ({"tv_weight": float("nan")}, "tv-weight: nan is too little; use 0 or more."),
             ({"style_losses": ("gram:0",)}, "style-loss: every weight is 0; give one of them a weight above 0."),
-            ({"scales": (0,)}, "scales: (0,) must be 1 or more; use for example 1 2."),
-            ({"scales": ()}, "scales: () must be 1 or more; use for example 1 2."),
+            ({"scales": (0,)}, "style-scales: (0,) must hold 1, the pictures as they are, or more; use 1 2 4."),
+            ({"scales": ()}, "style-scales: () must hold 1, the pictures as they are, or more; use 1 2 4."),
         ],
     )
     def test_refuses_bad_settings(self, wrong, sentence):

@@ -8,10 +8,10 @@ from ins3d.pictures.content import make_picture_content
 from ins3d.pictures.rendering import StrengthMap, render_picture, render_rows
 from ins3d.pictures.stylized import BlendedPicture, StylizedPicture
 from ins3d.pictures.windows import PictureWindow, window_of_size
-from ins3d.style.mix import StyleMix
+from ins3d.style.mix import Mix
 
 CPU = torch.device("cpu")
-ALONE = StyleMix((1.0, 0.0))
+ALONE = Mix((1.0, 0.0))
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ class TestRendering:
 
     def test_a_mix_takes_its_weights_and_the_map_its_strength(self, field: StylizedPicture):
         window = PictureWindow(8, 8, aspect=1.0)
-        mixed = render_picture(field, window, StyleMix((1.0, 3.0), strength=0.1), StrengthMap(0.5), CPU)
+        mixed = render_picture(field, window, Mix((1.0, 3.0), strength=0.1), StrengthMap(0.5), CPU)
         expected = field(window.positions(slice(None)), torch.tensor([0.125, 0.375])).clamp(0, 1)
         torch.testing.assert_close(mixed, expected.T.reshape(3, 8, 8))
 
@@ -131,5 +131,5 @@ class TestRendering:
         siren = make_picture_content("siren", 32)
         with torch.no_grad():
             siren.color.weight.mul_(1e4)
-        picture = render_picture(siren, PictureWindow(8, 8, 1.0), StyleMix((1.0,)), StrengthMap(), CPU)
+        picture = render_picture(siren, PictureWindow(8, 8, 1.0), Mix((1.0,)), StrengthMap(), CPU)
         assert float(picture.min()) == 0 and float(picture.max()) == 1

@@ -20,6 +20,7 @@ from ins3d.style.losses import (
     LOSSES,
     STYLE_LOSSES,
     layers_of,
+    loss_weights,
     parse_style_losses,
     pyramid_features,
 )
@@ -27,7 +28,7 @@ from ins3d.style.losses import (
 Maps = dict[str, Tensor]
 TinyVgg = Callable[..., dict[str, Tensor]]
 NAMES = tuple(STYLE_LOSSES)
-EVERY_NAME = "content, gram, gram_chw, gram_hw, gram_raw, statistics, nnfm, swd, tv"
+EVERY_NAME = "content, gram, gram_chw, gram_hw, statistics, nnfm, swd, tv"
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def maps(features: PerceptualFeatures, random: torch.Generator) -> Maps:
 
 
 def compared(name: str, maps: Maps, style: Maps, mask: Tensor | None = None) -> Tensor:
-    """As the style stage does: what was kept of the style once, and the layers that the loss looks at."""
+    """As the style stage does: the style's side of the comparison once, and the layers that the loss looks at."""
     loss = STYLE_LOSSES[name]
     kept = loss.keep({layer: style[layer] for layer in loss.layers})
     seen = {layer: maps[layer] for layer in loss.layers}
@@ -76,19 +77,19 @@ class TestStyleLosses:
         seen, wanted = ({layer: which[layer] for layer in gram_layers} for which in (maps, style))
         block, style_block = ({f"relu3_{i}": which[f"relu3_{i}"] for i in (1, 2, 3)} for which in (maps, style))
         generator = torch.Generator().manual_seed(2)
-        by_positions = gram_loss(grams_of(seen, used, "hw"), grams_of(wanted, norm="hw"))
         expected = {
             "gram": lambda: relative_gram_loss(grams_of(seen, used), grams_of(wanted)),
             "gram_chw": lambda: gram_loss(grams_of(seen, used), grams_of(wanted)),
-            "gram_hw": lambda: by_positions,
-            "gram_raw": lambda: by_positions / 4,
+            "gram_hw": lambda: gram_loss(grams_of(seen, used, "hw"), grams_of(wanted, norm="hw")),
             "statistics": lambda: statistics_loss(statistics_of(seen, used), statistics_of(wanted)),
             "nnfm": lambda: nearest_neighbour_loss(unit_vectors(block), unit_vectors(style_block), used),
             "swd": lambda: sliced_wasserstein_loss(seen, wanted, generator, used),
         }
         torch.testing.assert_close(compared(name, maps, style, used), expected[name]())
 
-    def test_raw_gram_is_the_cvpr_papers(self, maps: Maps, features: PerceptualFeatures, random: torch.Generator):
+    def test_a_quarter_of_gram_hw_is_the_cvpr_papers(
+        self, maps: Maps, features: PerceptualFeatures, random: torch.Generator
+    ):
         # Gatys et al. 2016, eq. 4, for pictures of one size: 1 / (4 C^2 M^2) * sum of squared differences of F F^T.
         style = features(torch.rand(1, 3, 32, 32, generator=random))
         one, expected = {layer: values[:1] for layer, values in maps.items()}, torch.zeros(())
@@ -97,7 +98,9 @@ class TestStyleLosses:
             channels, positions = found.shape
             difference = found @ found.T - wanted @ wanted.T
             expected = expected + (difference**2).sum() / (4 * channels**2 * positions**2)
-        torch.testing.assert_close(compared("gram_raw", one, style), expected)
+        torch.testing.assert_close(
+            parse_style_losses(("gram_hw:0.25",))["gram_hw"] * compared("gram_hw", one, style), expected
+        )
 
     @pytest.mark.parametrize("name", NAMES)
     def test_gradients_are_finite_and_reach_the_maps_it_looks_at(self, name: str, maps: Maps, style: Maps):
@@ -141,8 +144,8 @@ class TestParseStyleLosses:
                 ("gram", ":2"),
                 f"style-loss: there is no ''; choose among {EVERY_NAME}.",
             ),
-            (("gram", "tv:0.1"), "style-loss: tv has a weight of its own; set tv-weight (tv-loss-mult in scenes)."),
-            (("content",), "style-loss: content has a weight of its own; set content-weight (content-loss-mult in scenes)."),
+            (("gram", "tv:0.1"), "style-loss: tv has a weight of its own; set tv-weight."),
+            (("content",), "style-loss: content has a weight of its own; set content-weight."),
             (("gram:much",), "style-loss: 'much' in 'gram:much' is not a number; write gram:0.5."),
             (("gram:1:2",), "style-loss: '1:2' in 'gram:1:2' is not a number; write gram:0.5."),
             (("gram", "nnfm:-1"), "style-loss: the weight of nnfm is -1.0; use 0 or more."),
@@ -162,6 +165,18 @@ class TestParseStyleLosses:
     def test_refuses_a_loss_that_is_named_twice(self):
         with pytest.raises(ValueError, match=r"^style-loss: .*gram"):
             parse_style_losses(("gram:2", "gram"))
+
+
+class TestLossWeights:
+    def test_are_those_of_the_words_between_the_contents_and_total_variations(self):
+        assert list(loss_weights(("nnfm:0.5", "gram"), content=0.1, tv=0.2).items()) == [
+            ("content_loss", 0.1), ("nnfm_loss", 0.5), ("gram_loss", 1.0), ("tv_loss", 0.2),
+        ]  # fmt: skip
+
+    def test_of_0_alone_are_refused(self):
+        with pytest.raises(ValueError) as error:
+            loss_weights(("gram:0", "nnfm:0"), content=1.0, tv=1.0)
+        assert str(error.value) == "style-loss: every weight is 0; give one of them a weight above 0."
 
 
 class TestPyramidFeatures:

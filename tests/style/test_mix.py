@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from ins3d.style.mix import (
-    StyleMix,
-    code_at_time,
+    Mix,
     make_mix,
     read_mix,
-    round_trip_codes,
+    round_trip,
+    single_style,
     strength_factors,
-    style_code,
+    through_styles,
     write_mix,
 )
 
@@ -20,7 +20,7 @@ NAMES = ("wave", "candy", "mosaic")
 
 class TestMakeMix:
     def test_without_weights_it_is_the_first_style(self):
-        assert make_mix((), 1.0, NAMES, "here") == StyleMix((1.0, 0.0, 0.0), 1.0)
+        assert make_mix((), 1.0, NAMES, "here") == Mix((1.0, 0.0, 0.0), 1.0)
 
     def test_only_ratios_count_and_the_sum_is_the_strength(self):
         torch.testing.assert_close(make_mix((2.0, 0.0, 6.0), 0.5, NAMES, "here").code(), torch.tensor([0.125, 0.0, 0.375]))
@@ -51,17 +51,17 @@ class TestMakeMix:
 
 class TestFiles:
     def test_what_was_written_is_read(self, tmp_path: Path):
-        mix = StyleMix((0.25, 0.0, 0.5), 0.75)
+        mix = Mix((0.25, 0.0, 0.5), 0.75)
         write_mix(tmp_path / "new" / "mix.json", mix, NAMES)
         assert read_mix(tmp_path / "new" / "mix.json", NAMES) == mix
         assert [file.name for file in (tmp_path / "new").iterdir()] == ["mix.json"]
 
     def test_weights_go_by_name_whatever_the_order_and_new_styles_weigh_nothing(self, tmp_path: Path):
-        write_mix(tmp_path / "mix.json", StyleMix((0.25, 0.5), 1.0), ("mosaic", "wave"))
-        assert read_mix(tmp_path / "mix.json", NAMES) == StyleMix((0.5, 0.0, 0.25), 1.0)
+        write_mix(tmp_path / "mix.json", Mix((0.25, 0.5), 1.0), ("mosaic", "wave"))
+        assert read_mix(tmp_path / "mix.json", NAMES) == Mix((0.5, 0.0, 0.25), 1.0)
 
     def test_a_style_that_is_gone_is_named(self, tmp_path: Path):
-        write_mix(tmp_path / "mix.json", StyleMix((0.25, 0.5), 1.0), ("wave", "sketch"))
+        write_mix(tmp_path / "mix.json", Mix((0.25, 0.5), 1.0), ("wave", "sketch"))
         with pytest.raises(
             ValueError, match=r"mix\.json asks for 'sketch', and this run's styles are wave, candy, mosaic; "
         ):
@@ -81,31 +81,35 @@ class TestFiles:
             read_mix(tmp_path / "mix.json", NAMES)
 
 
-class TestStyleCode:
+class TestSingleStyle:
     def test_is_one_hot_at_full_strength(self):
-        codes = torch.stack([style_code(index, 4, torch.device("cpu")) for index in range(4)])
+        codes = torch.stack([single_style(index, 4).code() for index in range(4)])
         assert torch.equal(codes, torch.eye(4))
 
 
-class TestCodeAtTime:
-    MIX = StyleMix((1.0, 0.0, 1.0), 0.5)
+class TestThroughStyles:
+    MIX = Mix((1.0, 0.0, 1.0), 0.5)
 
     def test_begins_with_the_mix_and_stops_at_every_style_in_turn(self):
-        assert torch.equal(code_at_time(0.0, self.MIX), self.MIX.code())
+        assert torch.equal(through_styles(self.MIX).code(0.0), self.MIX.code())
         for index in range(3):
-            torch.testing.assert_close(code_at_time((index + 1) / 3, self.MIX), 0.5 * torch.eye(3)[index])
+            torch.testing.assert_close(through_styles(self.MIX).code((index + 1) / 3), 0.5 * torch.eye(3)[index])
 
     def test_in_between_neighbours_are_blended_at_the_mixs_strength(self):
-        torch.testing.assert_close(code_at_time(1.25 / 3, self.MIX), torch.tensor([0.375, 0.125, 0.0]))
+        torch.testing.assert_close(through_styles(self.MIX).code(1.25 / 3), torch.tensor([0.375, 0.125, 0.0]))
         for time in torch.linspace(0, 1, 23).tolist():
-            assert float(code_at_time(time, self.MIX).sum()) == pytest.approx(0.5)
+            assert float(through_styles(self.MIX).code(time).sum()) == pytest.approx(0.5)
 
     def test_a_spline_that_overshoots_stays_at_the_ends(self):
-        assert torch.equal(code_at_time(-0.1, self.MIX), self.MIX.code())
-        torch.testing.assert_close(code_at_time(1.2, self.MIX), 0.5 * torch.eye(3)[2])
+        assert torch.equal(through_styles(self.MIX).code(-0.1), self.MIX.code())
+        torch.testing.assert_close(through_styles(self.MIX).code(1.2), 0.5 * torch.eye(3)[2])
 
 
-class TestRoundTripCodes:
+def round_trip_codes(num_styles: int, num_frames: int) -> torch.Tensor:
+    return torch.stack([round_trip(num_styles).code(frame / num_frames) for frame in range(num_frames)])
+
+
+class TestRoundTrip:
     def test_passes_every_style_and_could_go_on_where_it_began(self):
         codes = round_trip_codes(3, 12)
         assert torch.equal(codes[::4], torch.eye(3))

@@ -11,8 +11,9 @@ from ins3d.files.pictures import write_rgb
 from ins3d.perception.features import PerceptualFeatures
 from ins3d.perception.losses import relative_gram_loss, statistics_loss, statistics_of
 from ins3d.style.losses import STYLE_LOSSES
-from ins3d.style.mix import StyleMix, single_style
+from ins3d.style.mix import Mix, single_style
 from ins3d.style.objective import StyleObjective
+from ins3d.style.styles import parse_style
 from ins3d.style.targets import StyleView, style_target
 
 STYLE_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
@@ -63,7 +64,7 @@ def make(tmp_path: Path, pictures: Tensor) -> MakeObjective:
         for number, picture in enumerate(pictures):
             write_rgb(tmp_path / f"style {number}.png", picture)
             path = tmp_path / f"style {number}.png"
-            styles.append(style_target(path, features, looked_at, torch.device("cpu")))
+            styles.append(style_target(parse_style(str(path), "styles"), features, looked_at, torch.device("cpu")))
         return StyleObjective(features, styles, looked_at, content_layers, weights)
 
     return make
@@ -74,7 +75,8 @@ def seeded() -> torch.Generator:
 
 
 def measure(objective: StyleObjective, patches: Tensor, photographs: Tensor, mask: Tensor | None = None) -> Tensor:
-    rows = [objective.measure_units(patches, photographs, style, seeded(), mask) for style in range(len(objective.styles))]
+    styles = range(len(objective.styles))
+    rows = [objective.measure_normalisers(patches, photographs, style, seeded(), mask) for style in styles]
     return torch.stack(rows)
 
 
@@ -111,7 +113,7 @@ class TestRawValues:
         torch.testing.assert_close(losses["tv_loss"], right + down)
         for name, loss in STYLE_LOSSES.items():
             maps = objective.features(patches, loss.layers)
-            expected = loss.compare(maps, objective.styles[0].kept[name], None, seeded())
+            expected = loss.compare(maps, objective.styles[0].references[name], None, seeded())
             torch.testing.assert_close(losses[f"{name}_loss"], expected)
 
     def test_of_weight_0_are_not_computed(self, tiny_vgg: TinyVgg, make, patches, photographs):
@@ -182,16 +184,16 @@ class TestWeightedLosses:
             torch.testing.assert_close(value, objective.weights[name] * alone[name])
 
     def test_a_blend_lies_as_far_between_two_styles_as_its_shares_say(self, objective: StyleObjective, patches, photographs):
-        objective.units = measure(objective, patches, photographs, None)
-        first, second = (style.kept["gram"] for style in objective.styles)
+        objective.normalisers = measure(objective, patches, photographs, None)
+        first, second = (style.references["gram"] for style in objective.styles)
 
-        def judged(place: float, mix: StyleMix) -> float:
+        def judged(place: float, mix: Mix) -> float:
             """As if the patches' Gram matrices lay on the way from the first style's to the second's."""
 
             def compare(seen, style, *_):
                 grams = {layer: torch.lerp(first[layer], second[layer], place) for layer in first}
                 return dict.fromkeys(objective.terms, torch.tensor(1.0)) | {
-                    "gram_loss": relative_gram_loss(grams, objective.styles[style].kept["gram"])
+                    "gram_loss": relative_gram_loss(grams, objective.styles[style].references["gram"])
                 }
 
             objective.apart  # noqa: B018  is measured with the real losses
@@ -203,7 +205,7 @@ class TestWeightedLosses:
 
         for share in (0.2, 0.5, 0.8):
             places = [number / 20 for number in range(21)]
-            values = [judged(place, StyleMix((1 - share, share))) for place in places]
+            values = [judged(place, Mix((1 - share, share))) for place in places]
             assert places[values.index(min(values))] == pytest.approx(share)
 
     def test_patches_are_looked_at_once_however_many_styles_there_are(self, objective, patches, photographs):
@@ -211,24 +213,24 @@ class TestWeightedLosses:
         looks = []
         see = objective._see
         objective._see = lambda *arguments: looks.append(1) or see(*arguments)
-        objective.weighted_losses(patches, photographs, StyleMix((1.0, 1.0)), seeded())
+        objective.weighted_losses(patches, photographs, Mix((1.0, 1.0)), seeded())
         assert len(looks) == 1
 
     def test_what_is_not_the_styles_own_counts_by_shares_alone(self, objective: StyleObjective, patches, photographs):
         each = [objective.weighted_losses(patches, photographs, single_style(style, 2), seeded()) for style in (0, 1)]
-        blend = objective.weighted_losses(patches, photographs, StyleMix((1.0, 3.0)), seeded())
+        blend = objective.weighted_losses(patches, photographs, Mix((1.0, 3.0)), seeded())
         expected = 0.25 * each[0]["content_loss"] + 0.75 * each[1]["content_loss"]
         torch.testing.assert_close(blend["content_loss"], expected)
 
     def test_a_blend_of_nearly_one_style_is_judged_as_that(self, objective: StyleObjective, patches, photographs):
         alone = objective.weighted_losses(patches, photographs, single_style(1, 2), seeded())
-        nearly = objective.weighted_losses(patches, photographs, StyleMix((1e-6, 1.0)), seeded())
+        nearly = objective.weighted_losses(patches, photographs, Mix((1e-6, 1.0)), seeded())
         for name, value in nearly.items():
             torch.testing.assert_close(value, alone[name], rtol=1e-3, atol=0)
 
     def test_a_blends_gradients_are_finite_where_the_content_is_as_it_was(self, objective: StyleObjective, photographs):
         patches = photographs.clone().requires_grad_()
-        sum(objective.weighted_losses(patches, photographs, StyleMix((1.0, 1.0)), seeded()).values()).backward()
+        sum(objective.weighted_losses(patches, photographs, Mix((1.0, 1.0)), seeded()).values()).backward()
         assert patches.grad is not None and patches.grad.isfinite().all() and patches.grad.abs().max() > 0
 
     def test_weaker_strokes_are_held_to_the_content(self, tiny_vgg: TinyVgg, make):
@@ -239,15 +241,15 @@ class TestWeightedLosses:
         assert "content_loss" not in make(tiny_vgg("vgg16"), {"gram_loss": 2.0}).weights_at(0.25)
 
 
-class TestUnits:
+class TestNormalisers:
     @pytest.mark.parametrize("masked", [False, True])
     def test_every_style_loss_is_1_where_the_style_stage_starts(
         self, masked, tiny_vgg: TinyVgg, make, patches, photographs, half_mask
     ):
         mask = half_mask if masked else None
         objective = make(tiny_vgg("vgg16"), EVERY_WEIGHT)
-        objective.units = measure(objective, patches, photographs, mask)
-        assert objective.units.shape == (2, len(EVERY_WEIGHT))
+        objective.normalisers = measure(objective, patches, photographs, mask)
+        assert objective.normalisers.shape == (2, len(EVERY_WEIGHT))
         for style in (0, 1):
             losses = objective.losses(patches, photographs, style, seeded(), mask)
             for name in STYLE_LOSSES:
@@ -255,21 +257,21 @@ class TestUnits:
 
     def test_content_is_1_at_another_photograph_and_0_at_its_own(self, tiny_vgg, make, patches, photographs):
         objective = make(tiny_vgg("vgg16"), WEIGHTS)
-        objective.units = measure(objective, patches, photographs)
+        objective.normalisers = measure(objective, patches, photographs)
         other, own = (objective.losses(seen, photographs, 1, seeded()) for seen in (photographs.flip(0), photographs))
         assert other["content_loss"].item() == pytest.approx(1) and own["content_loss"].item() == 0
 
     def test_total_variation_is_1_at_the_photographs(self, tiny_vgg: TinyVgg, make, patches, photographs):
         objective = make(tiny_vgg("vgg16"), {"gram_loss": 1.0, "tv_loss": 0.1})
-        objective.units = measure(objective, patches, photographs)
+        objective.normalisers = measure(objective, patches, photographs)
         losses = objective.losses(photographs, photographs, 0, seeded())
         assert losses["tv_loss"].item() == pytest.approx(1)
         assert objective.losses(patches, photographs, 0, seeded())["tv_loss"].item() == pytest.approx(0.6, rel=0.1)
 
-    def test_losses_are_raw_values_divided_by_units(self, tiny_vgg: TinyVgg, make, patches, photographs):
+    def test_losses_are_raw_values_divided_by_normalisers(self, tiny_vgg: TinyVgg, make, patches, photographs):
         objective = make(tiny_vgg("vgg16"), EVERY_WEIGHT)
         raw = objective.losses(patches, photographs, 1, seeded())
-        objective.units = 1 + torch.arange(2.0 * len(raw)).reshape(2, -1)
+        objective.normalisers = 1 + torch.arange(2.0 * len(raw)).reshape(2, -1)
         for term, (name, value) in enumerate(objective.losses(patches, photographs, 1, seeded()).items()):
             torch.testing.assert_close(value, raw[name] / (1 + len(raw) + term))
 
@@ -277,9 +279,9 @@ class TestUnits:
         # Of one grey picture only, content and total variation have nothing to measure.
         objective = make(tiny_vgg("vgg16"), {"content_loss": 1.0, "gram_loss": 1.0, "tv_loss": 1.0})
         gray = torch.full((2, 3, 32, 32), 0.5)
-        units = measure(objective, patches, gray)
-        assert units[:, 0].tolist() == units[:, 2].tolist() == [1, 1]
-        objective.units = units
+        normalisers = measure(objective, patches, gray)
+        assert normalisers[:, 0].tolist() == normalisers[:, 2].tolist() == [1, 1]
+        objective.normalisers = normalisers
         assert all(value.isfinite() for value in objective.losses(patches, gray, 0, seeded()).values())
 
     @pytest.mark.parametrize("name", STYLE_LOSSES)
@@ -301,7 +303,7 @@ class TestUnits:
             weights = {"content_loss": 1.0, f"{name}_loss": 1.0}
             objective = make(which, weights, content_layers=layers[-1:], layers=layers)
             raw.append(objective.losses(later, photographs, 0, seeded()))
-            objective.units = measure(objective, patches, photographs)
+            objective.normalisers = measure(objective, patches, photographs)
             found.append(objective.losses(later, photographs, 0, seeded()))
         # AdaIN's 1e-5 inside the root does not scale along.
         torch.testing.assert_close(found[0], found[1], rtol=1e-3, atol=1e-6)
@@ -313,7 +315,7 @@ class TestUnits:
 
     def test_must_be_as_many_as_the_losses(self, tiny_vgg: TinyVgg, make, patches, photographs):
         objective = make(tiny_vgg("vgg16"), WEIGHTS)
-        objective.units = torch.ones(2, 3)
+        objective.normalisers = torch.ones(2, 3)
         with pytest.raises(ValueError, match="zip"):
             objective.losses(patches, photographs, 0, seeded())
 
@@ -361,11 +363,11 @@ class TestReleaseView:
 
 
 class TestGramDistance:
-    def test_is_the_relative_gram_loss_whatever_the_losses_and_units(self, tiny_vgg: TinyVgg, make, patches: Tensor):
+    def test_is_the_relative_gram_loss_whatever_the_losses_and_normalisers(self, tiny_vgg: TinyVgg, make, patches: Tensor):
         state = tiny_vgg("vgg16")
         expected = make(state, WEIGHTS).losses(patches, patches, 1, seeded())["gram_loss"]
         others = make(state, WEIGHTS), make(state, {"nnfm_loss": 1.0}), make(state, WEIGHTS, scales=(1, 2))
-        others[0].units = torch.full((2, 2), 7.0)
+        others[0].normalisers = torch.full((2, 2), 7.0)
         for objective in others:
             torch.testing.assert_close(objective.gram_distance(patches, 1), expected)
 

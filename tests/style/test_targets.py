@@ -13,7 +13,8 @@ from ins3d.perception.color_transfer import ColorStatistics, color_statistics
 from ins3d.perception.features import PerceptualFeatures
 from ins3d.perception.losses import statistics_of, unit_vectors
 from ins3d.style.losses import GRAM_LAYERS, STYLE_LOSSES, select
-from ins3d.style.targets import StyleView, style_target
+from ins3d.style.styles import parse_style
+from ins3d.style.targets import StyleTarget, StyleView, style_target
 
 LAYERS = ("relu1_1", "relu2_1")
 CPU = torch.device("cpu")
@@ -44,6 +45,10 @@ def seen_at(picture: Path, height: int, width: int) -> Tensor:
     return torch.nn.functional.interpolate(rgb, size=(height, width), mode="bilinear", antialias=True)
 
 
+def looked_at(path: Path, features: PerceptualFeatures, view: StyleView, **more) -> StyleTarget:
+    return style_target(parse_style(str(path), "styles"), features, view, CPU, **more)
+
+
 def grams_of_map(features: Tensor) -> Tensor:
     return torch.einsum("bchw,bdhw->bcd", features, features) / features[0].numel()
 
@@ -62,50 +67,50 @@ class TestStyleView:
 
 class TestStyleTarget:
     def test_keeps_the_name_and_the_layers(self, picture: Path, features: PerceptualFeatures):
-        target = style_target(picture, features, StyleView(layers=LAYERS, long_side=45), CPU)
+        target = looked_at(picture, features, StyleView(layers=LAYERS, long_side=45))
         assert target.name == "starry night"
-        assert set(target.grams) == set(LAYERS) and set(target.kept) == {"gram"}
+        assert set(target.grams) == set(LAYERS) and set(target.references) == {"gram"}
 
     def test_keeps_the_gram_matrices_of_the_picture_at_the_size_asked_for(self, picture, features: PerceptualFeatures):
-        target = style_target(picture, features, StyleView(layers=LAYERS, long_side=45), CPU)
+        target = looked_at(picture, features, StyleView(layers=LAYERS, long_side=45))
         seen = seen_at(picture, 30, 45)
         for layer in LAYERS:
             torch.testing.assert_close(target.grams[layer], grams_of_map(features(seen)[layer]))
-            torch.testing.assert_close(target.kept["gram"][layer], target.grams[layer])
+            torch.testing.assert_close(target.references["gram"][layer], target.grams[layer])
 
     def test_keeps_for_each_loss_what_it_compares_with(self, picture: Path, deep_features: PerceptualFeatures):
         view = StyleView(losses=("statistics", "nnfm", "gram_hw", "swd"), long_side=45)
-        target = style_target(picture, deep_features, view, CPU)
+        target = looked_at(picture, deep_features, view)
         maps = deep_features(seen_at(picture, 30, 45))
         own = {layer: maps[layer] for layer in GRAM_LAYERS}
         block = {f"relu3_{i}": maps[f"relu3_{i}"] for i in (1, 2, 3)}
-        assert list(target.kept) == ["statistics", "nnfm", "gram_hw", "swd"]
-        torch.testing.assert_close(target.kept["statistics"], statistics_of(own))
-        torch.testing.assert_close(target.kept["nnfm"], unit_vectors(block))
-        torch.testing.assert_close(target.kept["swd"], own)
+        assert list(target.references) == ["statistics", "nnfm", "gram_hw", "swd"]
+        torch.testing.assert_close(target.references["statistics"], statistics_of(own))
+        torch.testing.assert_close(target.references["nnfm"], unit_vectors(block))
+        torch.testing.assert_close(target.references["swd"], own)
         for layer, features in own.items():
-            torch.testing.assert_close(target.kept["gram_hw"][layer], features.shape[1] * grams_of_map(features))
+            torch.testing.assert_close(target.references["gram_hw"][layer], features.shape[1] * grams_of_map(features))
             torch.testing.assert_close(target.grams[layer], grams_of_map(features))
 
     @pytest.mark.parametrize("name", STYLE_LOSSES)
     def test_is_what_its_own_picture_is_at_no_distance_from(self, name: str, picture: Path, deep_features, random):
         view = StyleView(losses=(name,), long_side=45)
-        kept = style_target(picture, deep_features, view, CPU).kept[name]
+        reference = looked_at(picture, deep_features, view).references[name]
         loss = STYLE_LOSSES[name]
         own, other = seen_at(picture, 30, 45), torch.rand(1, 3, 30, 45, generator=random)
         distances = [
-            loss.compare(deep_features(seen, loss.layers), kept, None, random).item() for seen in (own, 0.3 * other)
+            loss.compare(deep_features(seen, loss.layers), reference, None, random).item() for seen in (own, 0.3 * other)
         ]
         assert abs(distances[0]) < 1e-4 * distances[1]
 
     def test_is_looked_at_in_every_scale(self, picture: Path, features: PerceptualFeatures):
-        target = style_target(picture, features, StyleView(layers=LAYERS, scales=(1, 2), long_side=60), CPU)
-        assert set(target.kept["gram"]) == {"relu1_1", "relu2_1", "relu1_1/2", "relu2_1/2"}
+        target = looked_at(picture, features, StyleView(layers=LAYERS, scales=(1, 2), long_side=60))
+        assert set(target.references["gram"]) == {"relu1_1", "relu2_1", "relu1_1/2", "relu2_1/2"}
         assert set(target.grams) == set(LAYERS)
         halved = seen_at(picture, 40, 60).reshape(1, 3, 20, 2, 30, 2).mean((3, 5))
         for layer in LAYERS:
             expected = grams_of_map(features(halved)[layer])
-            torch.testing.assert_close(target.kept["gram"][f"{layer}/2"], expected, atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(target.references["gram"][f"{layer}/2"], expected, atol=1e-5, rtol=1e-4)
 
     @pytest.mark.parametrize("scales", [(2,), (1, 0), ()])
     def test_refuses_scales_without_the_pictures_as_they_are(self, scales: tuple[int, ...]):
@@ -117,13 +122,13 @@ class TestStyleTarget:
         Image.new("RGB", (2000, 40)).save(path)
         text = (
             f"pipeline.model.styles: {path} is looked at in 256x5 pixels, and relu4_1 needs 16 a side; crop it to a less "
-            "narrow picture, or raise pipeline.model.style-picture-size."
+            "narrow picture, or raise pipeline.model.style-size."
         )
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
-            style_target(path, deep_features, StyleView(), CPU)
+            looked_at(path, deep_features, StyleView(), prefix="pipeline.model.")
 
     def test_squares_the_picture_by_nearest_neighbour_as_the_release_does(self, picture, features: PerceptualFeatures):
-        target = style_target(picture, features, StyleView(layers=LAYERS, long_side=45, square=True), CPU)
+        target = looked_at(picture, features, StyleView(layers=LAYERS, long_side=45, square=True))
         # Nearest neighbour by hand: output pixel i shows input pixel floor(i * size / 224).
         rows, columns = (torch.arange(224) * size // 224 for size in (60, 90))
         seen = read_rgb(picture, "style")[None][:, :, rows][:, :, :, columns]
@@ -131,7 +136,7 @@ class TestStyleTarget:
             torch.testing.assert_close(target.grams[layer], grams_of_map(features(seen)[layer]))
 
     def test_keeps_the_colors_of_the_picture(self, picture: Path, features: PerceptualFeatures):
-        target = style_target(picture, features, StyleView(layers=LAYERS, long_side=90), CPU)
+        target = looked_at(picture, features, StyleView(layers=LAYERS, long_side=90))
         pixels = read_rgb(picture, "style").flatten(1).T
         torch.testing.assert_close(target.colors.mean, pixels.mean(0), atol=1e-4, rtol=0)
         torch.testing.assert_close(target.colors.covariance, torch.cov(pixels.T, correction=0), atol=1e-4, rtol=0)
@@ -147,30 +152,32 @@ class TestStyleTarget:
             conv.weight[channel, channel, 1, 1] = 1
         wanted = ColorStatistics(torch.tensor([0.4, 0.5, 0.6]), 0.01 * torch.tensor([[1, 0.2, 0], [0.2, 1, 0], [0, 0, 1]]))
         view = StyleView(losses=("swd",), layers=("relu1_1",), long_side=48)
-        target = style_target(palette, features, view, CPU, recolored_to=wanted)
-        rgb = (target.kept["swd"]["relu1_1"][:, :3] - 10) * features.std + features.mean
+        target = looked_at(palette, features, view, recolored_to=wanted)
+        rgb = (target.references["swd"]["relu1_1"][:, :3] - 10) * features.std + features.mean
         found = color_statistics(rgb[0].flatten(1).T)
         torch.testing.assert_close(found.mean, wanted.mean, atol=1e-3, rtol=0)
         torch.testing.assert_close(found.covariance, wanted.covariance, atol=1e-4, rtol=0.02)
         # What stands behind an object stays the picture's own colour.
-        plain = style_target(palette, features, view, CPU)
+        plain = looked_at(palette, features, view)
         torch.testing.assert_close(vars(target.colors), vars(plain.colors))
 
     def test_in_its_own_colors_is_the_same(self, picture: Path, features: PerceptualFeatures):
         view = StyleView(layers=LAYERS, long_side=45)
-        plain = style_target(picture, features, view, CPU)
-        again = style_target(picture, features, view, CPU, recolored_to=plain.colors)
+        plain = looked_at(picture, features, view)
+        again = looked_at(picture, features, view, recolored_to=plain.colors)
         torch.testing.assert_close(again.grams, plain.grams, atol=1e-3, rtol=1e-3)
 
     def test_keeps_no_gradient(self, picture: Path, features: PerceptualFeatures):
-        target = style_target(picture, features, StyleView(losses=("gram", "swd"), layers=LAYERS, long_side=45), CPU)
-        assert not any(value.requires_grad for kept in (target.grams, *target.kept.values()) for value in kept.values())
+        target = looked_at(picture, features, StyleView(losses=("gram", "swd"), layers=LAYERS, long_side=45))
+        assert not any(
+            value.requires_grad for held in (target.grams, *target.references.values()) for value in held.values()
+        )
 
     def test_names_the_setting_of_a_picture_that_is_missing(self, tmp_path: Path, features: PerceptualFeatures):
         with pytest.raises(
             FileNotFoundError, match=r"^pipeline\.model\.styles: .*nowhere\.jpg does not exist; give the path"
         ):
-            style_target(tmp_path / "nowhere.jpg", features, StyleView(layers=LAYERS), CPU)
+            looked_at(tmp_path / "nowhere.jpg", features, StyleView(layers=LAYERS), prefix="pipeline.model.")
 
 
 class TestSelect:

@@ -1,11 +1,10 @@
-import math
-
 import pytest
 import torch
 
+from ins3d.style.windows import PatchSettings, plan_windows
 from ins3d.surfaces.cameras import ObjectCameras, cameras_around, looking_cameras
 from ins3d.surfaces.content import PlanesSurface
-from ins3d.surfaces.windows import SurfaceRays, SurfaceWindows, WindowSettings, ask_content
+from ins3d.surfaces.windows import RayWeighting, SurfaceRays, SurfaceWindows, ask_content
 
 
 @pytest.fixture
@@ -15,11 +14,16 @@ def content() -> PlanesSurface:
     return PlanesSurface((8, 16), channels=4).requires_grad_(False)
 
 
-def windows(content: PlanesSurface, cameras: ObjectCameras | None = None, **settings) -> SurfaceWindows:
-    settings = {"patch": 8, "strides": (1, 4), "rays": 2000} | settings
-    return SurfaceWindows(
-        content, cameras or cameras_around(6, "y", 100), WindowSettings(**settings), torch.Generator().manual_seed(0)
-    )
+def windows(
+    content: PlanesSurface,
+    cameras: ObjectCameras | None = None,
+    patch: int = 8,
+    strides: tuple[int, ...] = (1, 4),
+    **weights,
+) -> SurfaceWindows:
+    plan = plan_windows((200, 200), 2000, PatchSettings(patch, strides))
+    cameras = cameras or cameras_around(6, "y", 100)
+    return SurfaceWindows(content, cameras, plan, RayWeighting(**weights), torch.Generator().manual_seed(0))
 
 
 def front(distance: float, size: int = 100) -> ObjectCameras:
@@ -53,7 +57,7 @@ class TestWhatIsKept:
 
     def test_every_window_is_somewhere_on_the_object(self, content: PlanesSurface):
         for stride_windows in windows(content, front(3.0)).windows.values():
-            middle = WindowSettings(patch=8).side // 2
+            middle = 6  # of 12 rays, half as many again as a patch has
             assert all(bool(hit[middle - 1 : middle + 1, middle - 1 : middle + 1].any()) for hit in stride_windows.hit)
 
     def test_the_same_seed_keeps_the_same_rays(self, content: PlanesSurface):
@@ -135,5 +139,6 @@ def test_cameras_that_see_nothing_are_refused(content: PlanesSurface):
         windows(content, ObjectCameras(turned, looking_away.intrinsics, 100, 100))
 
 
-def test_a_window_is_half_as_wide_again_as_a_patch():
-    assert WindowSettings(patch=64).side == 96 and math.isclose(WindowSettings(patch=96).side, 144)
+def test_a_window_is_half_as_wide_again_as_a_patch(content: PlanesSurface):
+    assert windows(content, patch=8).windows[1].hit.shape[1:3] == (12, 12)
+    assert windows(content, patch=16, strides=(1,)).windows[1].hit.shape[1:3] == (24, 24)

@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from ins3d.style.draws import StyleDraws
+from ins3d.style.sampling import BLENDED, PARTIAL, MixSampler, steps_for
 
 
-def draws(
-    num_styles: int = 3, learned: tuple[int, ...] | None = None, strength: float = 0.0, mix: float = 0.0
-) -> StyleDraws:
-    return StyleDraws(num_styles, learned or tuple(range(num_styles)), seed=0, strength_share=strength, mix_share=mix)
+def sampler(
+    num_styles: int = 3, learned: tuple[int, ...] | None = None, partial: float = 0.0, blended: float = 0.0
+) -> MixSampler:
+    return MixSampler(num_styles, learned or tuple(range(num_styles)), seed=0, partial=partial, blended=blended)
 
 
 def seeded() -> torch.Generator:
@@ -15,7 +15,7 @@ def seeded() -> torch.Generator:
 
 
 def test_every_style_has_its_turn_in_every_round_and_rounds_differ():
-    some = draws(5, learned=(2, 3, 4))
+    some = sampler(5, learned=(2, 3, 4))
     turns = [some.turn(step) for step in range(30)]
     rounds = [tuple(turns[start : start + 3]) for start in range(0, 30, 3)]
     assert all(sorted(one) == [2, 3, 4] for one in rounds) and len(set(rounds)) > 2
@@ -25,14 +25,14 @@ def test_every_style_has_its_turn_in_every_round_and_rounds_differ():
 
 def test_the_chosen_share_of_steps_trains_a_strength_below_1():
     generator = seeded()
-    drawn = torch.tensor([draws(strength=0.25).mix(step, generator).strength for step in range(2000)])
+    drawn = torch.tensor([sampler(partial=0.25).mix(step, generator).strength for step in range(2000)])
     below = drawn[drawn < 1]
     assert len(below) / len(drawn) == pytest.approx(0.25, abs=0.03)
     assert float(below.mean()) == pytest.approx(0.5, abs=0.05) and float(below.min()) > 0
 
 
 def test_the_chosen_share_of_steps_trains_a_blend_with_any_other_style():
-    generator, some = seeded(), draws(4, learned=(1,), mix=0.25)
+    generator, some = seeded(), sampler(4, learned=(1,), blended=0.25)
     drawn = torch.tensor([some.mix(step, generator).weights for step in range(2000)])
     torch.testing.assert_close(drawn.sum(1), torch.ones(2000))
     blended = drawn[drawn[:, 1] < 1]
@@ -44,4 +44,14 @@ def test_the_chosen_share_of_steps_trains_a_blend_with_any_other_style():
 
 def test_a_single_style_is_never_blended():
     generator = seeded()
-    assert {draws(1, mix=0.99).mix(step, generator).weights for step in range(20)} == {(1.0,)}
+    assert {sampler(1, blended=0.99).mix(step, generator).weights for step in range(20)} == {(1.0,)}
+
+
+def test_a_fifth_of_the_steps_each_are_weaker_and_blended_unless_told_otherwise():
+    assert (PARTIAL, BLENDED) == (0.2, 0.2)
+    assert (MixSampler(1, (0,), 0).partial, MixSampler(1, (0,), 0).blended) == (PARTIAL, BLENDED)
+
+
+def test_every_further_style_adds_45_percent_of_the_steps():
+    assert [steps_for(400, number) for number in (1, 2, 3, 16)] == [400, 580, 760, 3100]
+    assert steps_for(5, 2) == 7  # 7.25
