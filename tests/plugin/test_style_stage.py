@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from ins3d.plugin.content import build_content
 from ins3d.plugin.content_checkpoint import load_content
 from ins3d.style.mix import single_style
 from ins3d.style.objective import colors_of
@@ -250,13 +249,12 @@ class TestTrainedStage:
         trainer = train(
             small_config(open_scene, tmp_path, model__geometry="distilled", content_style_mult=0.5, style_steps=6)
         )
-        checkpoint = load_content(trainer.base_dir / "content.ckpt")
-        saved, model = checkpoint.state, trainer.pipeline.model
-        content = build_content(checkpoint.settings)
-        content.load_state_dict(saved)
-        positions = torch.rand(50, 3) * 2 - 1
-        assert torch.equal(model.teacher(positions), content.content(positions).raw_density)
-        assert not torch.equal(model.teacher(positions), model.ray_content.content(positions).raw_density)
+        saved = load_content(trainer.base_dir / "content.ckpt").state
+        model = trainer.pipeline.model
+        positions = torch.rand(50, 3) - 0.5
+        expected = model.ray_content.frozen_density(saved)(positions)
+        assert torch.equal(model.teacher(positions), expected) and not model.teacher(positions).requires_grad
+        assert not torch.equal(model.ray_content.frozen_density()(positions), expected)
         moved = [n for n, v in model.ray_content.content.state_dict().items() if not torch.equal(v, saved[f"content.{n}"])]
         assert len(moved) >= len(list(model.ray_content.content.parameters()))
         # The proposal networks stay: both are asked at the same samples.
