@@ -11,7 +11,7 @@ import torch
 
 from ins3d.cli import object as object_command
 from ins3d.cli import picture as picture_command
-from ins3d.style.pictures import DEFAULT_STYLE
+from ins3d.style.styles import DEFAULT_STYLE
 from tests.plugin.conftest import clean_host  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,7 +88,7 @@ class TestScenes:
         from ins3d.plugin.style_checkpoint import load_styles
 
         kept = load_styles(run)
-        assert kept.styles == (DEFAULT_STYLE,) and kept.settings.style_plane_resolutions == (8, 16)
+        assert kept.styles == (DEFAULT_STYLE,) and kept.settings.style_field.resolutions == (8, 16)
         assert kept.content == run / "content.ckpt"
 
     def test_training_goes_on_from_its_checkpoint(self, run: Path, tmp_path: Path):

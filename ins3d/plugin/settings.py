@@ -64,9 +64,9 @@ class ModelSettings(StyleSettings, MixSettings, ModelConfig):
     # What only presets set.
     view_dropout: Suppress[float] = 0.1
     """Share of the content stage's rays that are shown no view direction, so that the colour without one is known."""
-    partial_share: Suppress[float] = PARTIAL
+    partial_share: Suppress[float] = ranged(PARTIAL, min=0, max=1)
     """Share of the style stage's steps that train a random strength below 1."""
-    blend_share: Suppress[float] = BLENDED
+    blend_share: Suppress[float] = ranged(BLENDED, min=0, max=1)
     """Share of the style stage's steps that train a random blend of two styles, where there are two."""
     normalise_losses: Suppress[bool] = True
     """Each loss is divided by its value at the start; False: raw, as in the INS release."""

@@ -88,8 +88,8 @@ class TestStylizeReturnsTheContent:
                 trained_pipeline(model__shading=shading, model__geometry=geometry)
             return
         pipeline = trained_pipeline(
-            model__shading=shading, model__num_surface_points=num_points, model__geometry=geometry,
-            model__gate_init=(1.0, 1.0),
+            model__shading=shading, model__num_points=(2, num_points), model__geometry=geometry,
+            model__style_field__color_gate=1.0,
         )  # fmt: skip
         stir(pipeline.model)
         pipeline.model.begin_style(content_moves=False)
@@ -97,12 +97,12 @@ class TestStylizeReturnsTheContent:
         assert float((outputs["rgb"] - outputs["content_rgb"]).abs().max()) < 1e-6
         assert torch.equal(outputs["depth"], outputs["content_depth"])
 
-    @pytest.mark.parametrize("zero_view_direction", [True, False])
+    @pytest.mark.parametrize("view_direction", [False, True])
     @pytest.mark.parametrize(("shading", "num_points"), [("deferred", 1), ("deferred", 4), ("full", 1)])
-    def test_for_the_zero_code(self, trained_pipeline: Make, shading: str, num_points: int, zero_view_direction: bool):
+    def test_for_the_zero_code(self, trained_pipeline: Make, shading: str, num_points: int, view_direction: bool):
         pipeline = trained_pipeline(
-            model__shading=shading, model__num_surface_points=num_points, model__geometry="distilled",
-            model__zero_view_direction=zero_view_direction,
+            model__shading=shading, model__num_points=(2, num_points), model__geometry="distilled",
+            model__style_field__view_direction=view_direction,
         )  # fmt: skip
         model = pipeline.model
         stir(model, gates=(0.3, 0.3))
@@ -123,7 +123,7 @@ class TestDeferredShading:
         for num_points in (1, 2, 4, 64, 0):
             pipeline = trained_pipeline(model__shading="deferred" if num_points else "full", model__spread_mult=0.0)
             # More than four points is no setting, but it is the limit in which both are the same.
-            pipeline.model.config.num_surface_points = num_points
+            pipeline.model.config.num_points = (num_points, num_points)
             stir(pipeline.model, gates=(1.0, 0.5))
             pipeline.model.begin_style(content_moves=False)
             pictures[num_points] = outputs_of(pipeline, 400)["rgb"]
@@ -132,7 +132,7 @@ class TestDeferredShading:
         assert quality[0] > 20 and quality[-1] > 45, quality
 
     def test_at_every_sample_it_is_ordinary_volume_rendering(self, trained_pipeline: Make):
-        pipeline = trained_pipeline(model__shading="full", model__zero_view_direction=False)
+        pipeline = trained_pipeline(model__shading="full", model__style_field__view_direction=True)
         model = pipeline.model
         stir(model, gates=(1.0, 0.5))
         model.begin_style(content_moves=False)
@@ -144,8 +144,8 @@ class TestDeferredShading:
         assert torch.allclose(stylized.rgb, expected, atol=1e-5)
 
     def test_the_style_does_not_depend_on_the_view_when_the_direction_is_zero(self, trained_pipeline: Make):
-        for zero_view_direction in (True, False):
-            pipeline = trained_pipeline(model__zero_view_direction=zero_view_direction)
+        for view_direction in (True, False):
+            pipeline = trained_pipeline(model__style_field__view_direction=view_direction)
             model = pipeline.model
             stir(model, gates=(1.0, 0.3))
             rays = rays_of(pipeline)
@@ -154,7 +154,7 @@ class TestDeferredShading:
                 turned = copy.deepcopy(rays)
                 turned.directions = -rays.directions
                 colors = [model.styled_rgb(points, bundle, torch.ones(1)) for bundle in (rays, turned)]
-            assert torch.equal(*colors) == zero_view_direction
+            assert torch.equal(*colors) != view_direction
 
 
 class TestFootprint:
@@ -202,10 +202,7 @@ class TestContentStage:
 
     def test_losses_are_weighted_by_their_settings(self, trained_pipeline: Make):
         pipeline = trained_pipeline(
-            model__rgb_loss_mult=2.0,
-            model__interlevel_loss_mult=0.0,
-            model__distortion_loss_mult=0.0,
-            model__view_dropout=0.0,
+            model__interlevel_loss_mult=0.0, model__distortion_loss_mult=0.0, model__view_dropout=0.0,
         )
         model = pipeline.model.train()
         rays, batch = pipeline.datamanager.next_train(0)
@@ -213,7 +210,7 @@ class TestContentStage:
         losses = model.get_loss_dict(outputs, batch)
         assert losses.keys() == {"rgb_loss", "interlevel_loss", "distortion_loss"}
         error = ((outputs["rgb"] - batch["image"]) ** 2).mean()
-        assert float(losses["rgb_loss"]) == pytest.approx(2 * float(error))
+        assert float(losses["rgb_loss"]) == pytest.approx(float(error))
         assert float(losses["interlevel_loss"]) == float(losses["distortion_loss"]) == 0
         # PSNR = -10 log10 of the mean squared error.
         assert 10 ** (-float(model.get_metrics_dict(outputs, batch)["psnr"]) / 10) == pytest.approx(float(error), rel=1e-4)

@@ -53,4 +53,4 @@ class TestContentSettings:
 class TestState:
     def test_the_background_is_the_contents(self):
         state = {"_model.background": torch.ones(3), "_model.loss_units": torch.ones(1)}
-        assert list(upgrade_state(state)) == ["_model.ray_content.background", "_model.loss_units"]
+        assert list(upgrade_state(state)) == ["_model.ray_content.background", "_model.loss_normalisers"]
