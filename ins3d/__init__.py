@@ -28,15 +28,15 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ins3d.api.objects import open_object, paint_object
-    from ins3d.api.pictures import fit_picture, open_picture, paint_picture
-    from ins3d.api.scenes import open_scene, paint_scene, scene_config
     from ins3d.evaluation.frame_judge import judge_frames
+    from ins3d.pictures.painted import fit_picture, open_picture, paint_picture
     from ins3d.plugin.content import CONTENTS
+    from ins3d.plugin.finished.scenes import open_scene, paint_scene, scene_config
     from ins3d.style.losses import LOSSES
     from ins3d.style.mix import Mix
     from ins3d.style.styles import STYLES
     from ins3d.style.windows import WINDOW_RULES
+    from ins3d.surfaces.painted import fit_object, open_object, paint_object
 
 _EXPORTED = {
     "CONTENTS": "plugin.content",
@@ -44,19 +44,20 @@ _EXPORTED = {
     "Mix": "style.mix",
     "STYLES": "style.styles",
     "WINDOW_RULES": "style.windows",
-    "fit_picture": "api.pictures",
+    "fit_object": "surfaces.painted",
+    "fit_picture": "pictures.painted",
     "judge_frames": "evaluation.frame_judge",
-    "open_object": "api.objects",
-    "open_picture": "api.pictures",
-    "open_scene": "api.scenes",
-    "paint_object": "api.objects",
-    "paint_picture": "api.pictures",
-    "paint_scene": "api.scenes",
-    "scene_config": "api.scenes",
+    "open_object": "surfaces.painted",
+    "open_picture": "pictures.painted",
+    "open_scene": "plugin.finished.scenes",
+    "paint_object": "surfaces.painted",
+    "paint_picture": "pictures.painted",
+    "paint_scene": "plugin.finished.scenes",
+    "scene_config": "plugin.finished.scenes",
 }
 __all__ = [
-    "CONTENTS", "LOSSES", "Mix", "STYLES", "WINDOW_RULES", "fit_picture", "judge_frames", "open_object", "open_picture",
-    "open_scene", "paint_object", "paint_picture", "paint_scene", "scene_config",
+    "CONTENTS", "LOSSES", "Mix", "STYLES", "WINDOW_RULES", "fit_object", "fit_picture", "judge_frames", "open_object",
+    "open_picture", "open_scene", "paint_object", "paint_picture", "paint_scene", "scene_config",
 ]  # fmt: skip
 
 

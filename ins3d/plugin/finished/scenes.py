@@ -12,6 +12,7 @@ from nerfstudio.utils.eval_utils import eval_setup
 from torch import Tensor
 
 from ins3d.plugin.code_renders import render_codes
+from ins3d.plugin.methods import ins_stylize, ins_stylize_hash, ins_stylize_paper
 from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.trainer import InsStylizeTrainerConfig
 from ins3d.style.mix import Mix
@@ -52,9 +53,7 @@ def scene_config(data: str | Path, styles: Sequence[str] = (), method: str = "in
     >>> config.pipeline.model.content_weight
     0.3
     """
-    from ins3d.plugin import methods
-
-    known = {each.config.method_name: each.config for each in vars(methods).values() if hasattr(each, "config")}
+    known = {each.config.method_name: each.config for each in (ins_stylize, ins_stylize_hash, ins_stylize_paper)}
     if method not in known:
         raise ValueError(f"method: there is no {method!r}; choose among {', '.join(known)}.")
     config: Any = copy.deepcopy(known[method])

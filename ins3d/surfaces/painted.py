@@ -13,8 +13,9 @@ from ins3d.style.mix import Mix, single_style
 from ins3d.surfaces.cameras import turntable
 from ins3d.surfaces.checkpoint import SurfaceField, SurfaceSpec, load_surface, show_field
 from ins3d.surfaces.export_command import run_export
+from ins3d.surfaces.fit_commands import run_fit_mesh
 from ins3d.surfaces.rendering import render_view
-from ins3d.surfaces.settings import Export, StylizeSurface
+from ins3d.surfaces.settings import Export, FitMesh, StylizeSurface
 from ins3d.surfaces.stylize_command import run_stylize_surface
 
 
@@ -51,9 +52,11 @@ def paint_object(mesh: str | Path | None, styles: Sequence[str], output: str | P
     >>> import tempfile
     >>> from ins3d.style.styles import DEFAULT_STYLE
     >>> from ins3d.style.windows import CachedPatchSettings
+    >>> fitted = fit_object(None, tempfile.mkdtemp(), steps=2, device="cpu")  # doctest: +ELLIPSIS
+    total ...
     >>> painted = paint_object(  # doctest: +ELLIPSIS
-    ...     None, [DEFAULT_STYLE], tempfile.mkdtemp(), steps=2, views=4, view_size=96, export=(), device="cpu",
-    ...     patches=CachedPatchSettings(32, (1,), max_rays=20_000),
+    ...     None, [DEFAULT_STYLE], tempfile.mkdtemp(), fit=fitted.folder, steps=2, export=(), device="cpu",
+    ...     patches=CachedPatchSettings(32, (1,), max_rays=5_000), views=4, view_size=96,
     ... )
     Judged by ...
     >>> painted.render(views=1, size=48)[0].shape
@@ -61,6 +64,12 @@ def paint_object(mesh: str | Path | None, styles: Sequence[str], output: str | P
     """
     path = None if mesh is None else Path(mesh)
     run_stylize_surface(StylizeSurface(mesh=path, styles=tuple(map(str, styles)), output=Path(output), **settings))
+    return open_object(output)
+
+
+def fit_object(mesh: str | Path | None, output: str | Path, **settings: Any) -> Object:
+    """As `ins3d object fit-mesh`: the mesh as a field, unpainted; `settings`: `surfaces.settings.FitMesh`."""
+    run_fit_mesh(FitMesh(mesh=None if mesh is None else Path(mesh), output=Path(output), **settings))
     return open_object(output)
 
 

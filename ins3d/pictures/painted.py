@@ -48,9 +48,10 @@ def paint_picture(content: str | Path, styles: Sequence[str], output: str | Path
     >>> import tempfile
     >>> from ins3d.pictures.settings import DEFAULT_CONTENT
     >>> from ins3d.style.styles import DEFAULT_STYLE
-    >>> painted = paint_picture(  # doctest: +ELLIPSIS
-    ...     DEFAULT_CONTENT, [DEFAULT_STYLE], tempfile.mkdtemp(), size=64, steps=3, device="cpu"
-    ... )
+    >>> fit, output, small = tempfile.mkdtemp(), tempfile.mkdtemp(), {"size": 64, "device": "cpu"}
+    >>> fitted = fit_picture(DEFAULT_CONTENT, fit, steps=60, **small)  # doctest: +ELLIPSIS
+    total ...
+    >>> painted = paint_picture(DEFAULT_CONTENT, [DEFAULT_STYLE], output, fit=fit, steps=3, **small)  # doctest: +ELLIPSIS
     Judged by ...
     >>> painted.render(128, Mix((1.0,), strength=0.5)).shape
     torch.Size([3, 128, 128])
