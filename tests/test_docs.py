@@ -14,7 +14,7 @@ PAGES = sorted(
 )
 OF_TODAY = [page for page in PAGES if page.name != "CHANGELOG.md"]
 """A changelog names what was before."""
-ENTRY_POINTS = (LOSSES.group,)
+ENTRY_POINTS = {"ins3d.losses", "ins3d.contents"}
 """Named like modules, and none."""
 
 
