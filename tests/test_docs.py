@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ins3d.plugin.content import CONTENTS
 from ins3d.style.losses import LOSSES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -14,7 +15,7 @@ PAGES = sorted(
 )
 OF_TODAY = [page for page in PAGES if page.name != "CHANGELOG.md"]
 """A changelog names what was before."""
-ENTRY_POINTS = (LOSSES.group,)
+ENTRY_POINTS = (LOSSES.group, CONTENTS.group)
 """Named like modules, and none."""
 
 
