@@ -37,13 +37,13 @@ HOUSE: tuple[dict[str, Room], ...] = (
     {
         "plugin.finished": Room(
             "what is done with a finished scene: evaluation, films, flights",
-            "plugin plugin.rays evaluation runs style fields files",
+            "plugin plugin.rays evaluation runs style files",
         ),
     },
     {
         "plugin": Room(
             "the door to nerfstudio: methods, trainer, model, two stages",
-            "plugin.rays evaluation style fields placement perception files",
+            "plugin.rays evaluation style fields placement perception extension files",
         ),
     },
     {
@@ -59,7 +59,7 @@ HOUSE: tuple[dict[str, Room], ...] = (
             "what trainings outside nerfstudio share: settings, steps, records",
             "style perception files",
         ),
-        "plugin.rays": Room("training pixels to rays, samples to pixels", "perception"),
+        "plugin.rays": Room("training pixels to rays, fields along rays, samples to pixels", "fields placement perception"),
     },
     {
         "style": Room(

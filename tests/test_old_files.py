@@ -11,7 +11,7 @@ import torch
 
 from ins3d.cli import object as object_command
 from ins3d.cli import picture as picture_command
-from ins3d.style.pictures import DEFAULT_STYLE
+from ins3d.style.styles import DEFAULT_STYLE
 from tests.plugin.conftest import clean_host  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,18 +76,19 @@ class TestScenes:
         np.testing.assert_allclose(outputs["depth"].numpy(), np.load(OLD / "scene_depth.npy"), rtol=1e-4)
 
     def test_its_content_can_be_painted_anew(self, run: Path):
+        from ins3d.plugin.content import build_content
         from ins3d.plugin.content_checkpoint import load_content
-        from ins3d.plugin.ray_content import RayContentField
+        from ins3d.plugin.ray_content import PlanesSettings
 
         content = load_content(run / "content.ckpt")
-        assert content.settings.plane_resolutions == (8, 16)
-        RayContentField(content.settings).load_state_dict(content.state)
+        assert content.settings == PlanesSettings((8, 16), 4, num_proposal_samples=(24,), num_samples=8)
+        build_content(content.settings).load_state_dict(content.state)
 
     def test_its_style_can_be_added_to(self, run: Path):
         from ins3d.plugin.style_checkpoint import load_styles
 
         kept = load_styles(run)
-        assert kept.styles == (DEFAULT_STYLE,) and kept.settings.style_plane_resolutions == (8, 16)
+        assert kept.styles == (DEFAULT_STYLE,) and kept.settings.style_field.resolutions == (8, 16)
         assert kept.content == run / "content.ckpt"
 
     def test_training_goes_on_from_its_checkpoint(self, run: Path, tmp_path: Path):

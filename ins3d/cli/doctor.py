@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import psutil
 import torch
@@ -21,7 +20,7 @@ import tyro
 
 from ins3d.evaluation import optical_flow
 from ins3d.files.run_record import run_record
-from ins3d.files.weights import WeightsFile, weights_at_hand
+from ins3d.files.weights import Kind, weights_at_hand
 from ins3d.perception import lpips
 from ins3d.perception.weights import COMPACT_FILE, WEIGHTS_VARIABLE, encoder_at_hand
 from ins3d.transfer import microast
@@ -29,6 +28,12 @@ from ins3d.transfer import microast
 METHODS_GROUP = "nerfstudio.method_configs"
 IMPORTED = ("open3d", "kornia", "cv2", "matplotlib", "xatlas", "trimesh")
 """Packages that bring libraries of their own, which a system may lack."""
+OPTIONAL_WEIGHTS: tuple[tuple[str, str, str | None, Kind, str], ...] = (
+    ("RAFT", optical_flow.WEIGHTS_VARIABLE, optical_flow.OFFICIAL_FILE, "file", "evaluate: protocols A and B"),
+    ("LPIPS", lpips.BACKBONE_VARIABLE, lpips.OFFICIAL_FILES["squeeze"], "file", "evaluate: LPIPS"),
+    ("MicroAST", microast.WEIGHTS_VARIABLE, None, "folder", "evaluate: frames painted one by one, for comparison"),
+)
+"""Networks of other people that the evaluation judges with: name, variable, official file, kind, what for."""
 
 
 @dataclass
@@ -140,21 +145,13 @@ def _packages(told: Diagnosis) -> None:
 
 
 def _optional_weights(told: Diagnosis) -> None:
-    """Networks of other people that the evaluation judges with."""
-    for name, variable, official, is_there, needed_for in (
-        ("RAFT", optical_flow.WEIGHTS_VARIABLE, optical_flow.OFFICIAL_FILE, Path.is_file, "evaluate: protocols A and B"),
-        ("LPIPS", lpips.BACKBONE_VARIABLE, lpips.OFFICIAL_FILES["squeeze"], Path.is_file, "evaluate: LPIPS"),
-        ("MicroAST", microast.WEIGHTS_VARIABLE, None, Path.is_dir, "evaluate: frames painted one by one, for comparison"),
-    ):
+    for name, variable, official, kind, needed_for in OPTIONAL_WEIGHTS:
         try:
-            file: WeightsFile | None = weights_at_hand(None, name, variable, official)
+            file = weights_at_hand(None, name, variable, official, kind)
         except FileNotFoundError as error:
             told.missing.append((name, f"{needed_for}; {error}"))
             continue
-        if file is not None and not is_there(file.path):
-            what = "file" if official else "folder"
-            told.missing.append((name, f"{needed_for}; {file.path} (from {variable}) is no {what}"))
-        elif file is not None:
+        if file is not None:
             told.found.append((name, f"{file.path}, found in {file.found_in}"))
         else:
             how = "downloaded when first needed, or " if official else ""

@@ -1,4 +1,4 @@
-"""The subcommand that a user typed is found and run."""
+"""Parses and runs the subcommand that a user typed."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 import tyro
 
 Commands = Mapping[str, tuple[type, Callable[[Any], None]]]
-"""What each subcommand is told, and who does it."""
+"""By name: the dataclass of a subcommand's settings, and the function that runs it."""
 
 
 def run_subcommand(

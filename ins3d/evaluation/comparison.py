@@ -1,4 +1,4 @@
-"""Finished evaluations become one table and one page."""
+"""Compares finished evaluations: one table, one page."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ def run_compare(settings: Compare) -> None:
         raise ValueError("runs: one is named twice; name every run once.")
     reports = dict(zip(run_names(folders), map(read_report, folders), strict=True))
     table = comparison_table(reports)
-    unlike = differing_judges(reports) + differing_conditions(reports)
+    unlike = differences(reports)
     for line in unlike:
         CONSOLE.print(f"These numbers do not compare: {line}", soft_wrap=True)
     make_folder(settings.output)
@@ -85,24 +85,13 @@ def comparison_table(reports: dict[str, dict[str, Any]]) -> list[dict[str, Any]]
     return lines
 
 
-def differing_judges(reports: dict[str, dict[str, Any]]) -> list[str]:
-    """Judges that the runs do not share: by them numbers do not compare."""
-    found = []
-    for judge in COMMON:
-        used = {network_name(report["judges"].get(judge, "none")) for report in reports.values()}
-        if len(used) > 1:
-            found.append(f"{judge}: {'; '.join(sorted(used))}")
-    return found
-
-
-def differing_conditions(reports: dict[str, dict[str, Any]]) -> list[str]:
-    """Scenes, paths and sizes that the runs do not share."""
-    found = []
-    for name in next(iter(reports.values()))["conditions"]:
-        values = [str(report["conditions"].get(name)) for report in reports.values()]
-        if len(set(values)) > 1:
-            found.append(f"{name}: {'; '.join(values)}")
-    return found
+def differences(reports: dict[str, dict[str, Any]]) -> list[str]:
+    """Networks, scenes, paths and sizes that the runs do not share, with each run's: such numbers do not compare."""
+    every = reports.values()
+    told = {name: [network_name(report["judges"].get(name, "none")) for report in every] for name in COMMON}
+    for name in next(iter(every))["conditions"]:
+        told[name] = [str(report["conditions"].get(name)) for report in every]
+    return [f"{name}: {'; '.join(values)}" for name, values in told.items() if len(set(values)) > 1]
 
 
 def preview(report: dict[str, Any], folder: Path) -> str | None:

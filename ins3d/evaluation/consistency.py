@@ -1,4 +1,4 @@
-"""Pairs of frames become errors: how far what a view shows differs from what another shows of the same surfaces.
+"""Multi-view consistency: errors between pairs of frames, one warped onto the other.
 
 Protocols (docs/evaluation.md): G warps by the frozen field's depth and the cameras; A and B by optical flow between the
 unstylised renders. Numbers of different protocols do not compare, nor do those of different LPIPS networks.
@@ -6,7 +6,7 @@ unstylised renders. Numbers of different protocols do not compare, nor do those 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -19,11 +19,10 @@ from ins3d.evaluation.picture_warp import Warped, rms_error
 from ins3d.perception.lpips import InputRange
 
 Protocol = Literal["G", "A", "B"]
-PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 LPIPS_RANGE: dict[Protocol, InputRange] = {"G": "-1..1", "A": "-1..1", "B": "0..1"}
 """What pictures are mapped to before LPIPS looks at them; the survey of protocol B feeds it unmapped ones."""
-LEAST_VALID = 0.05
-"""Pairs that share less of their pixels are left out."""
+MIN_VALID_SHARE = 0.05
+"""Share of valid pixels below which a pair of frames is left out."""
 
 Flow = Callable[[Float[Tensor, "3 height width"], Float[Tensor, "3 height width"]], Float[Tensor, "2 height width"]]
 """Where each pixel of the first picture is in the second; see `evaluation.optical_flow`."""
@@ -39,13 +38,13 @@ class Judges:
     """See `perception.lpips`."""
 
 
-def frame_pairs(num_frames: int, gap: int, most: int) -> list[tuple[int, int]]:
-    """(target, source) frames that lie `gap` apart, at most so many, evenly spread.
+def frame_pairs(num_frames: int, gap: int, max_pairs: int) -> list[tuple[int, int]]:
+    """(target, source) frames that lie `gap` apart: at most `max_pairs`, evenly spaced.
 
     >>> frame_pairs(5, 2, 2)
     [(0, 2), (2, 4)]
     """
-    targets = torch.linspace(0, num_frames - gap - 1, min(most, max(num_frames - gap, 0))).round().long().unique()
+    targets = torch.linspace(0, num_frames - gap - 1, min(max_pairs, max(num_frames - gap, 0))).round().long().unique()
     return [(target, target + gap) for target in targets.tolist()]
 
 
@@ -77,7 +76,7 @@ def measure_pair(
         for row in rows:
             ours, warped = frames.picture(row, target), warp(frames.picture(row, source))
             share = float(warped.valid.float().mean())
-            if share < LEAST_VALID:
+            if share < MIN_VALID_SHARE:
                 break  # of every row: what is valid depends on the content alone
             record = {"protocol": protocol, "row": row.label, "target": target, "source": source, "valid": share}
             record["rmse"] = rms_error(warped.picture, ours, warped.valid)
@@ -97,11 +96,10 @@ def summarise(records: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     return found
 
 
-def least_ratio(records: list[dict[str, Any]], ours: Row, theirs: Row) -> float | None:
-    """How many times our RMSE is below theirs, in the pair where it is least; None without pairs."""
-    errors: dict[str, dict[tuple[int, int], float]] = {ours.label: {}, theirs.label: {}}
+def min_ratio(records: list[dict[str, Any]], ours: Row, theirs: Row) -> float | None:
+    """The smallest ratio, over pairs of frames, of their RMSE to ours; None without pairs."""
+    by_pair: dict[tuple[int, int], dict[str, float]] = {}
     for record in records:
-        if record["row"] in errors:
-            errors[record["row"]][record["target"], record["source"]] = record["rmse"]
-    others = errors[theirs.label]
-    return min((others[pair] / error for pair, error in errors[ours.label].items() if pair in others), default=None)
+        by_pair.setdefault((record["target"], record["source"]), {})[record["row"]] = record["rmse"]
+    both = [errors for errors in by_pair.values() if ours.label in errors and theirs.label in errors]
+    return min((errors[theirs.label] / errors[ours.label] for errors in both), default=None)

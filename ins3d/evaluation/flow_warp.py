@@ -1,4 +1,4 @@
-"""An optical flow brings a picture to another frame, and says where that can be trusted.
+"""Warps a picture to another frame by optical flow, with a mask of where the flow is consistent.
 
 A flow says of each pixel of one frame where the other frame shows the same thing: in pixels, rightwards and downwards.
 """
@@ -62,22 +62,12 @@ def motion_boundary(flow: Float[Tensor, "2 height width"]) -> Bool[Tensor, "heig
     return _squared(down) + _squared(across) > 0.01 * _squared(flow) + 0.002
 
 
-def backward_warp(source: Float[Tensor, "channels height width"], pair: FlowPair, rule: Rule) -> Warped:
-    """Each target pixel shows what the source frame shows where the flow leads (bilinear); valid where `consistent`.
-
-    ValueError for a picture that is not as large as the flows.
-    """
-    _refuse_another_size(source, pair)
-    picture, _ = look_up(source, flow_places(pair.forward))
-    return Warped(picture, consistent(pair, rule))
-
-
 def softmax_splat(
     source: Float[Tensor, "channels height width"],
     flow: Float[Tensor, "2 height width"],
     importance: Float[Tensor, "height width"],
 ) -> tuple[Float[Tensor, "channels height width"], Float[Tensor, "height width"]]:
-    """(picture, coverage): each source pixel goes where the flow leads, spread over the four pixels around that place.
+    """(picture, coverage): each source pixel is moved along the flow, onto the four pixels around its place.
 
     What lands on one pixel is averaged by bilinear weight times exp(importance) (Niklaus & Liu 2020, softmax splatting).
     Coverage is the sum of bilinear weights alone; the picture is 0 where nothing lands.
@@ -120,8 +110,13 @@ def protocol_a(
 
 
 def protocol_b(source: Float[Tensor, "channels height width"], pair: FlowPair) -> Warped:
-    """Looks the source frame up along the flow, trusted to 1 px: protocol B, of the 3D-stylisation survey (IJCV 2025)."""
-    return backward_warp(source, pair, "pixel")
+    """Looks the source frame up along the flow, trusted to 1 px: protocol B, of the 3D-stylisation survey (IJCV 2025).
+
+    ValueError for a picture that is not as large as the flows.
+    """
+    _refuse_another_size(source, pair)
+    picture, _ = look_up(source, flow_places(pair.forward))
+    return Warped(picture, consistent(pair, "pixel"))
 
 
 def _refuse_another_size(picture: Float[Tensor, "channels height width"], pair: FlowPair) -> None:

@@ -77,7 +77,7 @@ class FrameFolder:
         return GeometryView(**load_file(self.folder / "geometry" / f"{frame:03d}.safetensors", str(self.device)))
 
     def numbers(self, frame: int) -> dict[str, Any] | None:
-        """What `write_geometry` was told; None where the frame is not finished."""
+        """The numbers that `write_geometry` wrote; None where the frame is not finished."""
         return json.loads(self._numbers(frame).read_text()) if self._numbers(frame).is_file() else None
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Depth and cameras bring a picture to another view: where each pixel's place is seen from there."""
+"""Warps a picture to another view by depth and cameras."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ from ins3d.evaluation.picture_warp import Warped, look_up, pixel_centers
 
 TOLERANCE = 0.02
 """Relative difference of distances up to which two views are taken to see the same surface."""
-LEAST_OPAQUE = 0.5
-"""What rays pass through more than that shows nothing that could be compared."""
+MIN_OPACITY = 0.5
+"""Opacity below which a pixel shows no surface that could be compared."""
 
 
 @dataclass(frozen=True)
@@ -92,5 +92,5 @@ def warp_by_geometry(
     picture, seen, opaque = values[:-2], values[-2], values[-1]
     away = (positions - source_view.camera_to_world[:, 3]).norm(dim=-1)
     same = (seen - away).abs() <= tolerance * away
-    solid = (target_view.accumulation[0] > LEAST_OPAQUE) & (opaque > LEAST_OPAQUE)
+    solid = (target_view.accumulation[0] > MIN_OPACITY) & (opaque > MIN_OPACITY)
     return Warped(picture, inside & same & solid)

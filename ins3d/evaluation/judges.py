@@ -1,8 +1,9 @@
-"""The networks that judge: found, loaded and named; what is not at hand is said, and nothing is measured by it."""
+"""Loads the networks that an evaluation needs; what one that is missing would measure is left out, and reported."""
 
 import os
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,16 +11,17 @@ import torch
 
 from ins3d.evaluation import optical_flow
 from ins3d.evaluation.consistency import Judges
+from ins3d.evaluation.optical_flow import load_flow
 from ins3d.evaluation.settings import Evaluate
 from ins3d.evaluation.style_distances import JUDGED_LAYERS, StyleDistances
-from ins3d.files.pictures import read_rgb, resize_long_side
+from ins3d.files.pictures import resize_long_side
 from ins3d.perception import lpips
 from ins3d.perception.features import PerceptualFeatures
 from ins3d.perception.weights import WEIGHTS_VARIABLE, Encoder, find_weights, load_encoder
 from ins3d.runs.record import CONSOLE
-from ins3d.style.pictures import find_style_pictures
+from ins3d.style.styles import find_styles
 from ins3d.transfer import microast
-from ins3d.transfer.microast import FrameStylizer
+from ins3d.transfer.microast import FrameStylizer, load_frame_stylizer
 
 JUDGED_SIDE, PAINTED_SIDE = 256, 512
 """Long sides, in pixels, at which style pictures are looked at by the judge, and by the per-frame network."""
@@ -29,7 +31,6 @@ JUDGED_SIDE, PAINTED_SIDE = 256, 512
 class EvaluationJudges:
     """All that judges, and what is missing."""
 
-    features: PerceptualFeatures
     distances: StyleDistances
     consistency: Judges
     stylizer: FrameStylizer | None
@@ -56,15 +57,16 @@ def network_name(source: str) -> str:
     return re.sub(r",? \(?found in [^;)]*\)?", "", source)
 
 
-def find_judges(settings: Evaluate, styles: tuple[Path, ...], device: torch.device) -> EvaluationJudges:
-    """Says aloud what judges, and what does not. A file that was named and is not there is an error, not a lack."""
+def find_judges(settings: Evaluate, styles: Sequence[str | Path], device: torch.device) -> EvaluationJudges:
+    """Loads what is at hand, and prints its sources and what is missing.
+
+    FileNotFoundError for a file that a setting or a variable names and that does not exist.
+    """
     missing: list[str] = []
 
-    def load(wanted: bool, what: str, given: Path | None, variable: str, loader):
-        if not wanted:
-            return None
+    def load(what: str, given: Path | None, variable: str, loader):
         try:
-            return loader()
+            return loader(given)
         except FileNotFoundError as error:
             if given is not None or os.environ.get(variable):
                 raise
@@ -72,22 +74,17 @@ def find_judges(settings: Evaluate, styles: tuple[Path, ...], device: torch.devi
             CONSOLE.print(f"Not measured: {missing[-1]}", soft_wrap=True)
             return None
 
-    features = load_judge(settings, device)
-    flow = load(
-        bool({"A", "B"} & set(settings.protocols)), "protocols A and B", settings.flow_weights,
-        optical_flow.WEIGHTS_VARIABLE, lambda: optical_flow.load_flow(settings.flow_weights, device),
-    )  # fmt: skip
-    distance = load(
-        True, "LPIPS", settings.lpips_backbone, lpips.BACKBONE_VARIABLE,
-        lambda: lpips.load_lpips(settings.lpips_net, settings.lpips_backbone, device),
-    )  # fmt: skip
-    stylizer = load(
-        settings.per_frame, "per-frame stylisation", settings.per_frame_weights, microast.WEIGHTS_VARIABLE,
-        lambda: microast.load_frame_stylizer(settings.per_frame_weights, device),
-    )  # fmt: skip
-    own = {path.stem: read_rgb(path, "pipeline.model.styles") for path in styles}
-    others = find_style_pictures(settings.other_styles, "other-styles") if settings.other_styles else ()
-    judged = own | {path.stem: read_rgb(path, "other-styles") for path in others if path.stem not in own}
+    features, flow, stylizer = load_judge(settings, device), None, None
+    if {"A", "B"} & set(settings.protocols):
+        variable = optical_flow.WEIGHTS_VARIABLE
+        flow = load("protocols A and B", settings.flow_weights, variable, lambda given: load_flow(given, device))
+    net, backbone = settings.lpips_net, settings.lpips_backbone
+    distance = load("LPIPS", backbone, lpips.BACKBONE_VARIABLE, lambda given: lpips.load_lpips(net, given, device))
+    if settings.per_frame:
+        folder, variable = settings.per_frame_weights, microast.WEIGHTS_VARIABLE
+        stylizer = load("per-frame stylisation", folder, variable, lambda given: load_frame_stylizer(given, device))
+    own = _pictures(styles, "pipeline.model.styles")
+    judged = (_pictures(settings.other_styles, "other-styles") if settings.other_styles else {}) | own
     small = {name: resize_long_side(rgb, JUDGED_SIDE).to(device) for name, rgb in judged.items()}
     loaded = {"judge": features, "flow": flow, "lpips": distance, "per-frame": stylizer}
     sources = {name: network.source for name, network in loaded.items() if network is not None}
@@ -95,9 +92,14 @@ def find_judges(settings: Evaluate, styles: tuple[Path, ...], device: torch.devi
         CONSOLE.print(f"{name}: {source}", soft_wrap=True)
     pictures = {name: resize_long_side(rgb, PAINTED_SIDE).to(device) for name, rgb in own.items()}
     return EvaluationJudges(
-        features, StyleDistances(features, small), Judges(flow, distance), stylizer, pictures, sources, missing,
+        StyleDistances(features, small), Judges(flow, distance), stylizer, pictures, sources, missing,
         {name: zlib.crc32(rgb.numpy().tobytes()) for name, rgb in judged.items()},
     )  # fmt: skip
+
+
+def _pictures(styles: Sequence[str | Path], setting: str) -> dict[str, torch.Tensor]:
+    """Of each style its first."""
+    return {style.name: style.read(setting)[0][0] for style in find_styles(styles, setting)}
 
 
 def load_judge(settings: Evaluate, device: torch.device) -> PerceptualFeatures:

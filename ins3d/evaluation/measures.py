@@ -1,4 +1,4 @@
-"""Frames become numbers about single pictures: is it this style, is the content still there, and is it blurred?"""
+"""Per-picture measures, averaged over frames: distance to the style, distance to the content, blur."""
 
 from collections.abc import Callable
 from math import isnan
@@ -16,7 +16,7 @@ Numbers = dict[str, float | None]
 
 
 Mask = Float[Tensor, "1 height width"]
-LEAST_SEEN = 1e-3
+MIN_COVERAGE = 1e-3
 """Share of a picture that an object must fill, or the picture says nothing about it."""
 
 
@@ -28,7 +28,7 @@ def judged_frames(frames: FrameFolder, bounded: bool) -> list[tuple[int, Mask | 
     if not bounded:
         return [(frame, None) for frame in range(len(frames))]
     masks = [(frame, frames.view(frame).accumulation.clamp(0, 1)) for frame in range(len(frames))]
-    seen: list[tuple[int, Mask | None]] = [(frame, mask) for frame, mask in masks if float(mask.mean()) >= LEAST_SEEN]
+    seen: list[tuple[int, Mask | None]] = [(frame, mask) for frame, mask in masks if float(mask.mean()) >= MIN_COVERAGE]
     if not seen:
         raise ValueError(
             f"load-config: none of the {len(masks)} views in {frames.folder} shows the object; check its cameras."
@@ -42,20 +42,18 @@ def picture_numbers(
     """By row, means over frames. `colour_variance` and `high_frequency` are in shares of the photographs'; `ssim`, `lpips`,
     `content` (features) and `edges` compare with the unstylised render.
     """
-    found = []
-    for frame, mask in judged_frames(frames, bounded):
-        photograph, plain = (frames.picture(Row(kind), frame) for kind in ("photographs", "unstylised"))
-        here: dict[str, dict[str, float]] = {}
-        for row in rows:
-            rgb = frames.picture(row, frame)
-            numbers = blur_numbers(rgb, photograph, plain, mask)
-            numbers["ssim"] = structural_similarity(rgb, plain, mask)
-            numbers["content"] = content_distance(features, rgb, plain, mask)
-            if lpips is not None:
-                numbers["lpips"] = lpips(rgb, plain, None if mask is None else mask[0] > 0.5)
-            here[row.label] = numbers
-        found.append(here)
-    return {row.label: mean_numbers([here[row.label] for here in found]) for row in rows}
+
+    def numbers(row: Row, frame: int, mask: Mask | None) -> dict[str, float]:
+        rgb, photograph, plain = (frames.picture(each, frame) for each in (row, Row("photographs"), Row("unstylised")))
+        found = blur_numbers(rgb, photograph, plain, mask)
+        found["ssim"] = structural_similarity(rgb, plain, mask)
+        found["content"] = content_distance(features, rgb, plain, mask)
+        if lpips is not None:
+            found["lpips"] = lpips(rgb, plain, None if mask is None else mask[0] > 0.5)
+        return found
+
+    judged = judged_frames(frames, bounded)
+    return {row.label: mean_numbers([numbers(row, *each) for each in judged]) for row in rows}
 
 
 def style_numbers(

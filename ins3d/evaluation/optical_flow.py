@@ -1,6 +1,5 @@
-"""Two pictures become an optical flow: how far each pixel of the first is from where the second shows the same thing."""
+"""Optical flow between two pictures, by RAFT-small."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,27 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torchvision.models.optical_flow import RAFT, raft_small
 
-from ins3d.files.weights import WeightsFile, find_weights_file, read_weights
+from ins3d.files.weights import find_weights_file, mismatch, read_weights
 
 SETTING = "flow-weights"
 OFFICIAL_FILE = "raft_small_C_T_V2-01064c6d.pth"
 WEIGHTS_VARIABLE = "INS3D_FLOW_WEIGHTS"
-SMALLEST_SIDE = 128
+MIN_SIDE = 128
 """The coarsest of torchvision's four correlation levels, at 1/64 of the picture, needs two values a side."""
-
-# From the authors' names (github.com/princeton-vl/RAFT) to torchvision's, one after the other; torchvision's own match none.
-RENAMED = (
-    (r"^module\.", ""),
-    (r"^fnet\.", "feature_encoder."),
-    (r"^cnet\.", "context_encoder."),
-    (r"_encoder\.conv1\.", "_encoder.convnormrelu.0."),
-    (r"_encoder\.conv2\.", "_encoder.conv."),
-    (r"(layer\d\.\d)\.conv(\d)\.", r"\1.convnormrelu\2.0."),
-    (r"^update_block\.encoder\.convc1\.", "update_block.motion_encoder.convcorr1.0."),
-    (r"^update_block\.encoder\.convf(\d)\.", r"update_block.motion_encoder.convflow\1.0."),
-    (r"^update_block\.encoder\.conv\.", "update_block.motion_encoder.conv.0."),
-    (r"^update_block\.gru\.", "update_block.recurrent_block.convgru1."),
-)
 
 
 @dataclass(frozen=True)
@@ -62,48 +47,23 @@ class OpticalFlow:
 def load_flow(given: Path | None, device: torch.device) -> OpticalFlow:
     """Finds and reads RAFT-small: the path `given`, INS3D_FLOW_WEIGHTS, torch's cache, torchvision's download.
 
-    The file has torchvision's names or the authors' (raft-small.pth). ValueError for any other.
+    The authors' file (raft-small.pth of github.com/princeton-vl/RAFT) is read, too: it holds the same tensors in the same
+    order under other names. ValueError for any other file.
     """
     file = find_weights_file(given, SETTING, WEIGHTS_VARIABLE, OFFICIAL_FILE)
     network = raft_small()
-    network.load_state_dict(_read(file, network.state_dict()))
-    network.requires_grad_(False).eval().to(device)
-    return OpticalFlow(network, f"RAFT-small from {file.path.name}, found in {file.found_in}")
-
-
-def torchvision_name(key: str) -> str:
-    """What torchvision calls a parameter of the authors' RAFT-small; its own names stay as they are.
-
-    >>> torchvision_name("module.fnet.layer1.0.conv2.bias"), torchvision_name("feature_encoder.conv.bias")
-    ('feature_encoder.layer1.0.convnormrelu2.0.bias', 'feature_encoder.conv.bias')
-    """
-    for pattern, name in RENAMED:
-        key = re.sub(pattern, name, key)
-    return key
-
-
-def _read(file: WeightsFile, expected: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The file's parameters under torchvision's names, which are exactly those `expected`."""
-    items = read_weights(file, SETTING, "fetch it again.").items()
-    state = {torchvision_name(str(key)): value for key, value in items}
-    problem = _difference(state, expected)
+    state, expected = read_weights(file, SETTING, "fetch it again."), network.state_dict()
+    if len(state) == len(expected) and not state.keys() & expected.keys():
+        state = dict(zip(expected, state.values(), strict=True))
+    problem = mismatch(state, expected)
     if problem:
         raise ValueError(
             f"{SETTING}: {file.path} does not hold RAFT-small ({problem}); give torchvision's {OFFICIAL_FILE} or "
             "raft-small.pth of princeton-vl/RAFT."
         )
-    return state
-
-
-def _difference(state: dict[str, Tensor], expected: dict[str, Tensor]) -> str | None:
-    """The first thing in which a file is not what was expected."""
-    for key, value in expected.items():
-        if not isinstance(state.get(key), Tensor):
-            return f"{key} is missing"
-        if state[key].shape != value.shape:
-            return f"{key} has shape {tuple(state[key].shape)} where {tuple(value.shape)} was expected"
-    more = sorted(state.keys() - expected.keys())
-    return f"{more[0]} is no part of it" if more else None
+    network.load_state_dict(state)
+    network.requires_grad_(False).eval().to(device)
+    return OpticalFlow(network, f"RAFT-small from {file.path.name}, found in {file.found_in}")
 
 
 def _padding(length: int) -> tuple[int, int]:
@@ -112,5 +72,5 @@ def _padding(length: int) -> tuple[int, int]:
     >>> _padding(135), _padding(136), _padding(100)
     ((0, 1), (0, 0), (14, 14))
     """
-    more = max(-(-length // 8) * 8, SMALLEST_SIDE) - length
+    more = max(-(-length // 8) * 8, MIN_SIDE) - length
     return more // 2, more - more // 2

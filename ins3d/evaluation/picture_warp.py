@@ -1,4 +1,4 @@
-"""A picture is looked up at other places: what it would look like from another view, and where that is known."""
+"""Samples pictures at given places: what all warps share."""
 
 from dataclasses import dataclass
 

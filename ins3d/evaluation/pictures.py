@@ -1,13 +1,15 @@
-"""Frames and errors become pictures that are looked at: contact sheet, flicker strips, maps of the worst errors, plots."""
+"""Figures of the report: contact sheets, flicker strips, error maps, plots."""
 
+import base64
 import io
-from typing import Any, Literal
+from typing import Any
 
 import imageio.v3 as imageio
 import torch
 from jaxtyping import Float
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from torch import Tensor
 from torchvision.utils import make_grid
 
@@ -15,18 +17,17 @@ from ins3d.evaluation.consistency import Warp
 from ins3d.evaluation.frames import FrameFolder, Row
 from ins3d.files.pictures import resize_long_side, rgb_bytes
 
-HOTTEST = 0.3
+MAX_ERROR = 0.3
 """RMS error of a pixel that is shown brightest."""
 COLORS = {"photographs": "#4c4c4c", "unstylised": "#1f77b4", "stylised": "#d95f02", "per-frame": "#7570b3"}
-Dash = Literal["-", "--", ":", "-."]
-DASHES: tuple[Dash, ...] = ("-", "--", ":", "-.")
+DASHES = ("-", "--", ":", "-.")
 
 
 def contact_sheet(
-    frames: FrameFolder, rows: list[Row], most: int = 5, long_side: int = 220
+    frames: FrameFolder, rows: list[Row], max_frames: int = 5, long_side: int = 220
 ) -> Float[Tensor, "3 height width"]:
-    """A line of small pictures for each row, evenly spread along the path."""
-    chosen = torch.linspace(0, len(frames) - 1, min(most, len(frames))).round().long().unique().tolist()
+    """A line of small pictures for each row: at most `max_frames`, evenly spaced along the path."""
+    chosen = torch.linspace(0, len(frames) - 1, min(max_frames, len(frames))).round().long().unique().tolist()
     small = [resize_long_side(frames.picture(row, frame), long_side) for row in rows for frame in chosen]
     return make_grid(torch.stack(small), nrow=len(chosen), padding=3, pad_value=1.0)
 
@@ -38,14 +39,11 @@ def flicker_strip(frames: FrameFolder, row: Row, times: int = 6) -> Float[Tensor
 
 
 def error_map(frames: FrameFolder, row: Row, target: int, source: int, warp: Warp) -> Float[Tensor, "3 height width"]:
-    """The target, the source brought to it, and their difference from 0 (black) to HOTTEST; grey where nothing compares."""
+    """The target, the source warped to it, and their difference from 0 (black) to MAX_ERROR; grey where not valid."""
     ours, warped = frames.picture(row, target), warp(frames.picture(row, source))
     error = (warped.picture - ours).square().mean(0).sqrt()
-    heat = (
-        torch.from_numpy(colormaps["inferno"]((error / HOTTEST).clamp(0, 1).cpu().numpy())[..., :3])
-        .permute(2, 0, 1)
-        .to(error)
-    )
+    heat = torch.from_numpy(colormaps["inferno"]((error / MAX_ERROR).clamp(0, 1).cpu().numpy())[..., :3])
+    heat = heat.permute(2, 0, 1).to(error)
     grey = torch.full_like(heat, 0.5)
     shown = [torch.where(warped.valid, values, grey) for values in (warped.picture.clamp(0, 1), heat)]
     return torch.cat([ours, *shown], dim=2)
@@ -55,12 +53,10 @@ def gap_plot(summaries: dict[int, dict[str, dict[str, float]]], rows: list[Row],
     """A number of every row against the gap, as SVG."""
     figure = Figure(figsize=(4.6, 3.4), layout="constrained")
     axes = figure.subplots()
-    styles = list(dict.fromkeys(row.style for row in rows if row.style))
-    for row in rows:
+    for row, look in zip(rows, _looks(rows), strict=True):
         points = [(gap, found[row.label][value]) for gap, found in summaries.items() if value in found.get(row.label, {})]
         if points:
-            dash = DASHES[styles.index(row.style) % len(DASHES)] if row.style else "-"
-            axes.plot(*zip(*points, strict=True), dash, marker="o", ms=3, color=COLORS[row.kind], label=row.label)
+            axes.plot(*zip(*points, strict=True), **look)
     axes.set(title=title, xlabel="frames between", ylabel=value.upper(), xticks=list(summaries))
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
@@ -70,21 +66,19 @@ def gap_plot(summaries: dict[int, dict[str, dict[str, float]]], rows: list[Row],
 def legend(rows: list[Row]) -> str:
     """The lines of the plots, as SVG."""
     figure = Figure(figsize=(9.4, 0.3 + 0.2 * ((len(rows) + 3) // 4)))
-    styles = list(dict.fromkeys(row.style for row in rows if row.style))
-    handles = [
-        figure.add_artist(
-            _line(COLORS[row.kind], DASHES[styles.index(row.style) % len(DASHES)] if row.style else "-", row.label)
-        )
-        for row in rows
-    ]
+    handles = [Line2D([], [], **look) for look in _looks(rows)]
     figure.legend(handles=handles, ncols=4, loc="center", frameon=False, fontsize=8)
     return _svg(figure)
 
 
-def _line(color: str, dash: Dash, label: str) -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], color=color, linestyle=dash, marker="o", ms=3, label=label)
+def _looks(rows: list[Row]) -> list[dict[str, Any]]:
+    """How each row's line is drawn: a colour for each kind, a dash for each style."""
+    styles = list(dict.fromkeys(row.style for row in rows if row.style))
+    dashes = {style: DASHES[number % len(DASHES)] for number, style in enumerate(styles)}
+    common = {"marker": "o", "ms": 3}
+    return [
+        common | {"color": COLORS[row.kind], "linestyle": dashes.get(row.style, "-"), "label": row.label} for row in rows
+    ]
 
 
 def _svg(figure: Figure) -> str:
@@ -93,6 +87,7 @@ def _svg(figure: Figure) -> str:
     return written.getvalue()[written.getvalue().index("<svg") :]
 
 
-def jpeg(rgb: Float[Tensor, "3 height width"]) -> bytes:
-    """A picture as a page holds it."""
-    return imageio.imwrite("<bytes>", rgb_bytes(rgb), extension=".jpg", quality=88)
+def embedded(rgb: Float[Tensor, "3 height width"]) -> str:
+    """A picture as a page holds it: a data URI of a JPEG."""
+    jpeg = imageio.imwrite("<bytes>", rgb_bytes(rgb), extension=".jpg", quality=88)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()

@@ -1,16 +1,15 @@
-"""What was measured becomes one file of numbers and one page that opens without a network."""
+"""Writes report.json and report.html; the page holds its pictures and needs no network."""
 
-import base64
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ins3d.evaluation.consistency import pair_warps
 from ins3d.evaluation.frames import FrameFolder, Row, RowKind
-from ins3d.evaluation.pictures import contact_sheet, error_map, flicker_strip, gap_plot, jpeg, legend
+from ins3d.evaluation.pictures import contact_sheet, embedded, error_map, flicker_strip, gap_plot, legend
 from ins3d.files.whole import replace_file
 
 JSON, PAGE = "report.json", "report.html"
@@ -28,9 +27,7 @@ def write_report(output: Path, report: dict[str, Any], frames: dict[Any, FrameFo
 
 def render_page(template: str, **contents: Any) -> str:
     """A page; what is not there is an error, and text cannot become markup."""
-    environment = Environment(
-        loader=PackageLoader("ins3d.evaluation", "."), autoescape=select_autoescape(["jinja"]), undefined=StrictUndefined
-    )
+    environment = Environment(loader=PackageLoader("ins3d.evaluation", "."), autoescape=True, undefined=StrictUndefined)
     environment.filters["number"] = number
     return environment.get_template(template).render(**contents)
 
@@ -53,8 +50,7 @@ def number(value: Any) -> str:
 def row_of(label: str) -> Row:
     """The row that a label names."""
     kind, _, style = label.partition(": ")
-    kinds: dict[str, RowKind] = {"photographs": "photographs", "unstylised": "unstylised", "stylised": "stylised"}
-    return Row(kinds.get(kind, "per-frame"), style)
+    return Row(cast(RowKind, kind), style)
 
 
 def overview(report: dict[str, Any]) -> list[dict[str, Any]]:
@@ -87,10 +83,10 @@ def report_pictures(report: dict[str, Any], frames: dict[Any, FrameFolder]) -> d
     for path, labels in report["rows"].items():
         rows = [row_of(label) for label in labels]
         sheet = contact_sheet(frames[path], rows)
-        shown["sheets"].append({"path": path, "rows": labels, "picture": _embedded(jpeg(sheet))})
+        shown["sheets"].append({"path": path, "rows": labels, "picture": embedded(sheet)})
     moving = "smooth" if "smooth" in frames else next(iter(report["consistency"]), "held-out")
     for label in report["rows"][moving]:
-        shown["strips"].append({"row": label, "picture": _embedded(jpeg(flicker_strip(frames[moving], row_of(label))))})
+        shown["strips"].append({"row": label, "picture": embedded(flicker_strip(frames[moving], row_of(label)))})
     for path, protocols in report["consistency"].items():
         rows = [row_of(label) for label in report["rows"][path]]
         for protocol, gaps in protocols.items():
@@ -117,14 +113,10 @@ def _worst_pairs(report: dict[str, Any], frames: dict[Any, FrameFolder]) -> list
             worst = max(ours, key=lambda record: record["rmse"])
             target, source = worst["target"], worst["source"]
             warp = pair_warps(frames[path], ["G"], target, source, None)["G"]
-            same = [record for record in records if (record["target"], record["source"]) == (target, source)]
-            for record in same:
-                if record["row"].endswith(f": {style}"):
+            for record in records:
+                same = (record["target"], record["source"]) == (target, source)
+                if same and record["row"].endswith(f": {style}"):
                     picture = error_map(frames[path], row_of(record["row"]), target, source, warp)
                     title = f"{record['row']}, {path}, frames {target} and {source}: RMSE {record['rmse']:.3f}"
-                    found.append({"title": title, "picture": _embedded(jpeg(picture))})
+                    found.append({"title": title, "picture": embedded(picture)})
     return found
-
-
-def _embedded(picture: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(picture).decode()

@@ -1,4 +1,4 @@
-"""What `ins3d evaluate` is told."""
+"""Settings of `ins3d evaluate` and `ins3d evaluate compare`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,12 +64,15 @@ class Compare:
     """Folder to write into."""
 
 
+def check_config(path: Path) -> None:
+    """Refuses a `load-config` that is not there."""
+    if not path.is_file():
+        raise FileNotFoundError(f"load-config: {path} does not exist; give the config.yml of a finished run.")
+
+
 def check_evaluate(settings: Evaluate) -> None:
     """Refuses what cannot be measured, before anything is rendered."""
-    if not settings.load_config.is_file():
-        raise FileNotFoundError(
-            f"load-config: {settings.load_config} does not exist; give the config.yml of a finished run."
-        )
+    check_config(settings.load_config)
     for name, least in (("frames", 2), ("held_out", 1), ("pairs", 1)):
         if getattr(settings, name) < least:
             raise ValueError(f"{name.replace('_', '-')}: {getattr(settings, name)} is too little; use {least} or more.")

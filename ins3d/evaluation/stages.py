@@ -1,4 +1,4 @@
-"""The stages of an evaluation, each kept in a file of its own: a stage that was finished before is not made again."""
+"""The stages of an evaluation. Each caches its result in a file with a key of all that it depends on."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +21,7 @@ Styles = dict[str, Float[Tensor, "3 _ _"]]
 
 
 def staged(path: Path, key: dict[str, Any], compute: Callable[[], Any]) -> Any:
-    """What `compute` returned, now or earlier under the same key: JSON that says what it depends on."""
+    """The result (JSON) of `compute`, cached in `path`; computed anew when the file was written under another key."""
     key = json.loads(json.dumps(key))
     if path.is_file():
         kept = json.loads(path.read_text())
@@ -33,7 +33,7 @@ def staged(path: Path, key: dict[str, Any], compute: Callable[[], Any]) -> Any:
 
 
 def paint_frames(frames: FrameFolder, stylizer: FrameStylizer, styles: Styles, what: str) -> None:
-    """The unstylised renders painted one by one, each for itself; those that are there are kept."""
+    """Paints the unstylised renders one by one, under every style; pictures that exist already are not painted again."""
     signals = {name: stylizer.look_at(picture) for name, picture in styles.items()}
     for frame in tracked(range(len(frames)), what):
         for name, signal in signals.items():
@@ -47,14 +47,13 @@ def measure_gap(
     rows: list[Row],
     protocols: Sequence[Protocol],
     gap: int,
-    most_pairs: int,
+    max_pairs: int,
     judges: Judges,
     what: str,
 ) -> list[dict[str, Any]]:
-    """The records of all pairs that lie so many frames apart."""
-    pairs = frame_pairs(len(frames), gap, most_pairs)
-    found = [measure_pair(frames, rows, protocols, *pair, judges) for pair in tracked(pairs, what)]
-    return [record for records in found for record in records]
+    """The records (see `measure_pair`) of at most `max_pairs` pairs of frames that lie `gap` apart."""
+    pairs = frame_pairs(len(frames), gap, max_pairs)
+    return [record for pair in tracked(pairs, what) for record in measure_pair(frames, rows, protocols, *pair, judges)]
 
 
 def tracked(items: Iterable[Item], what: str) -> Iterable[Item]:

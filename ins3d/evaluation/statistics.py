@@ -1,4 +1,4 @@
-"""A picture becomes what it is like without asking a network: how colourful, how sharp, and how much like another.
+"""Picture statistics that need no network: colour variance, high frequencies, edges, SSIM.
 
 For evaluation: what is steady because it is blurred shows here. A mask holds weights in [0, 1]; where no pixel counts, the
 result is nan. Pictures need 7 pixels a side. Nothing here is meant to be differentiated.

@@ -1,4 +1,4 @@
-"""How a painted picture is brushed, beside its painting: relaxed earth mover's distance, stroke coherence, spectrum.
+"""Brushwork measures against a painting: relaxed earth mover's distance, stroke coherence, radial spectrum.
 
 Gram distance alone prefers flecks to strokes (docs/evaluation.md). None of these is meant to be differentiated.
 """
@@ -37,7 +37,7 @@ def relaxed_earth_movers_distance(
 
 
 class StrokeJudge:
-    """Compares pictures with one painting; what is computed of the painting is kept."""
+    """Compares pictures with one painting, whose own numbers are computed once."""
 
     def __init__(self, features: PerceptualFeatures, painting: Float[Tensor, "3 _ _"]) -> None:
         self.features, self.painting = features, painting

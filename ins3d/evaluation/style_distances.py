@@ -1,10 +1,10 @@
-"""Pictures become how far they are from style pictures, and from what they show, in the eyes of a network that judges.
+"""Distances of a picture to style pictures and to its content, in the features of an encoder.
 
 Every distance is 0 for the style itself. None has a unit that holds between networks, or between pictures of other sizes:
 look at styles and pictures through one judge, and at strokes of one size.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from ins3d.perception.color_transfer import weighted_moments
 from ins3d.perception.features import FeatureMaps, PerceptualFeatures
 from ins3d.perception.losses import Mask, Statistics, content_loss, statistics_of
 from ins3d.style.losses import STYLE_LOSSES, StyleLoss
@@ -52,12 +53,8 @@ def frechet_distance(
 
 def moments_of(features: Float[Tensor, "1 channels height width"], mask: Mask | None = None) -> Moments:
     """The Gaussian that fits the vectors at all positions best; with a mask, positions count by their weight."""
-    flat = features[0].double().flatten(1)
-    if mask is None:
-        weights = torch.ones_like(flat[0])
-    else:
-        weights = F.interpolate(mask.to(flat), size=features.shape[2:], mode="area").flatten()
-    return flat @ weights / weights.sum(), torch.cov(flat, correction=0, aweights=weights).reshape(2 * flat.shape[:1])
+    weights = None if mask is None else F.interpolate(mask.double(), size=features.shape[2:], mode="area")
+    return weighted_moments(features[0].flatten(1).T, None if weights is None else weights[0].flatten(1).T)
 
 
 def relative_statistics_distance(statistics: Statistics, targets: Statistics) -> Float[Tensor, ""]:
@@ -87,16 +84,16 @@ STYLE_DISTANCES: dict[str, StyleLoss] = {
     "sifid": StyleLoss((FRECHET_LAYER,), lambda maps: moments_of(maps[FRECHET_LAYER]), _frechet_of_maps),
     "swd": replace(STYLE_LOSSES["swd"], layers=JUDGED_LAYERS),
 }
-"""By name: where each looks, what it keeps of a style picture, and how it compares with that. Not differentiated here."""
+"""By name: the layers it reads, what it caches of a style picture, and how it compares with that. Never differentiated."""
 
 
 def keep_style(maps: FeatureMaps) -> dict[str, Any]:
-    """What each of `STYLE_DISTANCES` compares with, of the maps of one style picture."""
+    """{name in `STYLE_DISTANCES`: its cached reference} for the maps of one style picture."""
     return {name: each.keep({layer: maps[layer] for layer in each.layers}) for name, each in STYLE_DISTANCES.items()}
 
 
 def distances_of_maps(maps: FeatureMaps, kept: dict[str, Any], mask: Mask | None = None) -> dict[str, float]:
-    """{name in `STYLE_DISTANCES`: distance} of one picture's maps to what `keep_style` kept."""
+    """{name in `STYLE_DISTANCES`: distance} of one picture's maps to the style that `keep_style` cached."""
     found = {}
     for name, distance in STYLE_DISTANCES.items():
         seen = {layer: maps[layer] for layer in distance.layers}
@@ -104,35 +101,22 @@ def distances_of_maps(maps: FeatureMaps, kept: dict[str, Any], mask: Mask | None
     return found
 
 
-@dataclass(frozen=True)
-class StyleJudgement:
-    """What a judge says of pictures that were painted with one style."""
+def recognised(painted: str, distances: dict[str, dict[str, float]]) -> dict[str, bool]:
+    """By name of the distance: is every style but the one that was `painted` farther away? Always so where none is known.
 
-    painted: str
-    """The style."""
-    distances: dict[str, dict[str, float]]
-    """{name in `STYLE_DISTANCES`: {style: mean distance of the pictures}}."""
+    `distances` are {name in `STYLE_DISTANCES`: {style: distance}}.
 
-    @property
-    def nearest(self) -> dict[str, str]:
-        """By name of the distance: the style that the pictures are taken for."""
-        return {name: min(row, key=lambda style: row[style]) for name, row in self.distances.items()}
-
-    @property
-    def recognised(self) -> dict[str, bool]:
-        """By name of the distance: is every other style farther away? Always so for a judge that knows no other.
-
-        >>> StyleJudgement("wave", {"gram": {"wave": 0.4, "mosaic": 0.3}}).recognised
-        {'gram': False}
-        """
-        return {
-            name: all(row[self.painted] < value for style, value in row.items() if style != self.painted)
-            for name, row in self.distances.items()
-        }
+    >>> recognised("wave", {"gram": {"wave": 0.4, "mosaic": 0.3}})
+    {'gram': False}
+    """
+    return {
+        name: all(row[painted] < value for style, value in row.items() if style != painted)
+        for name, row in distances.items()
+    }
 
 
 class StyleDistances:
-    """A judge who remembers style pictures: each is looked at once. `features` must have `JUDGED_LAYERS`."""
+    """Distances to style pictures, whose features are computed once and kept. `features` must have `JUDGED_LAYERS`."""
 
     def __init__(self, features: PerceptualFeatures, styles: dict[str, Float[Tensor, "3 _ _"]]) -> None:
         self.features = features

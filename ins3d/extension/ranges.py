@@ -1,4 +1,4 @@
-"""Settings whose fields say themselves which values they take, and whether a resumed run may have another."""
+"""Settings whose fields say themselves which values they take, and what else is true of them."""
 
 from dataclasses import field, fields, is_dataclass
 from typing import Any, TypeVar
@@ -6,20 +6,20 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def ranged(default: T, min: int | float | None = None, max: int | float | None = None, may_change: bool = False) -> T:
+def ranged(default: T, min: int | float | None = None, max: int | float | None = None, **facts: bool) -> T:
     """A dataclass field with a default and bounds, both included; of a tuple every number must lie between them.
 
-    `may_change`: a run that is resumed may be given another value. What is not said here is as in the class that declared
-    the field first.
+    `facts` are what `with_fact` finds fields by, such as `may_change`: a run that is resumed may be given another value.
+    What is not said here is as in the class that declared the field first.
     """
-    return field(default=default, metadata={"min": min, "max": max, "may_change": may_change or None})
+    return field(default=default, metadata={"min": min, "max": max, **facts})
 
 
 def check_ranges(settings: Any, prefix: str = "") -> None:
     """Raises ValueError, naming option, value and bound, for the first field of a dataclass that is out of its range.
 
-    Fields that hold dataclasses are looked into; `prefix` is what their options begin with, such as `pipeline.`. A field
-    that a subclass declares again keeps its bounds.
+    Fields that hold dataclasses are looked into; `prefix` is what options begin with, such as `pipeline.`. A field that a
+    subclass declares again keeps its bounds.
     """
     for each in fields(settings):
         value, option = getattr(settings, each.name), prefix + each.name.replace("_", "-")
@@ -34,9 +34,9 @@ def check_ranges(settings: Any, prefix: str = "") -> None:
                 raise ValueError(f"{option}: {number} is too much; use {high:g} or less.")
 
 
-def may_change(settings: Any) -> set[str]:
-    """The names of the fields that a resumed run may be given other values of."""
-    return {each.name for each in fields(settings) if _told(settings, each.name).get("may_change")}
+def with_fact(settings: Any, fact: str) -> list[str]:
+    """The names of the fields of which a fact was said."""
+    return [each.name for each in fields(settings) if _told(settings, each.name).get(fact)]
 
 
 def _told(settings: Any, name: str) -> dict[str, Any]:

@@ -42,6 +42,15 @@ class Registry(Mapping[str, T], Generic[T]):
         meant = f" (did you mean {near[0]}?)" if near else ""
         raise ValueError(f"{setting}: there is no {name!r}{meant}; choose among {', '.join(self)}.")
 
+    def name_of(self, entry: Any) -> str:
+        """The name under which an entry is registered; only entries of its own package are loaded to find it."""
+        package = entry.__module__.partition(".")[0]
+        for name in self:
+            mine = name in self._entries or self._others[name].module.partition(".")[0] == package
+            if mine and self[name] is entry:
+                return name
+        raise ValueError(f"{self.group}: {entry.__module__}.{entry.__qualname__} is not registered.")
+
     def __getitem__(self, name: str) -> T:
         if name not in self._entries:
             self.register(name, _load(self._others[name], self.group))

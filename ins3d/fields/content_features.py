@@ -42,6 +42,10 @@ class ContentFeatures(nn.Module, ABC):
     ) -> Float[Tensor, "*batch 3"]:
         """Colour in [0, 1]. Without directions the colour that does not depend on the view (INS, `zero_viewdir`)."""
 
+    def tables(self) -> list[nn.Parameter]:
+        """Parameters that are looked up rather than multiplied, and learn at a faster rate."""
+        return []
+
 
 class PlanesContent(ContentFeatures):
     """Three feature planes and small networks: trains in minutes on a CPU, and moves between machines.
@@ -63,6 +67,10 @@ class PlanesContent(ContentFeatures):
         """See `ContentFeatures.forward`."""
         raw_density, features = self.base(self.planes(positions)).split([1, self.num_color_features], dim=-1)
         return ContentPoint(raw_density, features, features)
+
+    def tables(self) -> list[nn.Parameter]:
+        """The planes."""
+        return list(self.planes.parameters())
 
     def density(self, raw_density: Float[Tensor, "*batch 1"]) -> Float[Tensor, "*batch 1"]:
         """exp, as in instant-ngp, bounded so that neither value nor gradient overflows."""

@@ -1,4 +1,4 @@
-"""One query through CIM, SIM and AM."""
+"""One query through SIM and AM."""
 
 from typing import cast
 
@@ -6,53 +6,48 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ins3d.fields.amalgamation import Amalgamation
-from ins3d.fields.content_features import ContentFeatures, ContentPoint
 from ins3d.fields.merged_points import SurfacePoints
 from ins3d.fields.point_encoding import FrequencyEncoding
 from ins3d.fields.style_features import StyleFeatures, StylePlanes
 
 
 class StylizedField(nn.Module):
-    """SIM and AM over a content field (which it holds by reference, and does not own)."""
+    """SIM and AM: features of a content in, those of the stylised content out."""
 
     def __init__(
-        self, content: ContentFeatures, encoding: FrequencyEncoding | StylePlanes, num_styles: int, width: int,
-        num_color_layers: int, gate_init: tuple[float, float],
+        self, num_density_features: int | None, num_color_features: int, encoding: FrequencyEncoding | StylePlanes,
+        num_styles: int, width: int, num_color_layers: int, gate_init: tuple[float, float],
     ) -> None:  # fmt: skip
+        """Without density features there is no density gate: the style changes colours alone."""
         super().__init__()
-        # In a list, so that the content's parameters are not listed twice.
-        self._content = [content]
         self.style_features = StyleFeatures(encoding, num_styles, width)
-        self.amalgamation = Amalgamation(
-            content.num_density_features, content.num_color_features, width, width, num_color_layers, gate_init
-        )
-
-    @property
-    def content(self) -> ContentFeatures:
-        """The content field under the style."""
-        return self._content[0]
+        self.amalgamation = Amalgamation(num_density_features, num_color_features, width, width, num_color_layers, gate_init)
 
     def raw_density(
-        self, point: ContentPoint, positions: Float[Tensor, "*batch 3"], style_code: Float[Tensor, " styles"]
+        self,
+        content_raw_density: Float[Tensor, "*batch 1"],
+        density_features: Float[Tensor, "*batch density_channels"],
+        positions: Float[Tensor, "*batch 3"],
+        style_code: Float[Tensor, " styles"],
     ) -> Float[Tensor, "*batch 1"]:
         """The stylised density before its activation; positions lie in the unit ball."""
         style = self.style_features(positions, style_code)
-        return self.amalgamation.raw_density(point.raw_density, point.density_features, style, style_code.sum())
+        return self.amalgamation.raw_density(content_raw_density, density_features, style, style_code.sum())
 
-    def rgb(
-        self,
-        points: SurfacePoints,
-        style_code: Float[Tensor, " styles"],
-        directions: Float[Tensor, "*rays points 3"] | None,
-    ) -> Float[Tensor, "*rays points 3"]:
-        """The stylised colour in [0, 1] of merged points, through the content's own colour head."""
+    def color_features(
+        self, points: SurfacePoints, style_code: Float[Tensor, " styles"]
+    ) -> Float[Tensor, "*rays points channels"]:
+        """What the colour features of points become; the content makes colours of them."""
         style = self.style_features(points.positions, style_code, points.spread)
-        features = self.amalgamation.color_features(points.color_features, style, style_code.sum())
-        return self.content.rgb(features, directions)
+        return self.amalgamation.color_features(points.color_features, style, style_code.sum())
 
     def gates(self) -> list[nn.Parameter]:
-        """The two gates, which learn at their own rate."""
-        return [self.amalgamation.density_gate, self.amalgamation.rgb_gate]
+        """The gates, which learn at their own rate."""
+        return list(self.named_gates().values())
+
+    def named_gates(self) -> dict[str, nn.Parameter]:
+        """{density_gate, rgb_gate}; the former only where density can be styled."""
+        return {name: gate for name, gate in self.amalgamation.named_parameters() if name.endswith("_gate")}
 
     def weights(self) -> list[nn.Parameter]:
         """Everything trainable but the gates and the planes."""

@@ -1,4 +1,4 @@
-"""A trained field becomes two small files, numbers and what they mean, and a third from which its training goes on."""
+"""Saves and loads a trained field: weights (field.safetensors), metadata (field.json), training state (training.pt)."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -25,7 +25,7 @@ def write_field(folder: Path, field: nn.Module, meaning: Mapping[str, Any]) -> N
 
 
 def read_numbers(folder: Path, field: nn.Module, setting: str) -> None:
-    """Gives a field that was built from the meaning its numbers; `setting` is the option that the folder came from."""
+    """Loads the weights into a field that was built from the metadata; errors name `setting`, the folder's option."""
     try:
         field.load_state_dict(load_file(folder / NUMBERS))
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -35,7 +35,7 @@ def read_numbers(folder: Path, field: nn.Module, setting: str) -> None:
 
 
 def read_meaning(folder: Path, setting: str, commands: tuple[str, ...]) -> dict[str, Any]:
-    """What `write_field` was told; refuses folders, and fields, that none of the `commands` made."""
+    """The metadata that `write_field` wrote. FileNotFoundError or ValueError for what none of the `commands` made."""
     makers = f"{', '.join(commands[:-1])} or {commands[-1]}"
     if not (folder / MEANING).is_file():
         raise FileNotFoundError(f"{setting}: there is no {MEANING} in {folder}; give the output folder of {makers}.")

@@ -1,4 +1,4 @@
-"""Picture files become RGB in [0, 1], and back."""
+"""Reads and writes pictures: RGB in [0, 1], channels first."""
 
 from pathlib import Path
 
@@ -10,19 +10,19 @@ from jaxtyping import Float
 from PIL import Image, ImageOps
 from torch import Tensor
 
-SMALLEST_SIDE = 16
+MIN_SIDE = 16
 """Below this no perceptual layer deeper than the third block has a value to compare."""
-MOST_PIXELS = 50_000_000
+MAX_PIXELS = 50_000_000
 """Above this the floats of a picture alone fill a gigabyte, and no style picture is looked at in a fiftieth of that."""
 
 
 def read_rgb(path: Path, setting: str, behind: float = 1.0) -> Float[Tensor, "3 height width"]:
     """Reads a picture as `read_picture` does; what is transparent shows what is `behind`, else white."""
     values = read_picture(path, setting)
-    if min(values.shape[1:]) < SMALLEST_SIDE:
+    if min(values.shape[1:]) < MIN_SIDE:
         height, width = values.shape[1:]
         raise ValueError(
-            f"{setting}: {path} is {width}x{height} pixels; use a picture of at least {SMALLEST_SIDE} pixels a side."
+            f"{setting}: {path} is {width}x{height} pixels; use a picture of at least {MIN_SIDE} pixels a side."
         )
     alpha = values[3:] if len(values) == 4 else torch.ones(())
     return values[:3] * alpha + behind * (1 - alpha)
@@ -38,12 +38,12 @@ def read_picture(path: Path, setting: str) -> Float[Tensor, "channels height wid
         raise FileNotFoundError(f"{setting}: {path} {what}; give the path of a picture (png, jpg, webp, tiff).")
     try:
         with Image.open(path) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
+            if picture.width * picture.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             values = _to_channels(picture)
     except Image.DecompressionBombError as error:
         raise ValueError(
-            f"{setting}: {path} has more than {MOST_PIXELS:,} pixels; shrink it to a long side of 4000 or so."
+            f"{setting}: {path} has more than {MAX_PIXELS:,} pixels; shrink it to a long side of 4000 or so."
         ) from error
     except (OSError, ValueError, SyntaxError) as error:  # decoders raise any of these
         raise ValueError(f"{setting}: {path} is not a picture that can be read; save it as png or jpg.") from error

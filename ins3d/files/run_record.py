@@ -1,4 +1,4 @@
-"""What a result depends on becomes one JSON-able dictionary."""
+"""What a result depends on, as a dictionary for JSON: commit, versions, machine, settings."""
 
 import importlib.metadata
 import os
@@ -31,7 +31,7 @@ def run_record(**settings: Any) -> dict[str, Any]:
 
 
 def peak_memory_mb() -> dict[str, int]:
-    """The most memory that this process has held so far, in megabytes: of the machine, and of a GPU where one is used."""
+    """Peak memory of this process so far, in MiB: `ram`, and `gpu` where there is one."""
     if sys.platform == "win32":
         most = psutil.Process().memory_info().peak_wset
     else:

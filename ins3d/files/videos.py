@@ -1,4 +1,4 @@
-"""Pictures become frames of a file, one by one: a video of any length in the memory of a frame."""
+"""Writes videos frame by frame."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

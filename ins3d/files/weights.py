@@ -1,13 +1,16 @@
-"""The weights of a network that others trained are found: a path given, a variable, torch's cache, the official download."""
+"""Finds and reads published weights: a path, an environment variable, torch's cache, the official download."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from safetensors.torch import load_file
+from torch import Tensor
 
+Kind = Literal["file", "folder"]
 OFFICIAL = "https://download.pytorch.org/models/"
 
 
@@ -20,12 +23,14 @@ class WeightsFile:
     """Which rule found them; printed and recorded with the run, because numbers compare only within one network."""
 
 
-def find_weights_file(given: Path | None, setting: str, variable: str, official: str | None) -> WeightsFile:
+def find_weights_file(
+    given: Path | None, setting: str, variable: str, official: str | None, kind: Kind = "file"
+) -> WeightsFile:
     """The file, or folder, that `given` or the environment's `variable` names; else torchvision's `official` file.
 
     Raises FileNotFoundError, which names the `setting`, for what is not there and cannot be downloaded.
     """
-    at_hand = weights_at_hand(given, setting, variable, official)
+    at_hand = weights_at_hand(given, setting, variable, official, kind)
     if at_hand is not None:
         return at_hand
     if official is None:
@@ -33,42 +38,51 @@ def find_weights_file(given: Path | None, setting: str, variable: str, official:
     return download(official, setting, f"give its path, or set {variable}")
 
 
-def existing(path: Path, setting: str) -> Path:
-    """The path, if there is something."""
-    if not path.exists():
-        raise FileNotFoundError(f"{setting}: {path} does not exist; give the file of the network's weights.")
-    return path
-
-
 def weights_at_hand(
-    given: Path | None,
-    setting: str,
-    variable: str,
-    official: str | None,
-    checked: Callable[[Path, str], Path] = existing,
+    given: Path | None, setting: str, variable: str, official: str | None, kind: Kind = "file"
 ) -> WeightsFile | None:
-    """What `find_weights_file` takes without a download, else None. `checked` refuses what is not there."""
-    if given is not None:
-        return WeightsFile(checked(given, setting), f"the setting {setting}")
-    if os.environ.get(variable):
-        return WeightsFile(checked(Path(os.environ[variable]), variable), variable)
+    """What `find_weights_file` takes without a download, else None."""
+    named = os.environ.get(variable)
+    path, name = (given, setting) if given else (Path(named) if named else None, variable)
+    if path is not None:
+        if not (path.is_file() if kind == "file" else path.is_dir()):
+            wrong = f"is no {kind}" if path.exists() else "does not exist"
+            raise FileNotFoundError(f"{name}: {path} {wrong}; give the {kind} of the network's weights.")
+        return WeightsFile(path, f"the setting {setting}" if given else variable)
     cached = cached_file(official) if official else None
     return WeightsFile(cached, "torch's cache") if cached and cached.is_file() else None
 
 
 def read_weights(file: WeightsFile, setting: str, remedy: str) -> dict[str, Any]:
-    """What a .pth file holds by name; it is read safely, tensors only. ValueError for what is no such file."""
+    """What a .pth or .safetensors file holds by name; it is read safely, tensors only. ValueError for what is neither."""
     try:
+        if file.path.suffix == ".safetensors":
+            return load_file(file.path)
         content = torch.load(file.path, map_location="cpu", weights_only=True)
     except Exception as error:  # truncated and foreign files raise a different exception each
         raise ValueError(
             f"{setting}: {file.path} (from {file.found_in}) cannot be read as weights ({type(error).__name__}); {remedy}"
         ) from error
-    return dict(content) if isinstance(content, dict) else {}
+    return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
+
+
+def mismatch(state: Mapping[str, Any], expected: Mapping[str, Tensor]) -> str | None:
+    """The first parameter in which a file differs from the network it is for; None where they agree.
+
+    >>> mismatch({"bias": torch.ones(3)}, {"bias": torch.ones(4)})
+    'bias has shape (3,) where (4,) was expected'
+    """
+    for key, value in expected.items():
+        if not isinstance(state.get(key), Tensor):
+            return f"{key} is missing"
+        if state[key].shape != value.shape:
+            return f"{key} has shape {tuple(state[key].shape)} where {tuple(value.shape)} was expected"
+    more = sorted(state.keys() - expected.keys())
+    return f"{more[0]} is no part of it" if more else None
 
 
 def cached_file(official: str) -> Path:
-    """Where torch keeps a download."""
+    """Where torch caches a download."""
     return Path(torch.hub.get_dir()) / "checkpoints" / official
 
 

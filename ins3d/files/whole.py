@@ -1,4 +1,4 @@
-"""Files that are there under their name once they are whole, and not before."""
+"""Atomic writing: a file takes its name once it is complete."""
 
 import os
 from collections.abc import Callable, Iterator

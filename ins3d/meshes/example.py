@@ -1,4 +1,4 @@
-"""The shape that ships with the project: a formula's signed distance, as a mesh with colours of its own."""
+"""The project's example shape: marching cubes of an analytic signed distance, with colours."""
 
 import numpy as np
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""Mesh files become triangles with their colours, and painted triangles become files that Blender opens."""
+"""Reads OBJ, PLY, STL and glTF into `SurfaceMesh`, and writes OBJ, PLY and GLB."""
 
 import json
 import os
@@ -19,13 +19,14 @@ import trimesh
 from jaxtyping import Float
 from kornia.color import rgb_to_linear_rgb
 from PIL import Image
+from skimage.util import img_as_float32
 
-from ins3d.files.whole import replace_file
+from ins3d.files.whole import replace_file, written_whole
 from ins3d.meshes.triangles import CLAY, SurfaceMesh, converted, from_linear, joined, merged
 
 SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".gltf")
 LINEAR = (".glb", ".gltf")
-MOST_OFFSET = 20_000
+MAX_OFFSET = 20_000
 """Distance from 0, in sizes of the mesh, beyond which 32-bit coordinates have lost its shape."""
 MAP_OPTIONS = r"(?:-\S+(?:\s+(?:[-+.\d]+|on|off))+\s+)*"
 """Before the name of a texture in an .mtl file."""
@@ -187,9 +188,7 @@ def _check_numbers(vertices: np.ndarray, path: Path, setting: str) -> None:
 def _texture(image: o3d.geometry.Image | None) -> np.ndarray | None:
     if image is None or image.is_empty():
         return None
-    values = np.asarray(image)
-    values = values.astype(np.float32) / (np.iinfo(values.dtype).max if values.dtype.kind == "u" else 1)
-    values = values[..., None] if values.ndim == 2 else values
+    values = np.atleast_3d(img_as_float32(np.asarray(image)))
     return np.repeat(values, 3, 2) if values.shape[2] < 3 else values[..., :3]
 
 
@@ -204,7 +203,7 @@ def _clean(mesh: SurfaceMesh, own: np.ndarray | None, path: Path, setting: str) 
     # Far enough from 0 all corners coincide in 32 bits; the file's own numbers then still tell how large the mesh is.
     told = used if own is None or not len(own) or np.ptp(used, axis=0).any() else own
     size, offset = np.ptp(told, axis=0).max(), np.abs((told.max(0) + told.min(0)) / 2).max()
-    if 0 < MOST_OFFSET * size < offset:
+    if 0 < MAX_OFFSET * size < offset:
         raise ValueError(
             f"{setting}: {path} is {size:.3g} large and lies {offset:.3g} from 0, where 32-bit coordinates have no shape "
             "left; move it to the origin and export it again."
@@ -218,7 +217,9 @@ def _clean(mesh: SurfaceMesh, own: np.ndarray | None, path: Path, setting: str) 
 
 def write_ply(path: Path, mesh: SurfaceMesh) -> None:
     """Vertices with colours of 8 bits, binary."""
-    replace_file(path, lambda aside: _must(o3d.io.write_triangle_mesh(str(aside), mesh.open3d()), path))
+    with written_whole(path) as aside:
+        if not o3d.io.write_triangle_mesh(str(aside), mesh.open3d()):
+            raise ValueError(f"output: {path} could not be written; is there room, and may it be written to?")
 
 
 def write_glb(path: Path, mesh: SurfaceMesh) -> None:
@@ -246,8 +247,3 @@ def write_obj(path: Path, mesh: SurfaceMesh) -> None:
     lines += ["vt {:.9g} {:.9g}".format(*uv) for uv in uvs.tolist()]
     lines += ["f {}/{} {}/{} {}/{}".format(*face) for face in corners.reshape(-1, 6).tolist()]
     replace_file(path, lambda aside: aside.write_text("\n".join([*lines, ""])))
-
-
-def _must(written: bool, path: Path) -> None:
-    if not written:
-        raise ValueError(f"output: {path} could not be written; is there room, and may it be written to?")

@@ -1,4 +1,4 @@
-"""A mesh is asked about places and rays: signed distance, what is inside, the first hit."""
+"""Queries of a mesh: signed distance, inside or outside, the first hit of a ray, orientation of its triangles."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -29,7 +29,7 @@ class MeshHits:
 
 
 class MeshQueries:
-    """A mesh in the unit ball, ready to be asked; open3d's ray casting does the work, in 32 bits.
+    """Distances and ray hits of a mesh in the unit ball, by open3d's ray casting in 32 bits.
 
     What is inside is told by the winding number, which holes do not change much and which adds overlapping parts up. A mesh
     that turns out to enclose nothing is a sheet: it is given a thickness of 2 * SHELL (`inside` says "shell").
@@ -49,15 +49,10 @@ class MeshQueries:
         self.part_scene = o3d.t.geometry.RaycastingScene()
         for first, last in pairwise(self.part_starts):
             self.part_scene.add_triangles(*_compact(mesh.vertices, mesh.faces[self.by_part[first:last]]))
-        self.inside: Inside = "winding"
-        just_below = self._below(0.004)
-        if (self.winding_numbers(just_below) > 0.5).mean() < 0.5:
-            self.inside = "shell"
-
-    def _below(self, depth: float) -> Float[np.ndarray, "points 3"]:
-        """Places a little inside, if the triangles are turned the right way."""
+        # Places a little inside, if the triangles are turned the right way.
         faces, weights = self.sample_faces(500, np.random.default_rng(0))
-        return self.mesh.positions_at(faces, weights) - depth * self.face_normals[faces]
+        just_below = mesh.positions_at(faces, weights) - 0.004 * self.face_normals[faces]
+        self.inside: Inside = "shell" if (self.winding_numbers(just_below) > 0.5).mean() < 0.5 else "winding"
 
     def sample_faces(
         self, number: int, random: np.random.Generator

@@ -1,4 +1,4 @@
-"""Triangles and what they are painted with: the mesh that a user brings, and the one that goes back."""
+"""`SurfaceMesh`: triangles with a texture, vertex colours or materials; joining, merging, placing in the unit ball."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -172,7 +172,7 @@ def converted(
 
 @dataclass(frozen=True)
 class MeshPlacement:
-    """Where an object lies in the unit ball, in which fields are asked: (coordinates - center) / scale."""
+    """Maps an object's coordinates to the unit ball of the fields: (coordinates - center) / scale."""
 
     center: tuple[float, float, float]
     scale: float
@@ -197,7 +197,7 @@ class MeshPlacement:
 
 
 def corner_weights(uvs: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 3"]:
-    """What a triangle's corners weigh, of open3d's shares of its second and third."""
+    """Barycentric weights of a triangle's three corners, from open3d's pair (those of the second and the third)."""
     return np.concatenate([1 - uvs.sum(1, keepdims=True), uvs], axis=1).astype(np.float64)
 
 

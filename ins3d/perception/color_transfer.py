@@ -1,4 +1,4 @@
-"""Colours move to another picture's statistics, or stay what they were while brightness changes."""
+"""Colour transfer: affine maps that match mean and covariance, and changes of brightness alone."""
 
 from dataclasses import dataclass
 
@@ -18,14 +18,22 @@ class ColorStatistics:
     covariance: Float[Tensor, "3 3"]
 
 
-def color_statistics(rgb: Float[Tensor, "pixels 3"], weights: Float[Tensor, "pixels 1"] | None = None) -> ColorStatistics:
-    """Statistics of pixels; with weights, pixels count by theirs."""
-    rgb = rgb.double()
-    weights = torch.ones_like(rgb[:, :1]) if weights is None else weights.double()
+def weighted_moments(
+    values: Float[Tensor, "points channels"], weights: Float[Tensor, "points 1"] | None = None
+) -> tuple[Float[Tensor, " channels"], Float[Tensor, "channels channels"]]:
+    """Mean and covariance (not corrected for the sample's size) in float64; with weights, points count by theirs."""
+    values = values.double()
+    weights = torch.ones_like(values[:, :1]) if weights is None else weights.double()
     total = weights.sum().clamp(min=1e-9)
-    mean = (rgb * weights).sum(0) / total
-    centred = rgb - mean
-    return ColorStatistics(mean.float(), ((centred * weights).T @ centred / total).float())
+    mean = (values * weights).sum(0) / total
+    centred = values - mean
+    return mean, (centred * weights).T @ centred / total
+
+
+def color_statistics(rgb: Float[Tensor, "pixels 3"], weights: Float[Tensor, "pixels 1"] | None = None) -> ColorStatistics:
+    """Mean and covariance of pixels, as `weighted_moments`, in float32."""
+    mean, covariance = weighted_moments(rgb, weights)
+    return ColorStatistics(mean.float(), covariance.float())
 
 
 def between(one: ColorStatistics, other: ColorStatistics, share: float) -> ColorStatistics:

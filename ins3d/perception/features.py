@@ -1,4 +1,4 @@
-"""Images in [0, 1] become feature maps by layer name, in a frozen VGG or in the compact encoder distilled from one."""
+"""Feature maps of images in [0, 1], by layer name: a frozen VGG, or the compact encoder distilled from one."""
 
 import re
 from typing import Literal
@@ -56,7 +56,6 @@ class PerceptualFeatures(nn.Module):
         self.source = source
         self.pooling = pooling
         self.normalised = "features.pre.weight" in state
-        self.reflects = self.normalised or self.network == "compact"
         self.layers = layers
         self.precision = torch.float32
         self.convs = nn.ModuleDict()
@@ -103,8 +102,6 @@ class PerceptualFeatures(nn.Module):
         for name in self.walk[: last + 1]:
             if name[4] != block:
                 hidden, block = pool(hidden, 2, ceil_mode=self.normalised), name[4]
-            if self.reflects:
-                hidden = F.pad(hidden, (1, 1, 1, 1), mode="reflect")
             hidden = F.relu(self.convs[name](hidden))
             if name in layers:
                 maps[name] = hidden.float()
@@ -130,7 +127,7 @@ def _conv(state: dict[str, Tensor], key: str, source: str, inputs: int, padding:
             f"{source}: {key} has a kernel of shape {tuple(weight.shape)} and a bias of {tuple(bias.shape)}, where "
             f"(outputs, {inputs}, {side}, {side}) and (outputs,) were expected; fetch the file again."
         )
-    conv = nn.Conv2d(inputs, len(bias), side, padding=0 if reflects else padding)
+    conv = nn.Conv2d(inputs, len(bias), side, padding=padding, padding_mode="reflect" if reflects else "zeros")
     conv.load_state_dict({"weight": weight, "bias": bias})
     return conv
 

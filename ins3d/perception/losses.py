@@ -1,4 +1,4 @@
-"""Feature maps become one number: how far a picture is from a content or from a style.
+"""Perceptual losses: from feature maps, how far a picture is from a content or from a style.
 
 All losses are unweighted. Masks are weights in [0, 1] of picture positions; they are shrunk to each layer's size.
 """
@@ -18,8 +18,8 @@ Mask = Float[Tensor, "_ 1 _ _"]
 """Batch, 1, height and width of the picture."""
 Statistics = dict[str, tuple[Float[Tensor, "_ _"], Float[Tensor, "_ _"]]]
 """By layer name: mean and standard deviation, each batch, channels."""
-GramNorm = Literal["chw", "hw", "raw"]
-"""What F F^T is divided by: channels and positions (INS), positions (Gatys's notebook), nothing (Gatys et al., CVPR)."""
+GramNorm = Literal["chw", "hw"]
+"""What F F^T is divided by: channels and positions (INS), or positions (Gatys's notebook)."""
 
 
 def gram_matrix(
@@ -38,8 +38,6 @@ def gram_matrix(
     else:
         weights = _shrunk(mask, features).float().flatten(2)
         gram, positions = (flat * weights) @ flat.transpose(1, 2), weights.sum(2, keepdim=True).clamp(min=1e-6)
-    if norm == "raw":
-        return gram
     return gram / (positions * features.shape[1] if norm == "chw" else positions)
 
 
@@ -147,15 +145,11 @@ def sliced_wasserstein_loss(
 def total_variation_loss(
     pictures: Float[Tensor, "batch channels height width"], mask: Mask | None = None
 ) -> Float[Tensor, ""]:
-    """The mean absolute difference to the right and lower neighbours, each averaged (kornia), averaged over pictures.
+    """The mean absolute difference to the right and lower neighbours, each averaged, averaged over pictures (as kornia's).
 
     With a mask, a difference counts by the smaller weight of its two pixels.
     """
-    if mask is None:
-        from kornia.losses import total_variation  # every ns-* command imports this file; kornia takes a second
-
-        return total_variation(pictures, reduction="mean").mean()
-    mask = mask.to(pictures).expand(len(pictures), -1, -1, -1)
+    mask = torch.ones_like(pictures[:, :1]) if mask is None else mask.to(pictures).expand(len(pictures), -1, -1, -1)
     terms = []
     for axis in (2, 3):
         length = pictures.shape[axis] - 1
@@ -163,6 +157,17 @@ def total_variation_loss(
         weights = torch.minimum(mask.narrow(axis, 1, length), mask.narrow(axis, 0, length))
         terms.append((steps.abs() * weights).sum() / (weights.sum() * pictures.shape[1]).clamp(min=1e-6))
     return torch.stack(terms).sum()
+
+
+def at_quantiles(
+    values: Float[Tensor, "rows values"], quantiles: Float[Tensor, "rows quantiles"]
+) -> Float[Tensor, "rows quantiles"]:
+    """What stands at quantiles, in [0, 1], of sorted values: linear between them; value i of n stands at (i + 1/2) / n."""
+    last = values.shape[1] - 1
+    places = (quantiles * values.shape[1] - 0.5).clamp(0, last)
+    below = places.floor().long()
+    above = (below + 1).clamp(max=last)
+    return torch.lerp(values.gather(1, below), values.gather(1, above), places - below)
 
 
 def _relative_distance(gram: Tensor, target: Tensor) -> Tensor:
@@ -198,9 +203,5 @@ def _quantile_distance(values: Tensor, weights: Tensor, style: Tensor) -> Tensor
     values, order = values.sort(dim=1)
     weights = weights[order]
     total = weights.sum(1, keepdim=True).clamp(min=1e-6)
-    quantiles = (weights.cumsum(1) - weights / 2) / total
-    places = (quantiles * style.shape[1] - 0.5).clamp(0, style.shape[1] - 1)
-    below = places.floor().long()
-    above = (below + 1).clamp(max=style.shape[1] - 1)
-    wanted = torch.lerp(style.gather(1, below), style.gather(1, above), places - below)
+    wanted = at_quantiles(style, (weights.cumsum(1) - weights / 2) / total)
     return (((values - wanted) ** 2 * weights).sum(1) / total[:, 0]).mean()

@@ -1,4 +1,4 @@
-"""Two pictures become one number: LPIPS, averaged over the pixels that count."""
+"""LPIPS, averaged over valid pixels."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torchmetrics.functional.image.lpips import _LPIPS
 
-from ins3d.files.weights import find_weights_file, read_weights
+from ins3d.files.weights import find_weights_file, mismatch, read_weights
 
 LpipsNet = Literal["squeeze", "alex", "vgg"]
 InputRange = Literal["-1..1", "0..1"]
@@ -23,7 +23,7 @@ OFFICIAL_FILES: dict[LpipsNet, str] = {
     "alex": "alexnet-owt-7be5be79.pth",
     "vgg": "vgg16-397923af.pth",
 }
-SMALLEST_SIDE = 32
+MIN_SIDE = 32
 """Pixels; the deepest features of every backbone still have a value there."""
 
 
@@ -62,9 +62,9 @@ class PerceptualDistance:
     ) -> Float[Tensor, "height width"]:
         """How far apart the pictures are around each pixel: the layers' distances, each enlarged, summed."""
         height, width = ours.shape[1:]
-        if min(height, width) < SMALLEST_SIDE:
+        if min(height, width) < MIN_SIDE:
             raise ValueError(
-                f"LPIPS cannot compare pictures of {width}x{height} pixels; use at least {SMALLEST_SIDE} pixels a side."
+                f"LPIPS cannot compare pictures of {width}x{height} pixels; use at least {MIN_SIDE} pixels a side."
             )
         with torch.no_grad():
             return self.network(ours[None], theirs[None], normalize=input_range == "-1..1")[0, 0]
@@ -89,13 +89,9 @@ def load_lpips(net: LpipsNet, backbone: Path | None, device: torch.device) -> Pe
 
 def _give_backbone(network: _LPIPS, net: LpipsNet, state: dict[str, Tensor], file: str) -> None:
     """Loads what torchvision calls features.N; torchmetrics keeps the same layers in slices."""
-    own = network.net.state_dict()
-    names = {key: re.sub(r"^slices?\.?\d+\.", "features.", key) for key in own}
-    for key, name in names.items():
-        shape = tuple(own[key].shape)
-        if name not in state or tuple(state[name].shape) != shape:
-            raise ValueError(
-                f"{file} is no backbone of LPIPS {net}: {name} of shape {shape} is missing; give torchvision's "
-                f"{OFFICIAL_FILES[net]}."
-            )
-    network.net.load_state_dict({key: state[name] for key, name in names.items()})
+    own = {re.sub(r"^slices?\.?\d+\.", "features.", key): value for key, value in network.net.state_dict().items()}
+    problem = mismatch({name: state[name] for name in own if name in state}, own)
+    if problem:
+        raise ValueError(f"{file} is no backbone of LPIPS {net}: {problem}; give torchvision's {OFFICIAL_FILES[net]}.")
+    for name, value in own.items():
+        value.copy_(state[name])

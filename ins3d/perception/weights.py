@@ -1,4 +1,4 @@
-"""An encoder's name becomes a weights file that is there, and the file becomes the encoder; the choice is said aloud."""
+"""Resolves an encoder's name to a weights file, and loads it; the source is recorded with a run."""
 
 from pathlib import Path
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ins3d.files.weights import WeightsFile, download, weights_at_hand
+from ins3d.files.weights import WeightsFile, download, read_weights, weights_at_hand
 from ins3d.perception.features import PerceptualFeatures, Pooling, network_of
 
 Encoder = Literal["auto", "vgg16", "vgg19", "vgg19-normalised", "compact"]
@@ -41,7 +41,7 @@ def encoder_at_hand(setting: Path | None, encoder: Encoder, device: torch.device
     if setting is None and encoder == "compact":
         return WeightsFile(COMPACT_FILE, "the package")
     official = OFFICIAL_FILES.get("vgg19" if encoder == "auto" else encoder)
-    at_hand = weights_at_hand(setting, SETTING, WEIGHTS_VARIABLE, official, _existing)
+    at_hand = weights_at_hand(setting, SETTING, WEIGHTS_VARIABLE, official)
     if at_hand is not None:
         return at_hand
     if official is None:
@@ -54,32 +54,17 @@ def encoder_at_hand(setting: Path | None, encoder: Encoder, device: torch.device
     return None
 
 
-def _existing(path: Path, setting: str) -> Path:
-    if not path.is_file():
-        raise FileNotFoundError(f"{setting}: {path} is not a file; give VGG weights as .pth or .safetensors.")
-    return path
-
-
 def load_weights(file: WeightsFile) -> dict[str, Tensor]:
-    """Reads a .pth (safely, tensors only) or .safetensors file of VGG weights with torchvision's names."""
-    try:
-        if file.path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(file.path)
-        else:
-            state = torch.load(file.path, map_location="cpu", weights_only=True)
-    except Exception as error:  # truncated or foreign files raise a different exception in every reader
-        raise ValueError(f"{file.path} is not a whole weights file ({type(error).__name__}); fetch it again.") from error
-    items = state.items() if isinstance(state, dict) else []
-    state = {key: value for key, value in items if str(key).startswith("features.")}
+    """The features.* of a .pth or .safetensors file of VGG weights with torchvision's names. ValueError for any other."""
+    items = read_weights(file, SETTING, "fetch it again.").items()
+    state = {key: value for key, value in items if key.startswith("features.")}
     if "features.0.weight" not in state:
         raise ValueError(f"{file.path} holds no VGG weights: expected torchvision's names, features.0.weight and so on.")
     return _dequantised(state)
 
 
 def _dequantised(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Kernels kept in 8 bits (`weight_q8` with its `weight_scale_min`) become ordinary ones."""
+    """Dequantises 8-bit kernels: `weight_q8`, with scale and minimum in `weight_scale_min`."""
     result = {key: value for key, value in state.items() if not key.endswith(("_q8", "_scale_min"))}
     for key in state:
         if key.endswith("weight_q8"):

@@ -21,6 +21,7 @@ from ins3d.perception.color_transfer import (
     recolor_pictures,
 )
 from ins3d.perception.features import PerceptualFeatures
+from ins3d.perception.losses import at_quantiles
 from ins3d.pictures.pixel_objective import Picture, PixelObjective, PixelSettings
 from ins3d.style.colors import Colors
 
@@ -158,10 +159,7 @@ def match_histograms(picture: Picture, source: Picture) -> Picture:
     """
     ranks = picture.flatten(1).argsort(dim=1, stable=True).argsort(dim=1)
     values = source.flatten(1).sort(dim=1).values
-    places = ((ranks + 0.5) / ranks.shape[1] * values.shape[1] - 0.5).clamp(0, values.shape[1] - 1)
-    below = places.floor().long()
-    above = (below + 1).clamp(max=values.shape[1] - 1)
-    return torch.lerp(values.gather(1, below), values.gather(1, above), places - below).reshape(picture.shape)
+    return at_quantiles(values, (ranks + 0.5) / ranks.shape[1]).reshape(picture.shape)
 
 
 def _coarse_to_fine(

@@ -1,1 +1,1 @@
-"""Where a scene lies: measured from its pictures, and mapped into the unit ball that every field is asked in."""
+"""Scene normalisation: a scene's extent, measured from its pictures, and its mapping into the unit ball of the fields."""

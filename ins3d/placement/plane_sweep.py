@@ -1,4 +1,4 @@
-"""Posed photographs become a rough point cloud: the depth at which neighbouring pictures agree best."""
+"""Plane sweep: a rough point cloud from posed photographs, at the depths where neighbouring pictures agree best."""
 
 import torch
 from jaxtyping import Float
@@ -9,9 +9,9 @@ from ins3d.placement.posed_pictures import PosedPictures
 
 NUM_DEPTHS = 64
 NUM_NEIGHBOURS = 4
-SMALLEST_MARGIN = 0.02
+MIN_MARGIN = 0.02
 """Colour difference, in [0, 1], by which a depth must win: a wall without texture agrees with itself everywhere."""
-WIDEST_ANGLE = 45.0
+MAX_ANGLE = 45.0
 """Pictures taken at a wider angle (degrees) show too little of the same surface to be compared by colour."""
 
 
@@ -30,7 +30,7 @@ def neighbours(scene: PosedPictures, view: int) -> list[int]:
     distances = (scene.centers - scene.centers[view]).norm(dim=-1)
     angles = torch.rad2deg(torch.acos((scene.view_axes @ scene.view_axes[view]).clamp(-1, 1)))
     smallest = 1e-3 * distances.amax()
-    usable = (distances > smallest) & (angles < WIDEST_ANGLE)
+    usable = (distances > smallest) & (angles < MAX_ANGLE)
     order = distances.masked_fill(~usable, torch.inf).argsort()
     return [int(camera) for camera in order[:NUM_NEIGHBOURS] if usable[camera]]
 
@@ -48,7 +48,7 @@ def _sweep_view(scene: PosedPictures, view: int) -> tuple[Tensor, Tensor]:
     best = costs.masked_fill(~seen, torch.inf).min(0)
     typical = costs.masked_fill(~seen, torch.nan).nanmedian(0).values
     # Sure where the best depth beats the typical one by far, in proportion and in colour, and is not at the range's end.
-    sure = (best.values < 0.5 * typical) & (typical - best.values > SMALLEST_MARGIN) & (best.values < 0.1)
+    sure = (best.values < 0.5 * typical) & (typical - best.values > MIN_MARGIN) & (best.values < 0.1)
     sure &= (best.indices > 0) & (best.indices < NUM_DEPTHS - 1)
     chosen = points.gather(0, best.indices[None, :, :, None].expand(1, -1, -1, 3))[0]
     return chosen[sure], depths[best.indices[sure]]

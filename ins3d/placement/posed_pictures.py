@@ -1,4 +1,4 @@
-"""A few small pictures with their cameras: what the scene's place is measured from."""
+"""Small pictures with pinhole cameras, from which a scene's extent is measured."""
 
 from dataclasses import dataclass
 

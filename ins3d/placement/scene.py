@@ -1,4 +1,4 @@
-"""Where a scene lies: scene units become the unit ball that every field is asked in.
+"""Maps scene units to the unit ball, in which every field is evaluated.
 
 The host scales poses so that the cameras fill a cube; a forward-facing capture then lies far outside it, squeezed into
 the rim of the contracted space (fern: 11 dB instead of 22). So the scene is placed by what its pictures show.
@@ -60,7 +60,7 @@ class ScenePlacement(nn.Module):
         return relative * self._shrinkage(relative)
 
     def scale_across(self, positions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 1"]:
-        """How long a scene unit, across the direction to the centre, is in the ball: radii of the ball per scene unit."""
+        """The length in the ball of a scene unit perpendicular to the direction of the centre: ball radii per scene unit."""
         return self._shrinkage((positions - self.center) / self.radius) / self.radius
 
     def _shrinkage(self, relative: Tensor) -> Tensor:

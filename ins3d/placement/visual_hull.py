@@ -1,4 +1,4 @@
-"""Silhouettes become the points that every picture allows to be inside the object."""
+"""Visual hull: the points that no silhouette excludes."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ def hull_points(scene: PosedPictures, resolution: int = 64, max_views: int = 40)
     center = common_look_at(scene)
     reach = (scene.centers - center).norm(dim=-1).median()
     line = torch.linspace(-1, 1, resolution) * reach
-    points = center + torch.stack(torch.meshgrid(line, line, line, indexing="ij"), dim=-1).reshape(-1, 3)
+    points = center + torch.cartesian_prod(line, line, line)
     views = torch.linspace(0, len(scene.pictures) - 1, min(max_views, len(scene.pictures))).round().long().unique()
     kept, times_seen = carve(scene, points, views.tolist())
     return points[kept & (times_seen >= len(views) / 2)]

@@ -9,9 +9,8 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
-from ins3d.fields.content_features import ContentFeatures
+from ins3d.plugin.content import FrozenDensity, GeometryLook, Look
 from ins3d.plugin.model import InsStylizeModel
-from ins3d.plugin.rays.compositing import composite
 
 EMPTY, SOLID = 0.01, 0.05
 """Opacity of a sample below which the frozen field has nothing there, and above which the stylised one has something."""
@@ -38,7 +37,7 @@ def render_codes(
     model: InsStylizeModel,
     camera: Cameras,
     codes: Sequence[Float[Tensor, " styles"]] | Float[Tensor, "codes styles"],
-    frozen: ContentFeatures | None = None,
+    frozen: FrozenDensity | None = None,
 ) -> CodeRenders:
     """As `ns-render` renders each code; for every further code only the style is computed. Before the style stage has
     begun every picture is the content.
@@ -61,16 +60,25 @@ def render_codes(
     return CodeRenders(content_rgb, content_depth, accumulation, *(others[each::4] for each in range(4)))
 
 
-def _render_rays(model: InsStylizeModel, rays: RayBundle, codes: Tensor, frozen: ContentFeatures | None) -> list[Tensor]:
-    along, content = model.ray_content(rays), model.ray_content
-    content_rgb = composite(model.sample_rgb(along, rays), along.weights, model.background)
-    raw_density = along.point.raw_density if frozen is None else frozen(along.positions).raw_density
-    weights = content.weights(along.samples, raw_density)
-    empty = content.opacity(along.samples, raw_density) < EMPTY
-    found = [content_rgb.clamp(0, 1), content.depth(along.samples, weights), weights.sum(-2)]
+def _render_rays(model: InsStylizeModel, rays: RayBundle, codes: Tensor, frozen: FrozenDensity | None) -> list[Tensor]:
+    look = model.look(rays)
+    reference = look
+    if frozen is not None:
+        assert isinstance(look, GeometryLook)
+        reference = model.movable_content.moved(look, frozen(look.positions))
+    found = [look.rgb.clamp(0, 1), reference.depth, reference.accumulation]
     for code in codes:
-        stylized = model.stylize(along, rays, code, content_rgb)
-        floats = empty & (content.opacity(along.samples, stylized.raw_density) > SOLID)
-        depth = content.depth(along.samples, stylized.weights)
-        found += [stylized.rgb.clamp(0, 1), depth, stylized.weights.sum(-2), (stylized.weights * floats).sum(-2)]
+        stylized = model.stylize(look, rays, code)
+        painted = stylized.look
+        found += [stylized.rgb.clamp(0, 1), painted.depth, painted.accumulation, _floating(model, painted, reference)]
     return found
+
+
+def _floating(model: InsStylizeModel, look: Look, reference: Look) -> Float[Tensor, "rays 1"]:
+    """The share of each ray that ends where the reference has nothing; none where both are one."""
+    if look is reference:
+        return torch.zeros_like(look.accumulation)
+    content = model.movable_content
+    assert isinstance(look, GeometryLook) and isinstance(reference, GeometryLook)
+    floats = (content.opacity(reference) < EMPTY) & (content.opacity(look) > SOLID)
+    return (look.weights * floats).sum(-2)

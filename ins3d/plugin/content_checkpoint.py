@@ -10,11 +10,11 @@ from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from torch import Tensor
 
 from ins3d.files.whole import replace_file
+from ins3d.plugin.content import CONTENTS, Content, ContentSettings
 from ins3d.plugin.hash_content import HashSettings
-from ins3d.plugin.ray_content import ContentSettings, RayContentField
+from ins3d.plugin.saved_runs import SETTING, upgrade_content
 
 FILE_NAME = "content.ckpt"
-SETTING = "pipeline.content-checkpoint"
 
 
 @dataclass
@@ -23,7 +23,7 @@ class ContentCheckpoint:
 
     settings: ContentSettings
     state: dict[str, Tensor]
-    """State of `RayContentField`, its place in the scene included."""
+    """State of the `Content`, its place in the scene included."""
     scale: float
     transform: Tensor
     """The dataparser's scale and transform: two runs with the same ones share coordinates."""
@@ -32,11 +32,12 @@ class ContentCheckpoint:
     source: str
 
 
-def save_content(path: Path, field: RayContentField, outputs: DataparserOutputs) -> None:
+def save_content(path: Path, settings: ContentSettings, content: Content, outputs: DataparserOutputs) -> None:
     """Writes `content.ckpt`."""
     contents = {
-        "settings": asdict(field.settings),
-        "state": field.state_dict(),
+        "content": CONTENTS.name_of(type(settings)),
+        "settings": asdict(settings),  # type: ignore[call-overload]
+        "state": content.state_dict(),
         "scale": float(outputs.dataparser_scale),
         "transform": outputs.dataparser_transform,
         "poses": outputs.cameras.camera_to_worlds.cpu(),
@@ -74,10 +75,10 @@ def check_same_scene(checkpoint: ContentCheckpoint, outputs: DataparserOutputs) 
         )
 
 
-def load_strictly(field: RayContentField, checkpoint: ContentCheckpoint) -> None:
+def load_strictly(content: Content, checkpoint: ContentCheckpoint) -> None:
     """Every parameter or none; the host would load nothing, silently, when a name differs."""
-    explain_mismatch(field.state_dict(), checkpoint.state, f"{SETTING}: {checkpoint.source}")
-    field.load_state_dict(checkpoint.state)
+    explain_mismatch(content.state_dict(), checkpoint.state, f"{SETTING}: {checkpoint.source}")
+    content.load_state_dict(checkpoint.state)
 
 
 def explain_mismatch(own: dict[str, Tensor], loaded: dict[str, Tensor], what: str) -> None:
@@ -98,19 +99,11 @@ def explain_mismatch(own: dict[str, Tensor], loaded: dict[str, Tensor], what: st
 
 def _read_ours(path: Path) -> ContentCheckpoint:
     try:
-        contents = torch.load(path, map_location="cpu", weights_only=True)
-        settings = contents["settings"]
-        hash_settings = HashSettings(**_tuples(settings.pop("hash")))
-        return ContentCheckpoint(
-            ContentSettings(hash=hash_settings, **_tuples(settings)), contents["state"], contents["scale"],
-            contents["transform"], contents["poses"], str(path),
-        )  # fmt: skip
+        contents = upgrade_content(torch.load(path, map_location="cpu", weights_only=True))
+        names = ("settings", "state", "scale", "transform", "poses")
+        return ContentCheckpoint(**{name: contents[name] for name in names}, source=str(path))
     except Exception as error:  # truncated and foreign files raise many kinds
         raise ValueError(f"{SETTING}: {path} is not a content checkpoint of ins3d ({error!r}).") from error
-
-
-def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
 
 
 def _read_nerfacto(config_file: Path) -> ContentCheckpoint:
@@ -132,13 +125,8 @@ def _read_nerfacto(config_file: Path) -> ContentCheckpoint:
     except Exception as error:  # truncated and foreign files raise many kinds
         raise ValueError(f"{SETTING}: {files[-1]} is not a whole checkpoint ({error!r}).") from error
     transforms = yaml.safe_load((config_file.parent / "dataparser_transforms.json").read_text())
-    proposal_samples = tuple(model.num_proposal_samples_per_ray)[: model.num_proposal_iterations]
-    settings = ContentSettings(
-        kind="hash", hash=_hash_settings(model, state), num_proposal_samples=proposal_samples,
-        num_samples=model.num_nerf_samples_per_ray,
-    )  # fmt: skip
     return ContentCheckpoint(
-        settings,
+        _hash_settings(model, state),
         _renamed(state, model),
         float(transforms["scale"]),
         torch.tensor(transforms["transform"]),
@@ -164,13 +152,15 @@ def _hash_settings(model: Any, state: dict[str, Tensor]) -> HashSettings:
         proposal_log2_hashmap_size=tuple(proposals[min(i, len(proposals) - 1)]["log2_hashmap_size"] for i in range(count)),
         proposal_hidden_dim=tuple(proposals[min(i, len(proposals) - 1)]["hidden_dim"] for i in range(count)),
         proposal_linear=tuple(bool(proposals[min(i, len(proposals) - 1)]["use_linear"]) for i in range(count)),
+        num_proposal_samples=tuple(model.num_proposal_samples_per_ray)[:count],
+        num_samples=model.num_nerf_samples_per_ray,
     )  # fmt: skip
 
 
 def _renamed(state: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
     """nerfacto's names to ours; its contraction (by the largest coordinate) is one of the kinds of placement."""
     result = {
-        "placement.center": torch.zeros(3), "placement.radius": torch.tensor(1.0),
+        "background": torch.ones(3), "placement.center": torch.zeros(3), "placement.radius": torch.tensor(1.0),
         "placement.near": torch.tensor(float(model.near_plane)), "placement.far": torch.tensor(float(model.far_plane)),
         "placement.bounded": torch.tensor(False), "placement.cubic": torch.tensor(True),
     }  # fmt: skip

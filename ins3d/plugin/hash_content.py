@@ -12,13 +12,15 @@ from nerfstudio.utils.external import TCNN_EXISTS
 from torch import Tensor
 
 from ins3d.fields.content_features import ContentFeatures, ContentPoint
+from ins3d.plugin.content import CONTENTS, SETTING
+from ins3d.plugin.ray_content import RayContentField
 
 Implementation = Literal["auto", "tcnn", "torch"]
 
 
 @dataclass
 class HashSettings:
-    """Sizes of nerfacto's field; a nerfacto run given as content brings its own."""
+    """nerfacto's field: sizes and sampling; a nerfacto run given as content brings its own."""
 
     implementation: Implementation = "auto"
     """`tcnn` (tinycudann, needs CUDA), `torch` (everywhere), or `auto`: tinycudann when it is installed."""
@@ -40,6 +42,24 @@ class HashSettings:
     proposal_log2_hashmap_size: tuple[int, ...] = (13,)
     proposal_hidden_dim: tuple[int, ...] = (16,)
     proposal_linear: tuple[bool, ...] = (False,)
+
+    num_proposal_samples: tuple[int, ...] = (48,)
+    """Samples per ray that the proposal networks see, one number each."""
+    num_samples: int = 16
+    """Samples per ray that the content field sees."""
+
+    def setup(self) -> RayContentField:
+        """Builds the field and its proposal networks; ValueError where these are not as many as their settings."""
+        count = len(self.num_proposal_samples)
+        for name in ("levels", "max_res", "log2_hashmap_size", "hidden_dim", "linear"):
+            given = getattr(self, f"proposal_{name}")
+            if len(given) != count:
+                raise ValueError(
+                    f"{SETTING}: hash:proposal_{name} has {len(given)} parts and num_proposal_samples {count}; give one for "
+                    "each proposal network."
+                )
+        proposals = [HashDensity(self, level) for level in range(count)]  # first: the order of random draws is kept
+        return RayContentField(HashContent(self), proposals, self.num_proposal_samples, self.num_samples)
 
     def resolved_implementation(self) -> Literal["tcnn", "torch"]:
         """Which implementation the parameters are laid out for."""
@@ -64,6 +84,11 @@ class HashContent(ContentFeatures):
             average_init_density=settings.average_init_density, implementation=settings.resolved_implementation(),
         )  # fmt: skip
         self.num_density_features = self.num_color_features = self.field.geo_feat_dim
+
+    def tables(self) -> list[torch.nn.Parameter]:
+        """The hash table; with tinycudann also the network behind it, which lies in the same tensor."""
+        model = self.field.mlp_base.model
+        return list((model[0] if isinstance(model, torch.nn.Sequential) else model).parameters())
 
     def forward(self, positions: Float[Tensor, "*batch 3"]) -> ContentPoint:
         """See `ContentFeatures.forward`."""
@@ -108,3 +133,6 @@ class HashDensity(torch.nn.Module):
         flat = (positions.reshape(-1, 3) + 1) / 2
         raw = self.field.linear(self.field.encoding(flat).float()) if self.field.use_linear else self.field.mlp_base(flat)
         return (self.field.average_init_density * trunc_exp(raw.float())).reshape(*positions.shape[:-1], 1)
+
+
+CONTENTS.register("hash", HashSettings)

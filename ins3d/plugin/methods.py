@@ -7,11 +7,13 @@ from nerfstudio.configs.base_config import LocalWriterConfig, LoggingConfig, Mac
 from nerfstudio.plugins.types import MethodSpecification
 
 from ins3d.plugin.datamanager import InsStylizeDataManagerConfig
+from ins3d.plugin.hash_content import HashSettings
 from ins3d.plugin.model import InsStylizeModelConfig
 from ins3d.plugin.pipeline import InsStylizePipelineConfig
 from ins3d.plugin.pixel_sampler import PatchSettings
-from ins3d.plugin.ray_content import ContentSettings
+from ins3d.plugin.ray_content import FrequencySettings
 from ins3d.plugin.schedule import FusedAdamConfig, StageScheduleConfig
+from ins3d.plugin.style_field import FrequencyStyle
 from ins3d.plugin.trainer import InsStylizeTrainerConfig
 
 
@@ -47,7 +49,7 @@ def _trainer(name: str, pipeline: InsStylizePipelineConfig, optimizers: dict[str
         steps_per_eval_batch=0,
         steps_per_eval_image=0,
         steps_per_eval_all_images=0,
-        max_num_iterations=4350,
+        max_num_iterations=2650,
         mixed_precision=False,
     )
 
@@ -57,36 +59,34 @@ def _pipeline(**settings: Any) -> InsStylizePipelineConfig:
 
 
 def _hash() -> InsStylizeTrainerConfig:
-    content = ContentSettings(kind="hash")
     optimizers = _optimizers()
     optimizers["content_tables"] = _group(0.02, "content", final=0.02)
-    return _trainer("ins-stylize-hash", _pipeline(model=InsStylizeModelConfig(content=content)), optimizers)
+    return _trainer("ins-stylize-hash", _pipeline(model=InsStylizeModelConfig(content=HashSettings())), optimizers)
 
 
 def _paper() -> InsStylizeTrainerConfig:
     """The released recipe for one style (spec A.2 to A.8): everything shaded, everything trained, raw losses."""
     model = InsStylizeModelConfig(
-        content=ContentSettings(kind="frequency", num_proposal_samples=(64,), num_samples=128),
-        style_encoding="frequency",
-        style_width=256,
-        gate_init=(1.0, 1.0),
+        content=FrequencySettings(),
+        style_field=FrequencyStyle(),
         geometry="distilled",
         shading="full",
         footprint_mult=0.0,
-        zero_view_direction=False,
         perceptual_encoder="vgg16",
-        style_loss=("gram_chw",),
+        style_loss=("gram_chw:1e11",),
         style_layers=("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
         colors="none",
-        loss_scale="release",
-        style_loss_mult=1e11,
-        content_loss_mult=1.0,
-        geometry_loss_mult=1e6,
+        normalise_losses=False,
+        squash_patches=True,
+        over_style_mean=False,
+        content_weight=1.0,
+        geometry_weight=1e6,
         interlevel_loss_mult=0.0,
         distortion_loss_mult=0.0,
         view_dropout=0.0,
-        strength_share=0.0,
-        mix_share=0.0,
+        partial_share=0.0,
+        blend_share=0.0,
+        perceptual_pooling="max",
     )
     pipeline = _pipeline(
         model=model,

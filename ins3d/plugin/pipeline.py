@@ -10,6 +10,7 @@ from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineC
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
+from ins3d.extension.ranges import check_ranges, ranged
 from ins3d.placement.scene import Placement
 from ins3d.plugin.content_checkpoint import (
     FILE_NAME,
@@ -22,17 +23,19 @@ from ins3d.plugin.content_checkpoint import (
 )
 from ins3d.plugin.datamanager import InsStylizeDataManager, InsStylizeDataManagerConfig
 from ins3d.plugin.host_fixes import mend_the_host
-from ins3d.plugin.model import InsStylizeModel, InsStylizeModelConfig
-from ins3d.plugin.objective import build_objective, weights_of
+from ins3d.plugin.model import PREFIX, InsStylizeModel, InsStylizeModelConfig
 from ins3d.plugin.pixel_sampler import PatchSettings, StridedPatchSampler
 from ins3d.plugin.rays.picture_store import over_background
-from ins3d.plugin.sample_pool import PoolSettings
+from ins3d.plugin.saved_runs import upgrade, upgrade_state
 from ins3d.plugin.scene_measure import has_empty_background, measure_placement, small_pictures
+from ins3d.plugin.settings import check_model
 from ins3d.plugin.style_checkpoint import StyleCheckpoint, load_kept_styles, load_styles, take_over_settings
-from ins3d.plugin.style_stage import StyleStage
+from ins3d.plugin.style_stage import SceneSubject
 from ins3d.plugin.viewer_controls import StyleControls
 from ins3d.style.mix import FILE_NAME as MIX_FILE_NAME
-from ins3d.style.pictures import find_style_pictures
+from ins3d.style.sampling import MixSampler, steps_for
+from ins3d.style.stage import StyleStage
+from ins3d.style.styles import find_styles
 
 
 @dataclass
@@ -42,24 +45,20 @@ class InsStylizePipelineConfig(VanillaPipelineConfig):
     _target: type = field(default_factory=lambda: InsStylizePipeline)
     datamanager: InsStylizeDataManagerConfig = field(default_factory=InsStylizeDataManagerConfig)
     model: InsStylizeModelConfig = field(default_factory=InsStylizeModelConfig)
-    content_steps: int = 1850
+    content_steps: int = ranged(1850, min=0)
     """Steps of the content stage."""
-    style_steps: int = 2500
-    """Steps of the style stage for one style."""
-    more_styles_mult: float = 0.45
-    """Share of these steps that each further style adds: styles share what they have in common."""
+    style_steps: int = ranged(800, min=0)
+    """Steps of the style stage for one style; every further style adds 45 % of them."""
     content_checkpoint: Path | None = None
     """A finished content: content.ckpt or config.yml of an earlier run, or the config.yml of `ns-train nerfacto`. The
     content stage is skipped."""
     style_checkpoint: Path | None = None
     """A finished run of the same scene (its folder): its styles are kept to the last bit, and those of
     pipeline.model.styles are added. The content is that run's."""
-    content_style_mult: float = 0.0
+    content_style_mult: float = ranged(0.0, min=0)
     """Learning rate of the content in the style stage, as a share of its own (INS meant 0.1). 0: frozen."""
     patches: PatchSettings = field(default_factory=PatchSettings)
-    """The style stage's patches."""
-    pool: PoolSettings = field(default_factory=PoolSettings)
-    """The samples that the style stage keeps."""
+    """What a step of the style stage sees."""
     run_dir: tyro.conf.Suppress[Path | None] = None
     """Where files of this run go; set by the trainer, for whoever opens the run later."""
 
@@ -72,11 +71,12 @@ class InsStylizePipeline(VanillaPipeline):
 
     def __init__(self, config: InsStylizePipelineConfig, device: Any, test_mode: Any = "val", **kwargs: Any) -> None:
         mend_the_host()
+        upgrade(config)
         _check_settings(config)
         self._kept: StyleCheckpoint | None = None
         if test_mode == "val":
             # Absolute, because evaluation may be started from another folder.
-            config.model.styles = find_style_pictures(config.model.styles)
+            config.model.styles = tuple(map(str, find_styles(config.model.styles, f"{PREFIX}styles")))
             if config.style_checkpoint is not None:
                 self._kept = load_styles(config.style_checkpoint)
                 take_over_settings(config.model, self._kept)
@@ -90,7 +90,8 @@ class InsStylizePipeline(VanillaPipeline):
             # The field must be built as it was; the settings are saved with this run.
             config.model.content = self._checkpoint.settings
         super().__init__(config, device, test_mode, **kwargs)
-        self.style_stage: StyleStage | None = None
+        self.style_stage: StyleStage[Any] | None = None
+        self.subject: SceneSubject | None = None
         # Keyframes of a camera path get a time, which walks along the styles.
         self.datamanager.includes_time = len(config.model.styles) > 1
         if config.run_dir is not None:
@@ -98,18 +99,9 @@ class InsStylizePipeline(VanillaPipeline):
         if test_mode == "val":
             # Now, and not at the boundary: a mistyped style must not cost the content stage.
             self.model.colors.see_scene(self.datamanager.store.color_statistics(self.datamanager.config.seed))
-            self.objective = build_objective(config.model, self.model.colors.scene, self.model.device)
+            self.objective = self.model.build_objective()
             CONSOLE.print(f"Perceptual encoder: {self.objective.features.source}.")
-            cameras = self.datamanager.train_dataset.cameras
-            self.sampler = StridedPatchSampler(config.patches, self.datamanager.store, cameras)
-            smallest = self.objective.features.smallest_side
-            smallest *= max(config.model.style_scales)
-            if config.patches.size < smallest and config.model.loss_scale == "measured":
-                raise ValueError(
-                    f"pipeline.patches.size: {config.patches.size} rays are too few for {self.objective.features.walk[-1]}"
-                    f" of pictures shrunk by up to {max(config.model.style_scales)}; use {smallest} or more, fewer "
-                    "pipeline.model.style-scales, or shallower pipeline.model.style-layers."
-                )
+            self.sampler = self._patch_sampler()
             self._prepare_content()
 
     @property
@@ -130,12 +122,25 @@ class InsStylizePipeline(VanillaPipeline):
     @property
     def style_steps(self) -> int:
         """Steps of the style stage for all styles together."""
-        return round(self.config.style_steps * (1 + self.config.more_styles_mult * (self.num_new_styles - 1)))
+        return steps_for(self.config.style_steps, self.num_new_styles)
 
     @property
     def content_steps(self) -> int:
         """Steps of the content stage; none when the content is finished."""
         return 0 if self.config.content_checkpoint is not None else self.config.content_steps
+
+    def _patch_sampler(self) -> StridedPatchSampler:
+        cameras, settings = self.datamanager.train_dataset.cameras, self.config.patches
+        sampler = StridedPatchSampler(settings, self.datamanager.store, cameras, self.style_steps)
+        scales = self.config.model.style_scales
+        smallest = self.objective.features.smallest_side * max(scales)
+        if sampler.plan.patch < smallest and not self.config.model.squash_patches:
+            raise ValueError(
+                f"pipeline.patches.size: {sampler.plan.patch} rays are too few for {self.objective.features.walk[-1]} of "
+                f"pictures shrunk by up to {max(scales)}; use {smallest} or more, fewer {PREFIX}style-scales, or shallower "
+                f"{PREFIX}style-layers."
+            )
+        return sampler
 
     def _prepare_content(self) -> None:
         if self._checkpoint is not None:
@@ -149,7 +154,7 @@ class InsStylizePipeline(VanillaPipeline):
                 self.model.stylized.keep_styles(len(self._kept.styles))
             return
         placement = self._placement()
-        self.model.place(placement, self.datamanager.background)
+        self.model.ray_content.place(placement, self.datamanager.background)
         kind = "an object before an empty background" if placement.bounded else "an open scene"
         CONSOLE.print(
             f"Placed by {placement.found_by}: {kind}, radius {placement.radius:.3g}, "
@@ -173,38 +178,40 @@ class InsStylizePipeline(VanillaPipeline):
         """The losses of a step of either stage."""
         if step < self.content_steps:
             result = super().get_train_loss_dict(step)
-            self.model.ray_content.sampler.step_cb(step)
+            self.model.ray_content.step(step)
         else:
             if self.style_stage is None:
                 self.style_stage = self._begin_style_stage()
-            result = self.style_stage.losses(step - self.content_steps)
+            losses = self.style_stage.losses(step - self.content_steps, self.datamanager.generator)
+            result = {}, losses, {name: gate.detach() for name, gate in self.model.stylized.named_gates().items()}
         _check_finite(result[1], step)
         return result
 
-    def _begin_style_stage(self) -> StyleStage:
+    def _begin_style_stage(self) -> StyleStage[Any]:
         """The boundary: content is saved and frozen, styles are read, samples are kept."""
         run_dir = self.config.run_dir
         assert run_dir is not None
         begins = not bool(self.model.is_stylized)
         if begins:
-            save_content(run_dir / FILE_NAME, self.model.ray_content, self.datamanager.train_dataparser_outputs)
+            outputs = self.datamanager.train_dataparser_outputs
+            save_content(run_dir / FILE_NAME, self.config.model.content, self.model.ray_content, outputs)
         moves = self.config.content_style_mult > 0
         self.model.begin_style(content_moves=moves)
         if moves:
             # After a resume the content has moved on from where the teacher stands.
-            teacher_state = load_content(run_dir / FILE_NAME).state
-            content_state = {k.removeprefix("content."): v for k, v in teacher_state.items() if k.startswith("content.")}
-            assert self.model.teacher is not None
-            self.model.teacher.field.load_state_dict(content_state)
+            self.model.teacher = self.model.movable_content.frozen_density(load_content(run_dir / FILE_NAME).state)
         CONSOLE.print("Content is frozen; the style stage begins.")
-        stage = StyleStage(
-            self.config, self.model, self.datamanager, self.sampler, self.objective, self.style_steps,
-            0 if self._kept is None else len(self._kept.styles),
+        self.subject = SceneSubject(self.model, self.datamanager, self.sampler, self.objective, frozen=not moves)
+        self.subject.keep_samples(run_dir)
+        settings, number = self.config.model, len(self.objective.styles)
+        self.objective.normalisers = self.model.loss_normalisers if settings.normalise_losses else None
+        mixes = MixSampler(
+            number, range(number - self.num_new_styles, number), self.datamanager.config.seed, settings.partial_share,
+            settings.blend_share,
         )  # fmt: skip
-        stage.keep_samples(run_dir)
+        stage = StyleStage(self.subject, self.objective, mixes, settings.normalise_losses)
         if begins:
             stage.begin()
-        stage.check_units()
         return stage
 
     def get_eval_loss_dict(self, step: int) -> tuple[Any, dict[str, Tensor], dict[str, Any]]:
@@ -219,7 +226,7 @@ class InsStylizePipeline(VanillaPipeline):
 
     def load_pipeline(self, loaded_state: dict[str, Any], step: int) -> None:
         """Loads every parameter or says which does not fit; the host would go on with random ones."""
-        state = {key.removeprefix("module."): value for key, value in loaded_state.items()}
+        state = upgrade_state({key.removeprefix("module."): value for key, value in loaded_state.items()})
         explain_mismatch(self.state_dict(), state, "the checkpoint")
         self.model.update_to_step(step)
         torch.nn.Module.load_state_dict(self, state, strict=True)
@@ -227,51 +234,18 @@ class InsStylizePipeline(VanillaPipeline):
 
 
 def _check_settings(config: InsStylizePipelineConfig) -> None:
+    check_ranges(config, "pipeline.")
+    check_model(config.model, PREFIX)
     if config.content_style_mult > 0 and config.model.geometry == "locked":
         raise ValueError(
             "pipeline.content-style-mult: locked geometry keeps the content as it is, so its rate must be 0; "
             "use --pipeline.model.geometry distilled to let it move."
-        )
-    if config.model.geometry == "free" and config.model.shading == "deferred":
-        raise ValueError(
-            "pipeline.model.geometry: free geometry has no samples that can be merged beforehand; add "
-            "--pipeline.model.shading full."
         )
     if config.content_style_mult > 0 and config.style_checkpoint is not None:
         raise ValueError(
             "pipeline.content-style-mult: a content that moves would change the kept styles of pipeline.style-checkpoint; "
             "use 0."
         )
-    near, far = config.model.near, config.model.far
-    if (near is not None and near <= 0) or (near is not None and far is not None and far <= near):
-        raise ValueError(f"pipeline.model.near/far: {near} and {far} are no stretch of depths; use 0 < near < far.")
-    for name in ("num_surface_points", "num_training_points"):
-        if not 1 <= getattr(config.model, name) <= 4:
-            raise ValueError(
-                f"pipeline.model.{name.replace('_', '-')}: {getattr(config.model, name)} is not between 1 and 4; "
-                "for every sample use --pipeline.model.shading full."
-            )
-    if config.model.num_render_samples is not None and config.model.num_render_samples < 1:
-        raise ValueError(
-            f"pipeline.model.num-render-samples: {config.model.num_render_samples} samples see nothing; use 16 or more."
-        )
-    if config.model.footprint_mult < 0:
-        raise ValueError(
-            f"pipeline.model.footprint-mult: {config.model.footprint_mult} is no width of a pixel; use 0 or more."
-        )
-    for name in ("style_loss_mult", "content_loss_mult", "tv_loss_mult"):
-        if getattr(config.model, name) < 0:
-            raise ValueError(
-                f"pipeline.model.{name.replace('_', '-')}: {getattr(config.model, name)} is no weight; use 0 or more."
-            )
-    if not any(weight > 0 for weight in weights_of(config.model).values()):
-        raise ValueError("pipeline.model.style-loss-mult: every loss has weight 0; give one of them a weight above 0.")
-    for name in ("strength_share", "mix_share"):
-        if not 0 <= getattr(config.model, name) < 1:
-            raise ValueError(
-                f"pipeline.model.{name.replace('_', '-')}: {getattr(config.model, name)} is no share of the steps; use 0 or "
-                "more, below 1."
-            )
 
 
 def _check_finite(losses: dict[str, Tensor], step: int) -> None:

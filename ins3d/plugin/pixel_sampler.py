@@ -7,8 +7,10 @@ from jaxtyping import Int
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from torch import Tensor
 
+from ins3d.extension.ranges import ranged
 from ins3d.plugin.rays.picture_store import PictureStore
-from ins3d.style.patches import check_patch_fits, doubling_strides, patch_extent, patch_pixel_indices
+from ins3d.style.patches import patch_extent, patch_pixel_indices
+from ins3d.style.windows import CachedPatchSettings, plan_windows
 
 LEAST_FOREGROUND = 0.05
 """A patch of which less than this share counts sees only background, and is drawn again."""
@@ -16,24 +18,18 @@ MAX_DRAWS = 50
 
 
 @dataclass
-class PatchSettings:
-    """Which patches the style stage draws."""
+class PatchSettings(CachedPatchSettings):
+    """What a step of the style stage sees of a scene."""
 
-    size: int = 64
-    """Rays along one side of a patch."""
-    strides: tuple[int, ...] = ()
-    """Pixels between neighbouring rays; each step draws one of them. Empty: 1, 1, 2, 4, ... as far as pictures are large
-    enough: motifs are painted large, and strokes, which the eye sees first, fine."""
-    halve_stride_every: int = 0
-    """INS's schedule: strides are halved (down to 1) every this many steps of the style stage; 0 leaves them."""
-    num_patches: int = 1
+    num_patches: int = ranged(1, min=1)
     """Patches per step, all of one stride."""
 
 
 class StridedPatchSampler:
     """Draws patches of `size` x `size` rays, `stride` pixels apart, uniformly in place."""
 
-    def __init__(self, settings: PatchSettings, store: PictureStore, cameras: Cameras) -> None:
+    def __init__(self, settings: PatchSettings, store: PictureStore, cameras: Cameras, num_steps: int) -> None:
+        """For a style stage of so many steps. Raises ValueError for pictures that are smaller than a patch, or not flat."""
         if (cameras.camera_type == CameraType.EQUIRECTANGULAR.value).any():
             raise ValueError(
                 "camera_type: equirectangular pictures have no flat patches for perceptual losses; "
@@ -42,20 +38,13 @@ class StridedPatchSampler:
         self.settings = settings
         self.store = store
         height, width = (int(side) for side in store.sizes.amin(0))
-        self.strides = settings.strides or (1, *doubling_strides(settings.size, height, width))
-        for stride in self.strides:
-            check_patch_fits(settings.size, stride, height, width, "pipeline.patches.size / .strides")
+        size = plan_windows((height, width), 0, settings).patch
+        needed = num_steps * settings.num_patches * size**2
+        self.plan = plan_windows((height, width), min(settings.max_rays, needed), settings)
 
-    def strides_at(self, style_step: int) -> tuple[int, ...]:
-        """The strides to draw from at a step of the style stage."""
-        every = self.settings.halve_stride_every
-        halvings = style_step // every if every else 0
-        return tuple(max(stride >> halvings, 1) for stride in self.strides)
-
-    def draw_stride(self, style_step: int, generator: torch.Generator) -> int:
-        """One of the strides in force."""
-        strides = self.strides_at(style_step)
-        return strides[int(torch.randint(len(strides), (), generator=generator))]
+    def draw_stride(self, generator: torch.Generator) -> int:
+        """One of the plan's."""
+        return self.plan.strides[int(torch.randint(len(self.plan.strides), (), generator=generator))]
 
     def draw_patch(
         self, size: int, stride: int, generator: torch.Generator, least: float = LEAST_FOREGROUND

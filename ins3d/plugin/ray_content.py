@@ -1,199 +1,219 @@
-"""The content along rays: where to look, and what is there. This is where core fields meet nerfstudio's samplers."""
+"""A content field sampled along rays: where to look, and what is there. Kinds `planes` and `frequency`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from nerfstudio.cameras.rays import RayBundle, RaySamples
+from nerfstudio.model_components.losses import distortion_loss, interlevel_loss
 from nerfstudio.model_components.ray_samplers import LogSampler, PDFSampler, ProposalNetworkSampler, UniformSampler
 from torch import Tensor, nn
 
 from ins3d.fields.content_features import ContentFeatures, ContentPoint, FrequencyContent, PlanesContent
-from ins3d.fields.mlp import Mlp
-from ins3d.fields.point_encoding import FeaturePlanes
-from ins3d.placement.scene import ScenePlacement
-from ins3d.plugin.hash_content import HashContent, HashDensity, HashSettings
-from ins3d.plugin.rays.compositing import expected_depth
-
-ContentKind = Literal["planes", "hash", "frequency"]
-SHORT_RAY = 0.3
-"""In radii of the scene: rays that texture a mesh are shorter."""
-BEHIND = 2.0
-"""Scene units: as far beyond all that cameras see as the box is wide in which the host looks for a mesh."""
+from ins3d.fields.frozen_teacher import FrozenTeacher
+from ins3d.fields.merged_points import SurfacePoints, merge_samples
+from ins3d.plugin.content import CONTENTS, Content, FrozenDensity, GeometryLook, LearnableContent, Merging, MovableGeometry
+from ins3d.plugin.rays.compositing import composite
+from ins3d.plugin.rays.field_along_rays import FieldAlongRays
+from ins3d.plugin.rays.proposals import CoarseDensity, PlaneDensity
 
 
 @dataclass
-class ContentSettings:
-    """The content field and how densely rays are sampled for it."""
+class PlanesSettings:
+    """Feature planes and small networks: pure torch, minutes on a CPU."""
 
-    kind: ContentKind = "planes"
-    """`planes`: pure torch, minutes on a CPU. `hash`: nerfacto's hash grid, with tinycudann when it is there.
-    `frequency`: the paper's 8x256 network, for faithful runs; slow."""
-    plane_resolutions: tuple[int, ...] = (64, 128, 256)
-    """Cells along a side of the feature planes (`planes` only)."""
-    plane_channels: int = 16
-    """Features in each plane (`planes` only)."""
-    hash: HashSettings = field(default_factory=HashSettings)
-    """Sizes of the hash grid (`hash` only)."""
+    resolutions: tuple[int, ...] = (64, 128, 256)
+    """Cells along a side of the feature planes."""
+    channels: int = 16
+    """Features in each plane."""
     num_proposal_samples: tuple[int, ...] = (48,)
     """Samples per ray that the proposal networks see, one number each."""
     num_samples: int = 16
     """Samples per ray that the content field sees."""
 
+    def setup(self) -> "RayContentField":
+        """Builds the field and its proposal networks."""
+        content = PlanesContent(self.resolutions, self.channels)
+        proposals = [PlaneDensity() for _ in self.num_proposal_samples]
+        return RayContentField(content, proposals, self.num_proposal_samples, self.num_samples)
+
 
 @dataclass
-class RayContent:
-    """What the content field says along rays."""
+class FrequencySettings:
+    """The paper's 8x256 network, for faithful runs; slow."""
+
+    num_coarse_samples: int = 64
+    """Samples per ray that the coarse network sees."""
+    num_samples: int = 128
+    """Samples per ray that are added where the coarse network saw something."""
+
+    def setup(self) -> "RayContentField":
+        """Builds the fine and the coarse network."""
+        return RayContentField(
+            FrequencyContent(), [CoarseDensity()], (self.num_coarse_samples,), self.num_samples, union=True
+        )
+
+
+class ContentSettings:
+    """Named by config.yml of runs from before contents were registered; see `saved_runs`."""
+
+
+@dataclass
+class RayLook(GeometryLook):
+    """What `moved` needs to look at the same samples once more."""
 
     samples: RaySamples
-    positions: Float[Tensor, "rays samples 3"]
-    """In the unit ball."""
-    point: ContentPoint
-    weights: Float[Tensor, "rays samples 1"]
-    proposal_weights: list[Tensor]
-    proposal_samples: list[RaySamples]
+    sample_rgb: Float[Tensor, "rays samples 3"]
+    sample_features: Float[Tensor, "rays samples channels"]
+    merging: Merging
 
 
-class PlaneDensity(nn.Module):
-    """A coarse density for choosing samples: feature planes and a small network."""
+class RayContentField(FieldAlongRays, Content, LearnableContent, MovableGeometry):
+    """A content field that is sampled along rays, as a content: learned from pictures, and with a density that can move."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, content: ContentFeatures, proposals: list[Any], num_proposal_samples: tuple[int, ...], num_samples: int,
+        union: bool = False,
+    ) -> None:  # fmt: skip
+        """`proposals` say for positions how dense they are; with `union` their samples count beside the content's own."""
         super().__init__()
-        self.planes = FeaturePlanes((64, 128), channels=4)
-        self.mlp = Mlp(self.planes.num_outputs, 1, width=16, num_layers=2)
-
-    def forward(self, positions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 1"]:
-        """Density >= 0 per ball radius."""
-        return torch.exp(self.mlp(self.planes(positions)).clamp(max=12.0))
-
-
-class CoarseDensity(nn.Module):
-    """The paper's coarse network: a full content field, asked for its density; trained on colour as well."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.field = FrequencyContent()
-
-    def forward(self, positions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 1"]:
-        """Density >= 0 per ball radius."""
-        return self.field.density(self.field(positions).raw_density)
-
-    def density_and_rgb(
-        self, positions: Float[Tensor, "*batch 3"], directions: Float[Tensor, "*batch 3"]
-    ) -> tuple[Float[Tensor, "*batch 1"], Float[Tensor, "*batch 3"]]:
-        """For the coarse photometric loss (spec A.7, L_rgb^coarse)."""
-        point = self.field(positions)
-        return self.field.density(point.raw_density), self.field.rgb(point.color_features, directions)
-
-
-def build_content(settings: ContentSettings) -> tuple[ContentFeatures, nn.ModuleList]:
-    """The content field of the chosen kind, and the networks that propose where it should be asked."""
-    if settings.kind == "planes":
-        content: ContentFeatures = PlanesContent(settings.plane_resolutions, settings.plane_channels)
-        return content, nn.ModuleList(PlaneDensity() for _ in settings.num_proposal_samples)
-    if settings.kind == "hash":
-        proposals = [HashDensity(settings.hash, level) for level in range(len(settings.num_proposal_samples))]
-        return HashContent(settings.hash), nn.ModuleList(proposals)
-    return FrequencyContent(), nn.ModuleList([CoarseDensity()])
-
-
-class RayContentField(nn.Module):
-    """A content field, its place in the scene and its sampling: rays in, `RayContent` out."""
-
-    def __init__(self, settings: ContentSettings) -> None:
-        super().__init__()
-        self.settings = settings
-        self.placement = ScenePlacement()
-        self.content, self.proposals = build_content(settings)
-        union = settings.kind == "frequency"
+        self.content, self.proposals = content, nn.ModuleList(proposals)
+        self.num_color_features, self.num_density_features = content.num_color_features, content.num_density_features
+        self.num_samples = num_samples
         # Stratified by one offset a ray is cheaper; the paper's coarse samples are jittered one by one (spec A.5).
         self.sampler = ProposalNetworkSampler(
-            num_proposal_samples_per_ray=settings.num_proposal_samples,
-            num_nerf_samples_per_ray=settings.num_samples,
-            num_proposal_network_iterations=len(settings.num_proposal_samples),
+            num_proposal_samples_per_ray=num_proposal_samples,
+            num_nerf_samples_per_ray=num_samples,
+            num_proposal_network_iterations=len(num_proposal_samples),
             update_sched=lambda step: 1 if union else min(step / 200, 5),
             initial_sampler=UniformSampler() if union else LogSampler(),
             pdf_sampler=PDFSampler(include_original=union, single_jitter=False),
         )
 
-    def density_functions(self) -> list[Callable[[Tensor], Tensor]]:
-        """For the host's sampler: positions in scene units to density per scene unit."""
+    # ---- what every content answers
 
-        def asked(proposal: nn.Module) -> Callable[[Tensor], Tensor]:
-            return lambda positions: proposal(self.placement(positions)) * self.placement.density_scale
+    def look(self, rays: RayBundle, merging: Merging) -> RayLook:
+        """See `Content.look`."""
+        along = self(rays)
+        directions = rays.directions[:, None, :].expand(*along.positions.shape)
+        return self._look(
+            along.samples, along.positions, along.point, along.weights,
+            self.content.rgb(along.point.color_features, directions), merging,
+        )  # fmt: skip
 
-        return [asked(proposal) for proposal in self.proposals]
+    def _look(
+        self, samples: RaySamples, positions: Tensor, point: ContentPoint, weights: Tensor, rgb: Tensor, merging: Merging
+    ) -> RayLook:
+        return RayLook(
+            rgb=composite(rgb, weights, self.background),
+            accumulation=weights.sum(-2),
+            depth=self.depth(samples, weights),
+            points=self._points(samples, positions, point.color_features, weights, merging),
+            weights=weights,
+            positions=positions,
+            raw_density=point.raw_density,
+            density_features=point.density_features,
+            samples=samples,
+            sample_rgb=rgb,
+            sample_features=point.color_features,
+            merging=merging,
+        )
 
-    def sample(self, rays: RayBundle) -> tuple[RaySamples, list[Tensor], list[RaySamples]]:
-        """Where along the rays something is."""
-        near, far = self.placement.ray_bounds(rays.origins, rays.directions)
-        if rays.nears is not None and rays.fars is not None:
-            # A crop box of the viewer or of a camera path; or, where rays are short, `ns-export` looking at a mesh from
-            # close by: these do not start at a camera, and the scene's near is none of theirs.
-            short = rays.fars - rays.nears < SHORT_RAY * self.placement.radius
-            near = torch.where(short, torch.maximum(rays.nears, 0.1 * rays.fars), torch.maximum(near, rays.nears))
-            far = torch.maximum(torch.where(short, rays.fars, torch.minimum(far, rays.fars)), near * 1.001)
-        rays.nears, rays.fars = near, far
-        return self.sampler(rays, density_fns=self.density_functions())
+    def _points(
+        self, samples: RaySamples, positions: Tensor, features: Tensor, weights: Tensor, merging: Merging
+    ) -> SurfacePoints:
+        footprint = merging.footprint_mult * self.footprint(samples)
+        if merging.num_points is None:
+            return SurfacePoints(positions, features, weights, footprint)
+        return merge_samples(weights, positions, features, merging.num_points, merging.spread_mult, footprint)
 
-    def forward(self, rays: RayBundle) -> RayContent:
-        """Samples the rays and asks the field."""
-        return self.at(*self.sample(rays))
+    def restyle(
+        self,
+        points: SurfacePoints,
+        features: Float[Tensor, "rays points channels"],
+        directions: Float[Tensor, "rays points 3"] | None,
+    ) -> Float[Tensor, "rays points 3"]:
+        """Through the field's own colour head."""
+        return self.content.rgb(features, directions)
 
-    def at(self, samples: RaySamples, proposal_weights: list[Tensor], proposal_samples: list[RaySamples]) -> RayContent:
-        """Asks the field at given samples."""
-        positions = self.placement(samples.frustums.get_positions())
-        point = self.content(positions)
-        weights = self.weights(samples, point.raw_density)
-        return RayContent(samples, positions, point, weights, proposal_weights, proposal_samples)
+    def param_groups(self) -> dict[str, list[nn.Parameter]]:
+        """See `Content.param_groups`; the field says which of its parameters are tables."""
+        tables = self.content.tables()
+        known = {id(parameter) for parameter in tables}
+        return {
+            "content_tables": tables,
+            "content": [parameter for parameter in self.content.parameters() if id(parameter) not in known],
+            "proposals": list(self.proposals.parameters()),
+        }
 
-    def depth(self, samples: RaySamples, weights: Float[Tensor, "rays samples 1"]) -> Float[Tensor, "rays 1"]:
-        """Mean distance along the ray; behind everything where nothing is, so that `ns-export tsdf` finds no surface."""
-        return expected_depth(samples, weights, self.placement.far + BEHIND)
+    def set_num_samples(self, number: int | None) -> None:
+        """See `Content.set_num_samples`."""
+        self.sampler.num_nerf_samples_per_ray = number or self.num_samples
 
-    def footprint(self, samples: RaySamples) -> Float[Tensor, "rays samples 1"]:
-        """The width of what a pixel sees at each sample, in ball radii; 0 for rays that have no pixel."""
-        area = samples.frustums.pixel_area
-        # The host's exporters look at a mesh along rays of no camera, and say 1.
-        side = torch.where(area < 1, area, 0).sqrt() * (samples.frustums.starts + samples.frustums.ends) / 2
-        return side * self.placement.scale_across(samples.frustums.get_positions())
+    def step(self, step: int) -> None:
+        """The host's sampler counts steps to decide when proposals learn."""
+        self.sampler.step_cb(step)
 
-    def normals(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, "points 3"]:
-        """Unit vectors against the slope of the density, from its values at the corners of a small tetrahedron.
+    def random_state(self) -> tuple[int, int]:
+        """That count."""
+        return self.sampler._step, self.sampler._steps_since_update
 
-        `points` in scene units; the tetrahedron is a hundredth of their distance from the scene's centre, or of its radius.
-        """
-        corners = torch.tensor([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]], dtype=points.dtype, device=points.device)
-        away = (points - self.placement.center).norm(dim=-1, keepdim=True)
-        size = 0.01 * torch.maximum(away, self.placement.radius)
-        asked = points[:, None] + size[:, None] * corners
-        slope = (self.content(self.placement(asked)).raw_density * corners).sum(1)
-        return -F.normalize(slope, dim=-1)
+    def take_random_state(self, state: tuple[int, int]) -> None:
+        """See `random_state`."""
+        self.sampler._step, self.sampler._steps_since_update = state
 
-    def coarse_samples(self, along: RayContent) -> tuple[Tensor, Tensor] | None:
-        """Colours and weights of the paper's coarse network at its own samples; None for the other kinds."""
-        coarse = self.proposals[0]
-        if not isinstance(coarse, CoarseDensity):
-            return None
-        samples = along.proposal_samples[0]
-        positions = self.placement(samples.frustums.get_positions())
-        density, rgb = coarse.density_and_rgb(positions, samples.frustums.directions.expand_as(positions))
-        return rgb, self._ended(samples.get_weights(density * self.placement.density_scale))
+    # ---- learning from rays
 
-    def weights(self, samples: RaySamples, raw_density: Float[Tensor, "rays samples 1"]) -> Float[Tensor, "rays samples 1"]:
-        """Volume rendering weights. In an unbounded scene every ray ends at its last sample at the latest."""
-        return self._ended(samples.get_weights(self.content.density(raw_density) * self.placement.density_scale))
+    def training_outputs(self, rays: RayBundle, view_dropout: float) -> dict[str, Any]:
+        """See `LearnableContent.training_outputs`; an object is laid over a random background."""
+        along = self(rays)
+        features = along.point.color_features
+        blind = int(len(features) * view_dropout)
+        directions = rays.directions[blind:, None, :].expand(*along.positions[blind:].shape)
+        rgb = torch.cat([self.content.rgb(features[:blind], None), self.content.rgb(features[blind:], directions)])
+        behind = torch.rand_like(rays.directions) if bool(self.placement.bounded) else self.background
+        coarse = self.coarse_samples(along)
+        return {
+            "rgb": composite(rgb, along.weights, behind),
+            "coarse_rgb": None if coarse is None else composite(*coarse, behind),
+            "background": behind,
+            "weights_list": [*along.proposal_weights, along.weights],
+            "ray_samples_list": [*along.proposal_samples, along.samples],
+        }
 
-    def opacity(self, samples: RaySamples, raw_density: Float[Tensor, "rays samples 1"]) -> Float[Tensor, "rays samples 1"]:
-        """Of each sample alone, in [0, 1]."""
-        assert samples.deltas is not None
-        return 1 - torch.exp(-samples.deltas * self.content.density(raw_density) * self.placement.density_scale)
+    def losses(self, outputs: dict[str, Any], image: Float[Tensor, "rays 3"]) -> dict[str, Float[Tensor, ""]]:
+        """Photometric, of the coarse network where there is one too; interlevel and distortion (mip-NeRF 360)."""
+        weights, samples = outputs["weights_list"], outputs["ray_samples_list"]
+        losses = {"rgb_loss": ((outputs["rgb"] - image) ** 2).mean()}
+        if outputs["coarse_rgb"] is not None:
+            losses["coarse_rgb_loss"] = ((outputs["coarse_rgb"] - image) ** 2).mean()
+        losses["interlevel_loss"] = interlevel_loss(weights, samples)
+        losses["distortion_loss"] = distortion_loss(weights, samples)
+        return losses
 
-    def _ended(self, weights: Tensor) -> Tensor:
-        if bool(self.placement.bounded):
-            return weights
-        rest = 1 - weights.sum(-2, keepdim=True)
-        return torch.cat([weights[..., :-1, :], weights[..., -1:, :] + rest], dim=-2)
+    # ---- geometry that moves
+
+    def moved(self, look: GeometryLook, raw_density: Float[Tensor, "rays samples 1"]) -> RayLook:
+        """See `MovableGeometry.moved`."""
+        assert isinstance(look, RayLook)
+        point = ContentPoint(raw_density, look.density_features, look.sample_features)
+        weights = self.weights(look.samples, raw_density)
+        return self._look(look.samples, look.positions, point, weights, look.sample_rgb, look.merging)
+
+    def opacity(self, look: GeometryLook) -> Float[Tensor, "rays samples 1"]:
+        """See `MovableGeometry.opacity`."""
+        assert isinstance(look, RayLook) and look.samples.deltas is not None
+        return 1 - torch.exp(-look.samples.deltas * self.content.density(look.raw_density) * self.placement.density_scale)
+
+    def frozen_density(self, state: dict[str, Tensor] | None = None) -> FrozenDensity:
+        """See `MovableGeometry.frozen_density`."""
+        teacher = FrozenTeacher(self.content)
+        if state is not None:
+            of_content = {key: value for key, value in state.items() if key.startswith("content.")}
+            teacher.field.load_state_dict({key.removeprefix("content."): value for key, value in of_content.items()})
+        return lambda positions: teacher(positions).raw_density
+
+
+CONTENTS.register("planes", PlanesSettings)
+CONTENTS.register("frequency", FrequencySettings)

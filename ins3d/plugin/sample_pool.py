@@ -1,4 +1,4 @@
-"""What a frozen geometry already knows about training pixels, kept: windows of pixels, and tensors about each."""
+"""What a frozen content knows about training pixels, kept: windows of pixels, and tensors about each."""
 
 import errno
 import os
@@ -13,28 +13,24 @@ from torch import Tensor
 from ins3d.plugin.pixel_sampler import LEAST_FOREGROUND, MAX_DRAWS, StridedPatchSampler
 
 Progress = Callable[[int, int], None]
+SHARE_OF_MEMORY = 0.25
+"""A cache larger than this share of the free memory is kept in a file beside the run and mapped."""
 
 
-@dataclass
 class PoolSettings:
-    """How many pixels the style stage keeps samples of."""
-
-    max_rays: int = 400_000
-    """Upper bound; the steps draw their patches from windows of this many pixels in all."""
-    share_of_memory: float = 0.25
-    """A pool larger than this share of the free memory is kept in a file beside the run and mapped."""
+    """Named by config.yml of runs from before 0.3; see `saved_runs`."""
 
 
 @dataclass
 class Window:
-    """A strided square of pixels: `side` x `side` rays, the first of which is pixel number `first` of the pool."""
+    """A strided square of pixels: `side` x `side` rays, the first of which is pixel number `first` of the cache."""
 
     stride: int
     side: int
     first: int
 
 
-class SamplePool:
+class SampleCache:
     """Windows at every stride; patches are cut from them at any offset."""
 
     def __init__(self, windows: list[Window], pixel_indices: Tensor, counts: Tensor, kept: dict[str, Tensor]) -> None:
@@ -44,45 +40,39 @@ class SamplePool:
         self.kept = kept
 
     def draw_patch(self, size: int, stride: int, generator: torch.Generator) -> Tensor:
-        """Numbers, in the pool, of the pixels of one patch that sees more than background."""
+        """Places, in the cache, of the pixels of one patch that sees more than background."""
         windows = [window for window in self.windows if window.stride == stride]
         device = self.pixel_indices.device
 
         def draw(end: int) -> int:
             return int(torch.randint(end, (), generator=generator))
 
-        numbers = torch.empty(0)
+        places = torch.empty(0)
         for _ in range(MAX_DRAWS):
             window = windows[draw(len(windows))]
             row, column = draw(window.side - size + 1), draw(window.side - size + 1)
             steps = torch.arange(size, device=device)
-            numbers = (window.first + (row + steps)[:, None] * window.side + column + steps).reshape(-1)
-            if float(self.counts[numbers].mean()) >= LEAST_FOREGROUND:
+            places = (window.first + (row + steps)[:, None] * window.side + column + steps).reshape(-1)
+            if float(self.counts[places].mean()) >= LEAST_FOREGROUND:
                 break
-        return numbers
+        return places
 
 
-def build_pool(
-    settings: PoolSettings,
+def fill_cache(
     sampler: StridedPatchSampler,
-    strides: tuple[int, ...],
-    num_rays_needed: int,
-    ask: Callable[[Tensor], dict[str, Tensor]],
+    points_of: Callable[[Tensor], dict[str, Tensor]],
     folder: Path,
     generator: torch.Generator,
     progress: Progress,
-) -> SamplePool:
-    """Draws windows at each stride, asks `ask` about their pixels in chunks, and keeps its answers."""
+) -> SampleCache:
+    """Draws the windows of the sampler's plan, looks at their pixels in chunks, and keeps what `points_of` says of them."""
     windows, chunks = [], []
-    budget = min(settings.max_rays, num_rays_needed)
-    height, width = (int(side) for side in sampler.store.sizes.amin(0))
-    first = 0
-    for stride in strides:
-        side = min(sampler.settings.size * 3 // 2, min(height, width) // stride)
-        for _ in range(max(budget // (len(strides) * side**2), 1)):
+    first, plan = 0, sampler.plan
+    for stride, side in plan.sides.items():
+        for _ in range(plan.counts[stride]):
             windows.append(Window(stride, side, first))
             # A window is larger than a patch: as much foreground as one patch needs is enough.
-            least = LEAST_FOREGROUND * (sampler.settings.size / side) ** 2
+            least = LEAST_FOREGROUND * (plan.patch / side) ** 2
             chunks.append(sampler.draw_patch(side, stride, generator, least))
             first += side**2
     pixel_indices = torch.cat(chunks)
@@ -90,20 +80,20 @@ def build_pool(
     done = 0
     for indices in chunks:
         for part in indices.split(16384):
-            for name, values in ask(part).items():
+            for name, values in points_of(part).items():
                 if name not in kept:
-                    kept[name] = _empty(len(pixel_indices), values, settings, folder / f"pool_{name}.bin")
+                    kept[name] = _empty(len(pixel_indices), values, folder / f"pool_{name}.bin")
                 kept[name][done : done + len(part)] = values
             done += len(part)
             progress(done, len(pixel_indices))
-    return SamplePool(windows, pixel_indices, sampler.store.counts(pixel_indices), kept)
+    return SampleCache(windows, pixel_indices, sampler.store.counts(pixel_indices), kept)
 
 
-def _empty(count: int, like: Tensor, settings: PoolSettings, file: Path) -> Tensor:
+def _empty(count: int, like: Tensor, file: Path) -> Tensor:
     """Memory for `count` rows; a mapped file when memory is short."""
     shape = (count, *like.shape[1:])
     size = count * like[0].numel() * like.element_size()
-    if like.device.type != "cpu" or size < settings.share_of_memory * psutil.virtual_memory().available:
+    if like.device.type != "cpu" or size < SHARE_OF_MEMORY * psutil.virtual_memory().available:
         return torch.empty(shape, dtype=like.dtype, device=like.device)
     reserve_file(file, size)
     flat = torch.from_file(str(file), shared=True, size=size // like.element_size(), dtype=like.dtype)
@@ -123,6 +113,6 @@ def reserve_file(file: Path, size: int) -> None:
         if error.errno != errno.ENOSPC:
             raise
         raise ValueError(
-            f"pipeline.pool.max-rays: keeping samples needs {size / 1e9:.1f} GB in {file.parent}, and the disk is full; "
+            f"pipeline.patches.max-rays: keeping samples needs {size / 1e9:.1f} GB in {file.parent}, and the disk is full; "
             "lower it, or choose another --output-dir."
         ) from error

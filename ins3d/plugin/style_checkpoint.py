@@ -8,18 +8,15 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from ins3d.extension.ranges import with_fact
 from ins3d.plugin.content_checkpoint import FILE_NAME, explain_mismatch
+from ins3d.plugin.saved_runs import upgrade, upgrade_state
 from ins3d.plugin.settings import ModelSettings
-from ins3d.style.pictures import check_styles, style_names
+from ins3d.plugin.style_field import PlanesStyle
+from ins3d.style.styles import check_styles, parse_style, style_names
 
 SETTING = "pipeline.style-checkpoint"
-RENDERED_WITH = (
-    "geometry", "shading", "num_surface_points", "num_render_samples", "spread_mult", "footprint_mult",
-    "zero_view_direction", "style_encoding", "style_plane_resolutions", "style_plane_channels", "style_width",
-    "gate_init", "colors",
-)  # fmt: skip
-"""Settings that decide what a trained style looks like: those of the finished run are taken over."""
-BY_STYLE = ("colors.maps", "loss_units")
+BY_STYLE = ("colors.maps", "colors.trained", "loss_normalisers")
 """Buffers with a row for each style."""
 OWNED_BY_A_STYLE = ("stylized.style_features.columns.", "stylized.style_features.encoding.styles.")
 """Parameters of one style."""
@@ -29,7 +26,7 @@ OWNED_BY_A_STYLE = ("stylized.style_features.columns.", "stylized.style_features
 class StyleCheckpoint:
     """What is needed to go on from finished styles."""
 
-    styles: tuple[Path, ...]
+    styles: tuple[str, ...]
     settings: ModelSettings
     state: dict[str, Tensor]
     """State of `InsStylizeModel`."""
@@ -49,15 +46,17 @@ def load_styles(path: Path) -> StyleCheckpoint:
     model = getattr(getattr(config, "pipeline", None), "model", None)
     if not isinstance(model, ModelSettings):
         raise ValueError(f"{SETTING}: {config_file} is no run of ins3d; give one of ns-train ins-stylize.")
+    upgrade(config.pipeline)
     files = sorted((config_file.parent / config.relative_model_dir).glob("step-*.ckpt"))
     saved = _read_checkpoint(files[-1]) if files else {"step": -1, "total_steps": 1, "pipeline": {}}
-    state = {key.removeprefix("_model."): value for key, value in saved["pipeline"].items() if key.startswith("_model.")}
+    state = upgrade_state(saved["pipeline"])
+    state = {key.removeprefix("_model."): value for key, value in state.items() if key.startswith("_model.")}
     if saved["step"] + 1 < saved["total_steps"] or not bool(state.get("is_stylized", False)):
         raise ValueError(f"{SETTING}: {config_file} has no finished style; let that run end, or resume it with --load-dir.")
-    if model.style_encoding != "planes":
+    if not isinstance(model.style_field, PlanesStyle):
         raise ValueError(
             f"{SETTING}: the styles of {config_file} share one encoding, and another would change them all; only runs "
-            "with --pipeline.model.style-encoding planes can be added to."
+            "with --pipeline.model.style-field planes can be added to."
         )
     return StyleCheckpoint(tuple(model.styles), model, state, config_file.parent / FILE_NAME, str(config_file))
 
@@ -81,15 +80,15 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
 
 def take_over_settings(model: ModelSettings, kept: StyleCheckpoint) -> None:
     """The kept styles first, then those that are new; and what they are rendered with."""
-    new = tuple(path for path in model.styles if path not in kept.styles)
+    new = tuple(style for style in model.styles if style not in kept.styles)
     if not new:
         raise ValueError(
             f"pipeline.model.styles: all of them are in {kept.source} already ({', '.join(style_names(kept.styles))}); "
             "name a picture that is new."
         )
-    check_styles([*kept.styles, *new])
     model.styles = (*kept.styles, *new)
-    for name in RENDERED_WITH:
+    check_styles([parse_style(style, "pipeline.model.styles") for style in model.styles], "pipeline.model.styles")
+    for name in with_fact(model, "rendered"):
         setattr(model, name, getattr(kept.settings, name))
 
 

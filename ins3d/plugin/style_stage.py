@@ -1,9 +1,7 @@
-"""One step of the style stage: patches of training pixels become stylised pictures, and pictures become losses."""
+"""A scene as a subject of the style stage: strided patches of training pixels, seen through the content."""
 
 import time
-import zlib
 from pathlib import Path
-from typing import Any
 
 import torch
 from nerfstudio.cameras.rays import RayBundle
@@ -12,190 +10,150 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from ins3d.fields.merged_points import SurfacePoints
-from ins3d.perception.color_transfer import between
 from ins3d.plugin.datamanager import InsStylizeDataManager
 from ins3d.plugin.model import InsStylizeModel
 from ins3d.plugin.pixel_sampler import StridedPatchSampler
-from ins3d.plugin.ray_content import RayContent
-from ins3d.plugin.rays.compositing import composite
-from ins3d.plugin.sample_pool import SamplePool, build_pool
-from ins3d.style.draws import StyleDraws
-from ins3d.style.mix import StyleMix, single_style, style_code
-from ins3d.style.objective import StyleObjective, colors_of
+from ins3d.plugin.sample_pool import SampleCache, fill_cache
+from ins3d.style.colors import StyleColors
+from ins3d.style.mix import Mix, single_style
+from ins3d.style.objective import StyleObjective
 from ins3d.style.patches import rays_to_patches
+from ins3d.style.sampling import MixSampler
+from ins3d.style.stage import Patches
 
 NUM_FIXED_PATCHES = 16
 """Losses and colours are measured on this many."""
-RESTORED = 0.75
-"""How far the painted patches' colours are moved to the style's at the end (docs/design.md, Colours)."""
 
 
-class StyleStage:
-    """Holds what the stage needs and nothing that is saved: it is built anew when a run is resumed."""
+class SceneSubject:
+    """A scene that is painted; see `style.stage.Subject`. A window is (the pixels' indices, their places in the cache)."""
 
     def __init__(
-        self, config: Any, model: InsStylizeModel, data: InsStylizeDataManager, sampler: StridedPatchSampler,
-        objective: StyleObjective, num_steps: int, num_kept_styles: int = 0,
+        self, model: InsStylizeModel, data: InsStylizeDataManager, sampler: StridedPatchSampler, objective: StyleObjective,
+        frozen: bool,
     ) -> None:  # fmt: skip
-        self.config = config
-        self.num_steps = num_steps
-        self.learned = list(range(num_kept_styles, len(objective.styles)))
-        """The styles that this run learns; those before them were finished by an earlier run."""
-        self.draws = StyleDraws(
-            len(objective.styles), self.learned, data.config.seed, config.model.strength_share, config.model.mix_share
-        )
-        self.model = model
-        self.data = data
-        self.sampler = sampler
-        self.objective = objective
-        self.objective.units = model.loss_units if config.model.loss_scale == "measured" else None
-        self.pool: SamplePool | None = None
-        self.keeping_seconds = 0.0
+        """`frozen`: the content does not learn in the style stage."""
+        self.model, self.data, self.sampler, self.objective, self.frozen = model, data, sampler, objective, frozen
+        self.cache: SampleCache | None = None
+        self.caching_seconds = 0.0
+
+    @property
+    def colors(self) -> StyleColors:
+        """The model's."""
+        return self.model.colors
 
     # ---- what is kept
 
     @property
     def keeps_points(self) -> bool:
         """Merged points can be kept when nothing before the style can move."""
-        return self.config.model.geometry == "locked" and self.config.model.shading == "deferred" and self._frozen
-
-    @property
-    def _frozen(self) -> bool:
-        return self.config.content_style_mult == 0
+        return self.model.config.geometry == "locked" and self.model.config.shading == "deferred" and self.frozen
 
     def keep_samples(self, folder: Path) -> None:
-        """Asks the frozen content once about a pool of training pixels. With content that moves nothing can be kept."""
-        if not self._frozen:
+        """Looks at the windows of training pixels once, where their merged points can be kept."""
+        if not self.keeps_points:
             return
         started = time.monotonic()
-        settings, patches = self.config.pool, self.config.patches
-        every = patches.halve_stride_every or self.num_steps
-        changes = range(0, max(self.num_steps, 1), max(every, 1))
-        strides = sorted({stride for step in changes for stride in self.sampler.strides_at(step)})
-        needed = self.num_steps * patches.num_patches * patches.size**2
         # A generator of its own: a resumed run keeps the same pixels, and draws as if it had not stopped.
         generator = torch.Generator().manual_seed(self.data.config.seed)
-        ask = self._ask_points if self.keeps_points else self._ask_samples
         columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), TimeRemainingColumn())
         with Progress(*columns, transient=True, console=CONSOLE) as bar:
             task = bar.add_task("keeping samples of training pixels")
-            self.pool = build_pool(
-                settings, self.sampler, tuple(strides), needed, ask, folder, generator,
+            self.cache = fill_cache(
+                self.sampler, self._points_of, folder, generator,
                 lambda done, total: bar.update(task, completed=done, total=total),
             )  # fmt: skip
-        self.keeping_seconds = time.monotonic() - started
-
-    @property
-    def _loss_key(self) -> int:
-        return zlib.crc32(repr((self.objective.sees, self.config.model.colors)).encode())
-
-    def check_units(self) -> None:
-        """A resumed run must look at pictures as the units of its losses were measured."""
-        if int(self.model.loss_key) != self._loss_key:
-            raise ValueError(
-                "pipeline.model.perceptual-encoder: this run's losses were measured with another encoder, pooling, style "
-                "loss, layers, scales or colours; resume it with the settings in its config.yml and the same weights."
-            )
+        self.caching_seconds = time.monotonic() - started
 
     @torch.no_grad()
-    def begin(self) -> None:
-        """Once, before the first step: the colour maps, then what each loss is divided by. Both are saved with the model."""
-        self.model.loss_key.fill_(self._loss_key)
-        for style in self.learned:
-            self.model.colors.match(style, self.model.colors.scene, self.objective.styles[style].colors)
-            if self.config.model.loss_scale == "measured":
-                # Under the style's colours, before any of its strokes.
-                patches, photographs, mask = self._fixed_patches(style, strength=0.0)
-                patches, photographs = self._recolored(patches, style), self._recolored(photographs, style)
-                generator = torch.Generator().manual_seed(self.data.config.seed)
-                self.model.loss_units[style] = self.objective.measure_units(patches, photographs, style, generator, mask)
-
-    @torch.no_grad()
-    def match_colors(self) -> None:
-        """Before the last step: the colours of what has been painted are matched once more (ARF, section 4.3).
-
-        Differs from ARF, which gives them all of the style's covariance: a patch of the size of strokes does not hold the
-        whole palette, and what is `RESTORED` of it brings back the contrast that small patches cost.
-        """
-        for style in self.learned if self.config.model.colors == "style" else []:
-            patches, _, mask = self._fixed_patches(style, strength=1.0)
-            seen = colors_of(patches, mask)
-            self.model.colors.match(style, seen, between(seen, self.objective.styles[style].colors, RESTORED))
-
-    def _fixed_patches(self, style: int, strength: float) -> tuple[Tensor, Tensor, Tensor | None]:
-        """(stylised patches, photographs, mask) that are the same for every style and every resumed run."""
-        generator = torch.Generator().manual_seed(self.data.config.seed)
-        mix = single_style(style, len(self.objective.styles), strength)
-        # One at a time: with every sample shaded, patches are large.
-        drawn = [self._patches(self.sampler.draw_stride(0, generator), mix, 1, generator) for _ in range(NUM_FIXED_PATCHES)]
-        masks = [torch.ones_like(patch[:, :1]) if mask is None else mask for patch, _, mask, _ in drawn]
-        everything = all(mask is None for _, _, mask, _ in drawn)
-        patches, photographs = torch.cat([patch for patch, *_ in drawn]), torch.cat([photo for _, photo, *_ in drawn])
-        return patches, photographs, None if everything else torch.cat(masks)
-
-    def _recolored(self, patches: Tensor, style: int) -> Tensor:
-        code = style_code(style, len(self.objective.styles), self.model.device)
-        return self.model.colors.map(patches.permute(0, 2, 3, 1), 1.0, code).clamp(0, 1).permute(0, 3, 1, 2)
-
-    def _rays(self, pixel_indices: Tensor) -> RayBundle:
-        return self.data.train_ray_generator(pixel_indices)
-
-    @torch.no_grad()
-    def _ask_points(self, pixel_indices: Tensor) -> dict[str, Tensor]:
+    def _points_of(self, pixel_indices: Tensor) -> dict[str, Tensor]:
         """Merged points, the content's colour, and what the points contribute to it without a style."""
         rays = self._rays(pixel_indices)
-        along = self.model.ray_content(rays)
-        points = self.model.surface_points(along, along.weights)
-        content_rgb = composite(self.model.sample_rgb(along, rays), along.weights, self.model.background)
+        look = self.model.look(rays)
+        points = look.points
         return {
             "positions": points.positions,
             "features": points.color_features.half(),
             "weights": points.weights.half(),
             "spread": points.spread.half(),
-            "content": content_rgb.half(),
+            "content": look.rgb.half(),
             "plain": (points.weights * self.model.plain_rgb(points, rays)).sum(-2).half(),
         }
 
-    @torch.no_grad()
-    def _ask_samples(self, pixel_indices: Tensor) -> dict[str, Tensor]:
-        """The edges of the samples along each ray: the proposal networks need not be asked again."""
-        samples, _, _ = self.model.ray_content.sample(self._rays(pixel_indices))
-        edges = torch.cat([samples.frustums.starts, samples.frustums.ends[:, -1:]], dim=1)
-        return {"edges": edges[..., 0]}
+    # ---- what the stage asks for
 
-    # ---- a step
+    def draw(self, step: int, mixes: MixSampler, generator: torch.Generator) -> tuple[tuple[Tensor, Tensor], Mix]:
+        """See `Subject.draw`: patches of one stride."""
+        stride = self.sampler.draw_stride(generator)
+        mix = mixes.mix(step, generator)
+        return self._draw(self.sampler.settings.num_patches, stride, generator), mix
 
-    def losses(self, style_step: int) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]:
-        """(outputs, weighted losses, metrics) of one step."""
-        generator = self.data.generator
-        if style_step == self.num_steps - 1 > 0:
-            self.match_colors()
-        stride = self.sampler.draw_stride(style_step, generator)
-        mix = self.draws.mix(style_step, generator)
-        patches, photographs, mask, losses = self._patches(stride, mix, self.config.patches.num_patches, generator)
-        losses |= self.objective.weighted_losses(patches, photographs, mix, generator, mask)
-        gates = self.model.stylized.amalgamation
-        metrics = {"rgb_gate": gates.rgb_gate.detach(), "density_gate": gates.density_gate.detach(), "stride": stride}
-        return {"patches": patches}, losses, metrics
-
-    def _patches(
-        self, stride: int, mix: StyleMix, number: int, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor | None, dict[str, Tensor]]:
-        """(stylised patches, their photographs under the style's colours, mask, geometry loss where there is one)."""
-        size, code = self.config.patches.size, mix.code().to(self.model.device)
-        drawn = [self._draw(size, stride, generator) for _ in range(number)]
-        pixel_indices = torch.cat([indices for indices, _ in drawn])
-        rgb, empty, losses = self._render(pixel_indices, torch.cat([numbers for _, numbers in drawn]), code)
+    def look(self, window: tuple[Tensor, Tensor], mix: Mix, generator: torch.Generator) -> Patches:
+        """See `Subject.look`."""
+        pixel_indices, places = window
+        code = mix.code().to(self.model.device)
+        rgb, empty, losses = self._render(pixel_indices, places, code)
         # An empty background is white or black as it happens: an edge against it is nothing that the style can paint, so
         # patches are judged before the style's mean colour. In an open scene nothing is empty.
-        behind = self.model.background if self.config.model.loss_scale == "release" else self._mean_color(mix)
+        behind = self._mean_color(mix) if self.model.config.over_style_mean else self.model.background
         rgb = rgb + empty * (behind - self.model.background)
-        photographs = self._photographs(pixel_indices, behind, code)
-        mask = self.data.store.counts(pixel_indices)
-        patches, photographs, mask = (rays_to_patches(values, size) for values in (rgb, photographs, mask))
-        return patches, photographs, mask if bool((mask < 1).any()) else None, losses
+        seen = (rgb, self._photographs(pixel_indices, behind, code), self.data.store.counts(pixel_indices))
+        painted, photographs, mask = (rays_to_patches(values, self.sampler.plan.patch) for values in seen)
+        return Patches(painted, photographs, mask if bool((mask < 1).any()) else None, losses)
 
-    def _mean_color(self, mix: StyleMix) -> Tensor:
+    def fixed(self, mix: Mix, painted: bool) -> Patches:
+        """See `Subject.fixed`."""
+        generator = torch.Generator().manual_seed(self.data.config.seed)
+        shown = mix if painted else Mix(mix.weights, 0.0)
+        every = []
+        for _ in range(NUM_FIXED_PATCHES):  # one at a time: with every sample shaded, patches are large
+            window = self._draw(1, self.sampler.draw_stride(generator), generator)
+            every.append(self.look(window, shown, generator))
+        masks = [torch.ones_like(seen.painted[:, :1]) if seen.mask is None else seen.mask for seen in every]
+        mask = None if all(seen.mask is None for seen in every) else torch.cat(masks)
+        patches, photographs = torch.cat([seen.painted for seen in every]), torch.cat([seen.photographs for seen in every])
+        if painted:
+            return Patches(patches, photographs, mask)
+        return Patches(self._recolored(patches, mix), self._recolored(photographs, mix), mask)
+
+    # ---- rays to patches
+
+    def _draw(self, number: int, stride: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        drawn = [self._draw_one(stride, generator) for _ in range(number)]
+        return torch.cat([indices for indices, _ in drawn]), torch.cat([places for _, places in drawn])
+
+    def _draw_one(self, stride: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(pixel indices, their places in the cache)."""
+        size = self.sampler.plan.patch
+        if self.cache is None:
+            indices = self.sampler.draw_patch(size, stride, generator)
+            return indices, indices.new_zeros(0)
+        places = self.cache.draw_patch(size, stride, generator)
+        return self.cache.pixel_indices[places], places
+
+    def _rays(self, pixel_indices: Tensor) -> RayBundle:
+        return self.data.train_ray_generator(pixel_indices)
+
+    def _render(self, pixel_indices: Tensor, places: Tensor, code: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Colours of the rays before clamping, how empty they are, and the geometry loss where there is one."""
+        if self.cache is not None:
+            return *self._render_kept(pixel_indices, places, code), {}
+        rays = self._rays(pixel_indices)
+        with torch.set_grad_enabled(not self.frozen and torch.is_grad_enabled()):
+            look = self.model.look(rays)
+        stylized = self.model.stylize(look, rays, code)
+        return stylized.rgb, 1 - stylized.look.accumulation, self.model.geometry_loss(look, stylized)
+
+    def _render_kept(self, pixel_indices: Tensor, places: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
+        assert self.cache is not None
+        rays = self._rays(pixel_indices) if self.model.config.style_field.view_direction else None
+        kept = {name: values[places].float() for name, values in self.cache.kept.items()}
+        points = SurfacePoints(kept["positions"], kept["features"], kept["weights"], kept["spread"])
+        change = (points.weights * self.model.styled_rgb(points, rays, code)).sum(-2) - kept["plain"]
+        accumulation = points.weights.sum(-2)
+        return self.model.recolor(kept["content"] + self.model.colors.change(change), accumulation, code), 1 - accumulation
+
+    def _mean_color(self, mix: Mix) -> Tensor:
         return torch.stack([share * self.objective.styles[style].colors.mean for style, share in mix.parts]).sum(0)
 
     def _photographs(self, pixel_indices: Tensor, behind: Tensor, code: Tensor) -> Tensor:
@@ -205,38 +163,6 @@ class StyleStage:
         recolored = self.model.colors.map(colors[:, :3] * alpha, alpha, code).clamp(0, 1)
         return recolored + (1 - alpha) * behind
 
-    def _draw(self, size: int, stride: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """(pixel indices, their numbers in the pool)."""
-        if self.pool is None:
-            indices = self.sampler.draw_patch(size, stride, generator)
-            return indices, indices.new_zeros(0)
-        numbers = self.pool.draw_patch(size, stride, generator)
-        return self.pool.pixel_indices[numbers], numbers
-
-    def _render(self, pixel_indices: Tensor, numbers: Tensor, code: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Colours of the rays before clamping, how empty they are, and the geometry loss where there is one."""
-        if self.pool is not None and self.keeps_points:
-            return *self._render_kept(pixel_indices, numbers, code), {}
-        rays = self._rays(pixel_indices)
-        along = self._along(rays, numbers)
-        stylized = self.model.stylize(along, rays, code)
-        empty = 1 - stylized.weights.sum(-2)
-        return stylized.rgb, empty, self.model.geometry_loss(along, stylized)
-
-    def _render_kept(self, pixel_indices: Tensor, numbers: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
-        assert self.pool is not None
-        rays = None if self.config.model.zero_view_direction else self._rays(pixel_indices)
-        kept = {name: values[numbers].float() for name, values in self.pool.kept.items()}
-        points = SurfacePoints(kept["positions"], kept["features"], kept["weights"], kept["spread"])
-        change = (points.weights * self.model.styled_rgb(points, rays, code)).sum(-2) - kept["plain"]
-        accumulation = points.weights.sum(-2)
-        return self.model.recolor(kept["content"] + self.model.colors.change(change), accumulation, code), 1 - accumulation
-
-    def _along(self, rays: RayBundle, numbers: Tensor) -> RayContent:
-        """The content along rays, at the kept samples where there are any; without gradients while it is frozen."""
-        with torch.set_grad_enabled(not self._frozen):
-            if self.pool is None:
-                return self.model.ray_content(rays)
-            edges = self.pool.kept["edges"][numbers][..., None]
-            samples = rays.get_ray_samples(bin_starts=edges[:, :-1], bin_ends=edges[:, 1:])
-            return self.model.ray_content.at(samples, [], [])
+    def _recolored(self, patches: Tensor, mix: Mix) -> Tensor:
+        code = single_style(mix.main, len(mix.weights)).code().to(self.model.device)
+        return self.model.colors.map(patches.permute(0, 2, 3, 1), 1.0, code).clamp(0, 1).permute(0, 3, 1, 2)

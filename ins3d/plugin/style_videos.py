@@ -14,7 +14,7 @@ from torchvision.utils import make_grid
 from ins3d.files.pictures import rgb_bytes
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.model import InsStylizeModel
-from ins3d.style.mix import Mix, round_trip_codes
+from ins3d.style.mix import Mix, round_trip
 
 Picture = Float[Tensor, "3 _ _"]
 
@@ -31,18 +31,19 @@ class StyleFrame:
 def style_frames(model: InsStylizeModel, path: Cameras, mix: Mix) -> Iterator[StyleFrame]:
     """The camera goes along `path` once while the styles come round once, and the strength of `mix` rises and falls once."""
     names = model.controls.names
-    trip = round_trip_codes(len(names), len(path))
+    trip = round_trip(len(names))
     full = Mix(mix.weights).code()
     for index in range(len(path)):
         strength = 1 - abs(2 * index / len(path) - 1)
-        codes = [trip[index], strength * full, *torch.eye(len(names))]
+        here = trip.code(index / len(path))
+        codes = [here, strength * full, *torch.eye(len(names))]
         renders = render_codes(model, path[index : index + 1], codes)
         morph, swept, *styles = renders.rgb
         labelled = [
             labelled_picture(*pair) for pair in zip([renders.content_rgb, *styles], ["content", *names], strict=True)
         ]
         yield StyleFrame(
-            labelled_picture(morph, Mix(tuple(trip[index].tolist())).describe(names).rsplit(", ", 1)[0]),
+            labelled_picture(morph, Mix(tuple(here.tolist())).describe(names).rsplit(", ", 1)[0]),
             labelled_picture(swept, f"strength {strength:.2f}"),
             make_grid(torch.stack(labelled), nrow=columns_of(len(labelled)), padding=0),
         )

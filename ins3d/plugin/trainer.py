@@ -103,33 +103,40 @@ class InsStylizeTrainer(Trainer):
 
     def _write_record(self) -> None:
         """What the result depends on and what it cost, in `run.json`."""
-        stage = self.pipeline.style_stage
+        stage, subject = self.pipeline.style_stage, self.pipeline.subject
         record = run_record(
             method=self.config.method_name,
             seed=self.config.machine.seed,
             device=str(self.device),
             perceptual_encoder=None if stage is None else stage.objective.features.source,
-            loss_units=None if stage is None else self._loss_units(),
-            styles=[str(path) for path in self.pipeline.config.model.styles],
+            loss_normalisers=None if stage is None else self._loss_normalisers(),
+            styles=list(self.pipeline.config.model.styles),
             steps=self.progress.lengths,
             peak_memory_mb=peak_memory_mb(),
-            seconds=self.progress.seconds | ({} if stage is None else {"keeping_samples": round(stage.keeping_seconds, 1)}),
+            seconds=self.progress.seconds
+            | ({} if subject is None else {"keeping_samples": round(subject.caching_seconds, 1)}),
         )
         (self.base_dir / "run.json").write_text(json.dumps(record, indent=1))
 
-    def _loss_units(self) -> dict[str, dict[str, float]]:
+    def _loss_normalisers(self) -> dict[str, dict[str, float]]:
         """By style and loss: what the losses were divided by."""
-        objective, units = self.pipeline.objective, self.pipeline.model.loss_units.tolist()
+        objective, rows = self.pipeline.objective, self.pipeline.model.loss_normalisers.tolist()
         return {
             style.name: dict(zip(objective.terms, row, strict=True))
-            for style, row in zip(objective.styles, units, strict=True)
+            for style, row in zip(objective.styles, rows, strict=True)
         }
+
+    def _judged_by(self) -> dict[str, str]:
+        """What a resumed run must have the same of."""
+        return {**self.pipeline.objective.judged_by, "colors": self.pipeline.config.model.colors}
 
     # ---- checkpoints
 
     def save_checkpoint(self, step: int) -> None:
         """As the host's, but whole or not at all, and with the state of every random choice."""
         path = self.checkpoint_dir / f"step-{step:09d}.ckpt"
+        if step == self.total_steps - 1 and self.pipeline.style_stage is not None:
+            self.pipeline.style_stage.end()
         self._refuse_spoiled_state(step)
         contents = {
             "step": step,
@@ -139,6 +146,7 @@ class InsStylizeTrainer(Trainer):
             "scalers": self.grad_scaler.state_dict(),
             "random": self._random_state(),
             "styles": list(self.pipeline.style.names),
+            "judged_by": self._judged_by(),
             "total_steps": self.total_steps,
         }
         # Not beside its name: the host takes every name in that folder for a checkpoint.
@@ -158,40 +166,37 @@ class InsStylizeTrainer(Trainer):
                 )
 
     def _random_state(self) -> dict[str, Any]:
-        sampler = self.pipeline.model.ray_content.sampler
         return {
             "torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
             "pixels": self.pipeline.datamanager.generator.get_state(),
-            # The host's sampler counts steps to decide when proposals learn.
-            "sampler": (sampler._step, sampler._steps_since_update),
+            "sampler": self.pipeline.model.ray_content.random_state(),
         }
 
     def _load_checkpoint(self) -> None:
         given = self._named_checkpoint()
-        if given is not None:
-            self._check_styles(given)
+        saved = {} if given is None or not given.is_file() else torch.load(given, map_location="cpu", weights_only=True)
+        if given is not None and saved:
+            self._check_resumable(given, saved)
         super()._load_checkpoint()
-        path = self._resumed_from()
-        if path is None:
+        if given is None:
             return
-        mix, here = path.parent.parent / MIX_FILE_NAME, self.base_dir / MIX_FILE_NAME
+        mix, here = given.parent.parent / MIX_FILE_NAME, self.base_dir / MIX_FILE_NAME
         if mix.is_file() and not here.exists():
             shutil.copy(mix, here)
             self.pipeline.style.take_saved(here)
-        content = path.parent.parent / FILE_NAME
+        content = given.parent.parent / FILE_NAME
         if content.is_file() and content.parent != self.base_dir:
             replace_file(self.base_dir / FILE_NAME, lambda aside: shutil.copyfile(content, aside))
         self._take_rates_from_config()
-        state = torch.load(path, map_location="cpu", weights_only=True).get("random")
+        state = saved.get("random")
         if state is None:
             return
         torch.set_rng_state(state["torch"])
         for device, of_device in zip(range(torch.cuda.device_count()), state["cuda"], strict=False):
             torch.cuda.set_rng_state(of_device, device)  # the machine before may have had more of them, or none
         self.pipeline.datamanager.generator.set_state(state["pixels"])
-        sampler = self.pipeline.model.ray_content.sampler
-        sampler._step, sampler._steps_since_update = state["sampler"]
+        self.pipeline.model.ray_content.take_random_state(state["sampler"])
 
     def _named_checkpoint(self) -> Path | None:
         """The file that the host is about to load, where there is one."""
@@ -200,14 +205,23 @@ class InsStylizeTrainer(Trainer):
         name = f"step-{self.config.load_step:09d}.ckpt" if self.config.load_step is not None else "step-*.ckpt"
         return max(self.config.load_dir.glob(name), default=None)
 
-    def _check_styles(self, path: Path) -> None:
-        names = torch.load(path, map_location="cpu", weights_only=True).get("styles") if path.is_file() else None
-        here = list(self.pipeline.style.names)
+    def _check_resumable(self, path: Path, saved: dict[str, Any]) -> None:
+        """A resumed run must have the styles of before, and look at pictures as its losses were normalised."""
+        names, here = saved.get("styles"), list(self.pipeline.style.names)
         if names is not None and names != here:
             raise ValueError(
                 f"pipeline.model.styles: {path} was made with {', '.join(names)}, not {', '.join(here)}; resume it with the "
                 "same pictures in the same order. A style is added with --pipeline.style-checkpoint."
             )
+        before = saved.get("judged_by")
+        if before is None or not bool(saved["pipeline"]["_model.is_stylized"]):
+            return  # its style stage has not begun, or it is a run of before 0.3, which said nothing of this
+        for name, now in self._judged_by().items():
+            if before[name] != now:
+                raise ValueError(
+                    f"pipeline.model.{name}: this run's losses were normalised with {before[name]!r}, and now it is "
+                    f"{now!r}; resume it with the settings in its config.yml and the same weights."
+                )
 
     def _take_rates_from_config(self) -> None:
         """Loaded optimizers bring their old learning rates; what the command line says now is what counts."""
@@ -217,8 +231,3 @@ class InsStylizeTrainer(Trainer):
             for group in self.optimizers.optimizers[name].param_groups:
                 group["initial_lr"] = rate
                 group["lr"] = rate * scheduler.lr_lambdas[0](scheduler.last_epoch)
-
-    def _resumed_from(self) -> Path | None:
-        if self.config.load_dir is not None:
-            return self.config.load_dir / f"step-{self._start_step - 1:09d}.ckpt"
-        return self.config.load_checkpoint

@@ -17,7 +17,7 @@ from nerfstudio.viewer.viewer_elements import (
 )
 from torch import Tensor, nn
 
-from ins3d.style.mix import Mix, code_at_time, make_mix, read_mix, write_mix
+from ins3d.style.mix import Mix, make_mix, read_mix, through_styles, write_mix
 
 MIXED = "(a mix)"
 
@@ -65,7 +65,7 @@ class StyleControls(nn.Module):
         mix = self.mix
         if mix is None or not self.a_stylized.value:
             return torch.zeros(len(self.names))
-        return code_at_time(time, mix)
+        return through_styles(mix).code(time)
 
     @property
     def mix(self) -> Mix | None:

@@ -1,4 +1,4 @@
-"""Steps become a bar, a curve and a picture that can be watched, and at the end a record of what it all depended on."""
+"""Progress of a run: a bar, loss.csv and picture.png while it goes on; loss.png and run.json at its end."""
 
 import csv
 import json
@@ -32,7 +32,7 @@ class PictureRecord:
         self.bar = Progress(*columns, console=CONSOLE)
         self.task = self.bar.add_task("looking at the pictures", total=steps)
         self.on_stop: Callable[[], None] = lambda: None
-        """Called when it is stopped by hand, once a step has been made."""
+        """Called after Ctrl-C, if a step has been made."""
 
     def __enter__(self) -> "PictureRecord":
         make_folder(self.output)
@@ -57,7 +57,7 @@ class PictureRecord:
             self.on_stop()
 
     def __call__(self, step: int, losses: dict[str, float], picture: Callable[[], Tensor]) -> None:
-        """One step more; now and then the picture."""
+        """Records a step; every `write_every` steps writes the picture."""
         row = {"step": step, "seconds": round(time.perf_counter() - self.started, 3), **losses}
         self.rows.append(row)
         self._write(row)
@@ -66,7 +66,7 @@ class PictureRecord:
             write_rgb(self.output / "picture.png", picture())
 
     def end(self, picture: Tensor, **more: Any) -> None:
-        """The last picture, the curve, and what it all depended on."""
+        """Writes the last picture, loss.png and run.json."""
         write_rgb(self.output / "picture.png", picture)
         if self.rows:
             self._plot()
@@ -99,7 +99,7 @@ class PictureRecord:
 
 
 def make_folder(path: Path) -> None:
-    """The output folder, or a ValueError that says why not."""
+    """Makes the output folder; ValueError where a part of its path is a file."""
     for each in (path, *path.parents):
         if each.exists() and not each.is_dir():
             raise ValueError(f"output: {each} is a file; name a folder.")
@@ -107,7 +107,7 @@ def make_folder(path: Path) -> None:
 
 
 def words_of(losses: dict[str, float]) -> str:
-    """For the bar.
+    """The losses of a step, as the progress bar shows them.
 
     >>> words_of({"total": 0.5, "gram_loss": 0.25, "psnr": 31.46})
     'total 0.5 gram 0.25 psnr 31.5 dB'

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ins3d.extension.ranges import may_change
+from ins3d.extension.ranges import with_fact
 from ins3d.files.fields import MEANING, NUMBERS, TRAINING, load_training, save_training
 from ins3d.runs.record import PictureRecord
 from ins3d.runs.settings import Trained
@@ -29,7 +29,7 @@ def run_training(
     output = settings.output
     begun_with = asdict(settings) | about | begun_with
     if settings.resume:
-        training.resume(load_training(output / TRAINING, begun_with, may_change(settings)))
+        training.resume(load_training(output / TRAINING, begun_with, with_fact(settings, "may_change")))
     else:
         for name in (TRAINING, MEANING, NUMBERS):
             (output / name).unlink(missing_ok=True)

@@ -55,7 +55,7 @@ class StyleSettings(JudgeSettings):
     """More keeps more of the content; 1 is the difference between two places of it."""
     content_layers: tuple[str, ...] = ("relu4_1",)
     """Layers whose features carry the content."""
-    colors: Colors = "style"
+    colors: Colors = ranged("style", rendered=True)
     """`style`: the style's mean and covariance of colour, before and after (ARF). `content`: colours stay, strokes change
     brightness alone. `none`: the losses decide."""
 

@@ -95,6 +95,7 @@ class StyleStage(Generic[Window]):
         up again goes on without it.
         """
         colors = self.subject.colors
+        colors.reopen(self.mixes.learned)  # what has been ended once already is ended as if it had not been
         for style in self.mixes.learned if colors.mode == "style" else []:
             seen = self.subject.fixed(single_style(style, len(self.objective.styles)), painted=True)
             found = colors_of(seen.painted, seen.mask)

@@ -102,7 +102,7 @@ def target_of(
     return StyleTarget(name, colors, references, grams, pictures[0][0])
 
 
-def _looked_at(picture: Picture, view: StyleView) -> Picture:
+def _looked_at(picture: tuple[Tensor, Tensor | None], view: StyleView) -> Picture:
     rgb, mask = picture
     seen = (
         F.interpolate(rgb[None], size=(224, 224), mode="nearest")[0]

@@ -7,6 +7,9 @@ from ins3d.extension.ranges import ranged
 from ins3d.extension.registry import Registry
 from ins3d.style.patches import check_patch_fits, doubling_strides, patch_extent
 
+USUAL_SIZE = 128
+"""Windows of 64 rays make flecks, those of 128 strokes: a Gram matrix asks every window for the whole palette."""
+
 
 @dataclass(frozen=True)
 class WindowPlan:
@@ -58,8 +61,8 @@ WINDOW_RULES.register("squares", Squares())
 class PatchSettings:
     """What a step of the style stage sees."""
 
-    size: int = ranged(64, min=0)
-    """Rays along one side of the square patches that are judged."""
+    size: int | None = ranged(None, min=0)
+    """Rays along one side of the square patches that are judged. By default 128, or as many as the pictures have pixels."""
     strides: tuple[int, ...] = ranged((), min=1)
     """Pixels between neighbouring rays; each step draws one of them. Empty: 1, 1, 2, 4, ... as far as pictures are large
     enough: motifs are painted large, and strokes, which the eye sees first, fine."""
@@ -71,7 +74,7 @@ class PatchSettings:
 class CachedPatchSettings(PatchSettings):
     """The same where what the frozen content says about rays is computed once, and kept."""
 
-    max_rays: int = ranged(400_000, min=1)
+    max_rays: int = ranged(1_000_000, min=1)
     """Rays that are kept; the steps cut their patches out of windows of so many in all."""
 
 
@@ -80,7 +83,8 @@ def plan_windows(extent: tuple[int, int], budget: int, settings: PatchSettings) 
 
     Raises ValueError naming the option.
     """
-    return WINDOW_RULES.find(settings.rule, "patches.rule").plan(extent, budget, settings.strides, settings.size)
+    size = min(USUAL_SIZE, *extent) if settings.size is None else settings.size
+    return WINDOW_RULES.find(settings.rule, "patches.rule").plan(extent, budget, settings.strides, size)
 
 
 def window_extent(plan: WindowPlan) -> int:

@@ -1,4 +1,4 @@
-"""Triangles and a surface's colours become painted triangles: at their corners, or on a picture."""
+"""Bakes a surface's colours into a mesh: at its vertices, or into a texture."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -48,8 +48,7 @@ def bake_texture(
 def _colors(
     positions: Float[np.ndarray, "points 3"], surface: ShownSurface, device: torch.device
 ) -> Float[np.ndarray, "points 3"]:
-    asked = []
+    parts = torch.from_numpy(positions).float().split(POINTS_AT_ONCE)
     with torch.inference_mode():
-        for part in torch.from_numpy(positions).float().split(POINTS_AT_ONCE):
-            asked.append(surface.rgb(part.to(device)).clamp(0, 1).cpu())
-    return torch.cat(asked).numpy().astype(np.float64)
+        colors = torch.cat([surface.rgb(part.to(device)).clamp(0, 1).cpu() for part in parts])
+    return colors.numpy().astype(np.float64)

@@ -1,4 +1,4 @@
-"""What files of cameras say about one picture: where it was taken from, through which lens, and what of it is the object."""
+"""Reads one picture's pose, intrinsics and mask from files of cameras: IDR's and nerfstudio's."""
 
 import math
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def decompose(projection: np.ndarray, picture: Path) -> tuple[np.ndarray, np.nda
 def nerfstudio_frame(folder: Path, contents: dict[str, Any], frame: dict[str, Any]) -> Frame:
     """One of the frames of a transforms.json, the `contents`, in a folder.
 
-    Raises KeyError for what is not told, TypeError for what is no number, ValueError for lenses that are not plain.
+    Raises KeyError for a missing entry, TypeError for what is no number, ValueError for lenses other than a pinhole.
     """
 
     def told(name: str) -> Any:
@@ -83,7 +83,8 @@ def shrunk_by(intrinsics: Float[Tensor, "cameras 4"], width: int) -> int:
 
 
 def _from_numbers(path: Path, across: np.ndarray, down: np.ndarray, height: int, width: int) -> np.ndarray:
-    """fx, fy, cx, cy in pixels of a picture as it is. Told is (focal length, middle, size); nan where nothing is told."""
+    """fx, fy, cx, cy in pixels of a picture as it is. `across` and `down` are (focal length, principal point, size) as the
+    file has them, nan where it has none."""
     scales = np.array([width / across[2], height / down[2]])
     if abs(down[2] * scales[0] - height) > 1 and abs(across[2] * scales[1] - width) > 1:
         raise ValueError(

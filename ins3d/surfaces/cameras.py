@@ -47,7 +47,7 @@ class ObjectCameras:
     def picture_rays(
         self, camera: int, rows: slice = slice(None), finer: int = 1
     ) -> tuple[Float[Tensor, "rays 3"], Float[Tensor, "rays 3"]]:
-        """All of a picture's rays, or some rows', row by row; `finer` rays a pixel across and down."""
+        """All of a picture's rays, or some rows', row by row; `finer` x `finer` rays for each pixel."""
         device = self.intrinsics.device
         first, last, _ = rows.indices(self.height)
         down = torch.arange(finer * first, finer * last, device=device)

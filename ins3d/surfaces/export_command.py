@@ -1,5 +1,6 @@
-"""`export`: a field and a mix become mesh files."""
+"""`export`: writes a field, under a mix of styles, as mesh files."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,18 +17,23 @@ from ins3d.surfaces.baking import bake_texture, color_vertices
 from ins3d.surfaces.checkpoint import SurfaceSpec, load_surface, show_field
 from ins3d.surfaces.settings import Export, Format
 from ins3d.surfaces.stylized import ShownSurface
-from ins3d.surfaces.triangulation import CRUMB, extract_triangles, judge_layout, make_atlas, simplify, without_crumbs
+from ins3d.surfaces.triangulation import FLOATER, extract_triangles, judge_layout, make_atlas, simplify, without_floaters
 
+Report = Callable[[int, int], None]
+"""Told how much is done, of how much."""
+Begin = Callable[[str], Report]
 NAME = "painted"
 MAX_FACES = 40_000
 """Triangles of a textured mesh out of marching cubes; those with vertex colours keep all."""
-FARTHEST = 0.05
+MAX_DISTANCE = 0.05
 """Median distance, in radii of the ball, of a mesh from the field's surface, beyond which it is another mesh."""
 
 
 def run_export(settings: Export) -> None:
     """`export`: writes what was asked for, each file whole or not at all."""
-    check_export(settings)
+    check_ranges(settings)
+    if not settings.formats:
+        raise ValueError("formats: none is given; use one or more of obj, glb, ply.")
     device = torch_device(settings.device)
     field, spec = load_surface(settings.load, "load", device)
     mix = settings.mix_of(spec.styles or ("content",))
@@ -36,23 +42,21 @@ def run_export(settings: Export) -> None:
     if kept is not None:
         check_kept(kept, surface, settings, device)
     with Progress(console=CONSOLE, transient=True) as bar:
+
+        def begin(what: str) -> Report:
+            task = bar.add_task(what)
+            return lambda done, of: bar.update(task, completed=done, total=of)
+
         cubes = not all(takes_kept(name, kept, settings) for name in settings.formats)
-        dense = _extracted(surface, settings, device, bar) if cubes else None
+        dense = _extracted(surface, settings, device, begin) if cubes else None
         make_folder(settings.output)
         written = []
         for name in settings.formats:
             triangles = kept if takes_kept(name, kept, settings) else dense
             assert triangles is not None
-            written.append(_write(name, triangles, surface, spec, settings, device, bar))
+            written.append(_write(name, triangles, surface, spec, settings, device, begin))
     for path, number in written:
         CONSOLE.print(f"Wrote {path}, {number} triangles.", soft_wrap=True)
-
-
-def check_export(settings: Export) -> None:
-    """Refuses what cannot be written."""
-    check_ranges(settings)
-    if not settings.formats:
-        raise ValueError("formats: none is given; use one or more of obj, glb, ply.")
 
 
 def kept_mesh(settings: Export, spec: SurfaceSpec) -> SurfaceMesh | None:
@@ -87,7 +91,7 @@ def check_kept(kept: SurfaceMesh, surface: ShownSurface, settings: Export, devic
     """Refuses a mesh that does not lie where the field has its surface: its colours would mean nothing."""
     with torch.inference_mode():
         away = surface.signed_distance(torch.from_numpy(kept.vertices).float().to(device)).abs()
-    if float(away.median()) > FARTHEST:
+    if float(away.median()) > MAX_DISTANCE:
         raise ValueError(
             f"mesh: {settings.mesh or settings.load} is another mesh than was fitted (half of its corners lie "
             f"{float(away.median()):.2g} radii or more off the surface); name the one that was, or use surface field."
@@ -95,34 +99,30 @@ def check_kept(kept: SurfaceMesh, surface: ShownSurface, settings: Export, devic
 
 
 def takes_kept(name: Format, kept: SurfaceMesh | None, settings: Export) -> bool:
-    """Whether a file holds the mesh that was fitted. Its corners are too few for colours, unless it is asked for."""
+    """Whether a file holds the mesh that was fitted. It has too few vertices for vertex colours: glb and ply hold it
+    only where `surface` is mesh."""
     return kept is not None and (name == "obj" or settings.surface == "mesh")
 
 
-def _extracted(surface: ShownSurface, settings: Export, device: torch.device, bar: Progress) -> SurfaceMesh:
-    task = bar.add_task("marching cubes")
-    whole = extract_triangles(
-        surface, settings.resolution, device, lambda done, of: bar.update(task, completed=done, total=of)
-    )
-    mesh, dropped = without_crumbs(whole)
+def _extracted(surface: ShownSurface, settings: Export, device: torch.device, begin: Begin) -> SurfaceMesh:
+    whole = extract_triangles(surface, settings.resolution, device, begin("marching cubes"))
+    mesh, dropped = without_floaters(whole)
     if dropped:
-        CONSOLE.print(f"Left out {dropped} specks in free space, each less than {CRUMB:.1%} of the largest part's area.")
+        CONSOLE.print(f"Left out {dropped} floaters in free space, each less than {FLOATER:.1%} of the largest part's area.")
     return mesh
 
 
 def _write(
     name: str, triangles: SurfaceMesh, surface: ShownSurface, spec: SurfaceSpec, settings: Export, device: torch.device,
-    bar: Progress,
+    begin: Begin,
 ) -> tuple[Path, int]:  # fmt: skip
     path = settings.output / f"{NAME}.{name}"
-    task = bar.add_task(f"painting {path.name}")
+    report = begin(f"painting {path.name}")
     if name == "obj":
         if triangles.corner_uvs is None:
             triangles = simplify(triangles, MAX_FACES)
             triangles = replace(triangles, corner_uvs=make_atlas(triangles))
-        painted = bake_texture(
-            triangles, surface, settings.texture, device, lambda done, of: bar.update(task, completed=done, total=of)
-        )
+        painted = bake_texture(triangles, surface, settings.texture, device, report)
     else:
         painted = color_vertices(triangles, surface, device)
     painted = replace(painted, vertices=spec.placement.outward(painted.vertices))

@@ -1,4 +1,4 @@
-"""A mesh becomes a surface field: its signed distance and its colours (stage 1, when there is a mesh)."""
+"""Fits a surface field to a mesh: signed distance and colours (stage 1, when there is a mesh)."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from ins3d.meshes.queries import MeshQueries
 from ins3d.runs.training import Losses
 from ins3d.surfaces.content import SurfaceContent
 
-SPREADS = (0.004, 0.02, 0.1)
+DEVIATIONS = (0.004, 0.02, 0.1)
 """Standard deviations, in radii of the ball, of places near the surface."""
 EIKONAL_WEIGHT = 0.1
 
@@ -36,10 +36,10 @@ def sample_mesh(queries: MeshQueries, number: int, seed: int, device: torch.devi
     random = np.random.default_rng(seed)
     faces, weights = queries.sample_faces(number, random)
     on = queries.mesh.positions_at(faces, weights)
-    spread = random.choice(SPREADS, (number, 1))
+    deviation = random.choice(DEVIATIONS, (number, 1))
     anywhere = random.normal(size=(number, 3))
     anywhere *= random.random((number, 1)) ** (1 / 3) / np.linalg.norm(anywhere, axis=1, keepdims=True)
-    places = np.concatenate([on + spread * random.normal(size=on.shape), anywhere])
+    places = np.concatenate([on + deviation * random.normal(size=on.shape), anywhere])
     distances = queries.signed_distances(places)[:, None]
     values = (places, distances, on, queries.face_normals[faces], queries.mesh.colors_at(faces, weights))
     return MeshSamples(*(torch.from_numpy(value).float().to(device) for value in values))
@@ -48,7 +48,7 @@ def sample_mesh(queries: MeshQueries, number: int, seed: int, device: torch.devi
 def mesh_losses(content: SurfaceContent, samples: MeshSamples, num_points: int, sheet: bool) -> Losses:
     """The field against the mesh: distances at places, and distance 0, normals and colours on the surface.
 
-    A sheet's surface lies inside the solid that is made of it: there, distances alone are asked for.
+    A sheet's surface lies inside the solid that is made of it: there only distances are compared.
     """
 
     def losses(step: int, generator: torch.Generator) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Photographs with silhouettes become a surface field (stage 1, when there is no mesh): IDR, Yariv et al. 2020."""
+"""Fits a surface field to photographs with masks (stage 1, when there is no mesh): IDR, Yariv et al. 2020."""
 
 from collections.abc import Callable
 from typing import cast

@@ -1,4 +1,4 @@
-"""Folders of photographs become pictures with silhouettes and cameras, placed so that the object lies in the unit ball."""
+"""Reads folders of photographs with masks and cameras, normalised so that the object lies in the unit ball."""
 
 import json
 import re
@@ -36,7 +36,7 @@ class ObjectPictures:
     """Of the cameras' world, as far as the kind of file tells."""
 
     def split(self, every: int) -> tuple["ObjectPictures", "ObjectPictures"]:
-        """(to learn from, held out): every so-manieth picture is held out; of 0, none."""
+        """(to learn from, held out): every `every`-th picture is held out; with 0, none."""
         number = len(self.pictures)
         held = [index for index in range(number) if every and index % every == every // 2]
         return self._of([index for index in range(number) if index not in held]), self._of(held)
@@ -106,17 +106,16 @@ def _read_idr(folder: Path, long_side: int | None) -> ObjectPictures:
 
 
 def _read_nerfstudio(path: Path, long_side: int | None) -> ObjectPictures:
+    remedy = "make it with ns-process-data, or give IDR's files."
     try:
         contents = json.loads(path.read_text())
         frames = [nerfstudio_frame(path.parent, contents, frame) for frame in contents["frames"]]
     except KeyError as error:
-        raise ValueError(f"images: {path} lacks {error}; make it with ns-process-data, or give IDR's files.") from error
+        raise ValueError(f"images: {path} lacks {error}; {remedy}") from error
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(
-            f"images: {path} is no file of cameras; make it with ns-process-data, or give IDR's files."
-        ) from error
+        raise ValueError(f"images: {path} is no file of cameras; {remedy}") from error
     if not frames:
-        raise ValueError(f"images: {path} lists no pictures; make it with ns-process-data, or give IDR's files.")
+        raise ValueError(f"images: {path} lists no pictures; {remedy}")
     pictures, cameras = _read_frames(frames, long_side)
     small = PosedPictures(pictures, cameras.camera_to_world, cameras.intrinsics)
     points = hull_points(small).double().numpy()
@@ -186,8 +185,6 @@ def resize_masked(
 
 
 def _pictures(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
     return sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in (".png", ".jpg", ".jpeg") and path.stem.isdigit()
+        path for path in folder.glob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg") and path.stem.isdigit()
     )

@@ -1,4 +1,4 @@
-"""An object and a camera become pictures: colour, normals, depth, and where there is anything."""
+"""Renders an object from a camera: colour, normals, depth, alpha."""
 
 from dataclasses import dataclass
 
@@ -49,7 +49,7 @@ class SurfaceView:
 
 @torch.no_grad()
 def render_view(surface: ShownSurface, cameras: ObjectCameras, camera: int, finer: int = 1) -> SurfaceView:
-    """One picture; `finer` squared rays are cast for each of its pixels, and averaged."""
+    """One picture; `finer` x `finer` rays are cast for each pixel, and averaged."""
     rows = max(RAYS_AT_ONCE // (cameras.width * finer**2), 1)
     bands = [
         _band(surface, cameras, camera, slice(top, min(top + rows, cameras.height)), finer)

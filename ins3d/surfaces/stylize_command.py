@@ -16,7 +16,7 @@ from ins3d.runs.training import Training
 from ins3d.style.sampling import MixSampler, steps_for
 from ins3d.style.stage import StyleStage
 from ins3d.style.styles import find_styles
-from ins3d.style.windows import plan_windows
+from ins3d.style.windows import WindowPlan, plan_windows
 from ins3d.surfaces.cameras import cameras_around
 from ins3d.surfaces.checkpoint import SurfaceSpec, load_surface, read_surface_spec
 from ins3d.surfaces.content import SurfaceContent
@@ -39,10 +39,11 @@ def run_stylize_surface(settings: StylizeSurface) -> None:
     mix = settings.mix_of(names)
     objective = command_objective(replace(settings, colors="none"), device)
     least = objective.features.smallest_side * max(settings.style_scales)
-    if settings.patches.size < least:
+    size = window_plan(settings, 2 * settings.view_size, 2 * settings.view_size).patch
+    if size < least:
         raise ValueError(
-            f"patches.size: {settings.patches.size} is too little for the encoder's deepest layer, which needs {least}; use "
-            "more, or style and content layers less deep."
+            f"patches.size: {size} is too little for the encoder's deepest layer, which needs {least}; use more, or style "
+            "and content layers less deep."
         )
     content, fitted, settings = fitted_surface(settings, device)
     windows = surface_windows(settings, content, fitted, device)
@@ -65,6 +66,11 @@ def run_stylize_surface(settings: StylizeSurface) -> None:
         run_export(Export(load=settings.output, output=settings.output / "mesh", formats=settings.export, **told))
 
 
+def window_plan(settings: StylizeSurface, height: int, width: int) -> WindowPlan:
+    """Windows are centred on places of the object: they may reach half of their size beyond the pictures."""
+    return plan_windows((height, width), settings.patches.max_rays, settings.patches)
+
+
 def surface_windows(
     settings: StylizeSurface, content: SurfaceContent, spec: SurfaceSpec, device: torch.device
 ) -> SurfaceWindows:
@@ -75,8 +81,7 @@ def surface_windows(
         if cameras is None
         else cameras.resized(settings.view_size)
     )
-    # Windows are centred on places of the object: they may reach beyond the pictures.
-    plan = plan_windows((2 * cameras.height, 2 * cameras.width), settings.patches.max_rays, settings.patches)
+    plan = window_plan(settings, 2 * cameras.height, 2 * cameras.width)
     weighting = RayWeighting(settings.weigh_angle, settings.weigh_depth)
     generator = torch.Generator().manual_seed(settings.seed)
     with CONSOLE.status("tracing the rays that are kept"):

@@ -1,4 +1,4 @@
-"""A surface becomes triangles, and triangles get places on a picture."""
+"""Triangulates a surface (marching cubes, decimation), and lays triangles out in a texture (uv atlas)."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -14,11 +14,11 @@ from ins3d.meshes.queries import connected_parts
 from ins3d.meshes.triangles import SurfaceMesh, corner_weights
 from ins3d.surfaces.stylized import ShownSurface
 
-CRUMB = 0.001
-"""Share of the largest part's area below which a part is a speck."""
-MOST_OVERLAP = 0.01
+FLOATER = 0.001
+"""Share of the largest part's area below which a connected part is a floater: nothing that was fitted."""
+MAX_OVERLAP = 0.01
 """Share of the painted texture that may belong to two places at once."""
-MOST_REPEATS = 16
+MAX_REPEATS = 16
 """Pictures that a triangle may reach over, in the mean: beyond that it lies over itself, or its places are in pixels."""
 PROBE = 512
 """Texels a side with which layouts are probed."""
@@ -32,7 +32,7 @@ def extract_triangles(
     distances = np.empty((resolution,) * 3, np.float32)
     slab = max(2**18 // resolution**2, 1)
     for start in range(0, resolution, slab):
-        grid = torch.stack(torch.meshgrid(line[start : start + slab], line, line, indexing="ij"), dim=-1).reshape(-1, 3)
+        grid = torch.cartesian_prod(line[start : start + slab], line, line)
         outside = grid.norm(dim=-1, keepdim=True) - 1
         with torch.inference_mode():
             # Beyond the ball nothing is known, and nothing is.
@@ -45,22 +45,20 @@ def extract_triangles(
     return SurfaceMesh(vertices / (resolution - 1) * 2.0 - 1, faces.astype(np.int64))
 
 
-def without_crumbs(mesh: SurfaceMesh) -> tuple[SurfaceMesh, int]:
-    """The mesh without specks in free space, of which fits leave a few, and how many they were."""
+def without_floaters(mesh: SurfaceMesh) -> tuple[SurfaceMesh, int]:
+    """The mesh without small connected parts in free space, of which fits leave a few, and how many they were."""
     parts = connected_parts(mesh)
     areas = np.bincount(parts, np.linalg.norm(mesh.normals, axis=1))
-    small = areas < CRUMB * areas.max()
+    small = areas < FLOATER * areas.max()
     used, faces = np.unique(mesh.faces[~small[parts]], return_inverse=True)
     return SurfaceMesh(mesh.vertices[used], faces.reshape(-1, 3)), int(small.sum())
 
 
-def simplify(mesh: SurfaceMesh, most_faces: int) -> SurfaceMesh:
-    """At most so many triangles, where they are needed least (quadric decimation); colours and places are not kept."""
-    if len(mesh.faces) <= most_faces:
+def simplify(mesh: SurfaceMesh, max_faces: int) -> SurfaceMesh:
+    """At most `max_faces` triangles, by quadric decimation; colours and uv coordinates are dropped."""
+    if len(mesh.faces) <= max_faces:
         return mesh
-    shape = mesh.open3d().simplify_quadric_decimation(most_faces)
-    shape.remove_unreferenced_vertices()
-    return SurfaceMesh(np.asarray(shape.vertices), np.asarray(shape.triangles).astype(np.int64))
+    return SurfaceMesh.of_open3d(mesh.open3d().simplify_quadric_decimation(max_faces).remove_unreferenced_vertices())
 
 
 def make_atlas(mesh: SurfaceMesh) -> Float[np.ndarray, "faces 3 2"]:
@@ -83,7 +81,7 @@ def judge_layout(mesh: SurfaceMesh) -> Layout:
         return "none"
     if mesh.materials is not None and len(np.unique(mesh.materials)) > 1:
         return "several pictures"
-    if _tiles(mesh.corner_uvs)[1].prod(1).sum() > MOST_REPEATS * len(mesh.faces):
+    if _tiles(mesh.corner_uvs)[1].prod(1).sum() > MAX_REPEATS * len(mesh.faces):
         return "overlapping"
     texels = (np.arange(PROBE) + 0.5) / PROBE
     # Off the middles of texels, through which the edges of many layouts go.
@@ -93,11 +91,11 @@ def judge_layout(mesh: SurfaceMesh) -> Layout:
     counts = TextureLayout(mesh.corner_uvs, apart=True).scene.count_intersections(down.astype(np.float32)).numpy()
     if not counts.any():
         return "none"
-    return "overlapping" if (counts > 1).sum() > MOST_OVERLAP * (counts > 0).sum() else "one place each"
+    return "overlapping" if (counts > 1).sum() > MAX_OVERLAP * (counts > 0).sum() else "one place each"
 
 
 class TextureLayout:
-    """The triangles where they lie on the picture, ready to be asked about texels; pictures repeat outside [0, 1].
+    """Finds the triangle of each texel of a texture; the texture repeats outside [0, 1].
 
     `apart`: each at a height of its own, so that a ray from above meets all that lie over each other.
     """

@@ -1,4 +1,4 @@
-"""A picture and a style become a painted picture, each picture for itself, as in 2D."""
+"""MicroAST: feed-forward 2D style transfer, each picture on its own."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ins3d.files.weights import WeightsFile, find_weights_file, read_weights
+from ins3d.files.weights import WeightsFile, find_weights_file, mismatch, read_weights
 
 SETTING = "per-frame-weights"
 WEIGHTS_VARIABLE = "INS3D_PER_FRAME_WEIGHTS"
 WEIGHTS_PAGE = "github.com/EndyWon/MicroAST"
 PARTS = ("content_encoder", "style_encoder", "modulator", "decoder")
-SMALLEST_SIDE = 16
+MIN_SIDE = 16
 """Pixels; the deep features, four times smaller, then have values a side to pad from and to take statistics of."""
 STEP = 4
 """The network halves a picture twice."""
@@ -34,7 +34,7 @@ class StyleSignal:
 
     def toward(self, other: "StyleSignal", share: float) -> "StyleSignal":
         """`share` of the way to the other signal, number by number."""
-        pairs = zip(_numbers(self), _numbers(other), strict=True)
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
         return StyleSignal(*(torch.lerp(ours, theirs, share) for ours, theirs in pairs))
 
 
@@ -50,7 +50,7 @@ class MicroStyle:
         return MicroStyle(self.shallow.toward(other.shallow, share), self.deep.toward(other.deep, share))
 
 
-class FrameStylizer:
+class FrameStylizer(nn.Module):
     """MicroAST (Wang, Zhao, Zuo, Li, Chen, Xing, Lu, AAAI 2023), frozen: half a million numbers, one pass.
 
     It knows one picture at a time. Sequences of its pictures flicker as much as a 2D network lets them; nothing was
@@ -59,27 +59,26 @@ class FrameStylizer:
 
     def __init__(self, states: dict[str, dict[str, Tensor]], source: str) -> None:
         """`states` holds the state dicts of the four PARTS, with the published names; `source` is recorded with a run."""
+        super().__init__()
         self.source = source
-        self._content_encoder, self._style_encoder = _Encoder(), _Encoder()
-        self._modulator, self._decoder = _Modulator(), _Decoder()
-        for part in PARTS:
-            module = getattr(self, f"_{part}")
-            _refuse_another(part, states[part], module.state_dict(), source)
+        self.content_encoder, self.style_encoder = _Encoder(), _Encoder()
+        self.modulator, self.decoder = _Modulator(), _Decoder()
+        for part, module in self.named_children():
+            problem = mismatch(states[part], module.state_dict())
+            if problem:
+                raise ValueError(
+                    f"{SETTING}: the {part} of {source} is another network's ({problem}); fetch it again from "
+                    f"{WEIGHTS_PAGE}."
+                )
             module.load_state_dict(states[part])
-            module.eval().requires_grad_(False)
-
-    def to(self, device: torch.device) -> "FrameStylizer":
-        """The same network, on that device; pictures are given there."""
-        for part in PARTS:
-            getattr(self, f"_{part}").to(device)
-        return self
+        self.eval().requires_grad_(False)
 
     def look_at(self, style: Float[Tensor, "3 style_height style_width"]) -> MicroStyle:
         """What any number of pictures can be painted with. `style` is RGB in [0, 1]; strokes are as large as in it."""
         _refuse_small(style, "style")
         with torch.inference_mode():
-            shallow, deep = self._style_encoder(style[None])
-            return self._modulator(shallow, deep)
+            shallow, deep = self.style_encoder(style[None])
+            return self.modulator(shallow, deep)
 
     def paint(
         self, content: Float[Tensor, "3 height width"], style: MicroStyle, strength: float = 1.0
@@ -99,12 +98,12 @@ class FrameStylizer:
             if strength < 1:
                 style = self.look_at(content).toward(style, strength)
             padded = F.pad(content[None], (0, -width % STEP, 0, -height % STEP), mode="reflect")
-            _, deep = self._content_encoder(padded)
-            painted = self._decoder(deep, style)
+            _, deep = self.content_encoder(padded)
+            painted = self.decoder(deep, style)
         # Outside of inference mode, so that a loss may look at the picture later.
         return painted[0, :, :height, :width].clamp(0, 1)
 
-    def __call__(
+    def forward(
         self,
         content: Float[Tensor, "3 height width"],
         style: Float[Tensor, "3 style_height style_width"],
@@ -199,17 +198,13 @@ def _with_statistics_of(signal: StyleSignal, features: Tensor) -> Tensor:
     return (features - mean) / deviation * signal.deviation + signal.mean
 
 
-def _numbers(signal: StyleSignal) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return signal.mean, signal.deviation, signal.weight, signal.bias
-
-
 def load_frame_stylizer(folder: Path | None, device: torch.device) -> FrameStylizer:
     """Reads the four published files in `folder`, in that of INS3D_PER_FRAME_WEIGHTS otherwise.
 
     Raises FileNotFoundError where a file is missing and ValueError where it holds something else.
     """
     try:
-        found = find_weights_file(folder, SETTING, WEIGHTS_VARIABLE, None)
+        found = find_weights_file(folder, SETTING, WEIGHTS_VARIABLE, None, "folder")
     except FileNotFoundError as error:
         message = str(error).removesuffix(".")
         raise FileNotFoundError(f"{message}: the folder `models` of {WEIGHTS_PAGE}.") from error
@@ -227,19 +222,9 @@ def _read(found: WeightsFile, part: str) -> dict[str, Tensor]:
     return read_weights(WeightsFile(path, found.found_in), SETTING, f"fetch it again from {WEIGHTS_PAGE}.")
 
 
-def _refuse_another(part: str, state: dict[str, Tensor], wanted: dict[str, Tensor], source: str) -> None:
-    shapes, wanted_shapes = ({key: tuple(getattr(each[key], "shape", ())) for key in each} for each in (state, wanted))
-    wrong = sorted(key for key in shapes.keys() | wanted_shapes.keys() if shapes.get(key) != wanted_shapes.get(key))
-    if wrong:
-        raise ValueError(
-            f"{SETTING}: the {part} of {source} is another network's ({wrong[0]} has shape {shapes.get(wrong[0])} "
-            f"instead of {wanted_shapes.get(wrong[0])}); fetch it again from {WEIGHTS_PAGE}."
-        )
-
-
 def _refuse_small(picture: Tensor, what: str) -> None:
     height, width = picture.shape[1:]
-    if min(height, width) < SMALLEST_SIDE:
+    if min(height, width) < MIN_SIDE:
         raise ValueError(
-            f"a {what} of {width}x{height} pixels is too small to be painted; use at least {SMALLEST_SIDE} pixels a side."
+            f"a {what} of {width}x{height} pixels is too small to be painted; use at least {MIN_SIDE} pixels a side."
         )

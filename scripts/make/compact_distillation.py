@@ -33,9 +33,8 @@ Sizes = dict[str, Tensor]
 
 def reflecting(teacher: PerceptualFeatures) -> PerceptualFeatures:
     """The teacher with reflected borders, as the student has them: zeros are an edge all around a small picture."""
-    teacher.reflects = True
     for conv in teacher.convs.values():
-        cast(nn.Conv2d, conv).padding = (0, 0)
+        cast(nn.Conv2d, conv).padding_mode = "reflect"
     return teacher
 
 

@@ -67,7 +67,7 @@ class TestWeights:
         doctor._optional_weights(told)
         doctor._encoder(torch.device("cpu"), told)
         assert "gone.pth does not exist" in dict(told.missing)["RAFT"]
-        assert "gone.pth is not a file" in dict(told.broken)["encoder"]
+        assert "gone.pth does not exist" in dict(told.broken)["encoder"]
 
     def test_a_folder_is_no_network_and_a_file_is_not_four(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         (tmp_path / "one.pth").touch()

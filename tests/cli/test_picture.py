@@ -372,7 +372,7 @@ class TestRefusals:
 
     def test_of_weights_that_are_missing(self, script, flags, content, tmp_path):
         said = refusal(script, "gatys", *flags, *content, "--perceptual-weights", str(tmp_path / "no.pth"))
-        assert said == f"perceptual-weights: {tmp_path}/no.pth is not a file; give VGG weights as .pth or .safetensors."
+        assert said == f"perceptual-weights: {tmp_path}/no.pth does not exist; give the file of the network's weights."
 
     @pytest.mark.skipif(torch.cuda.is_available(), reason="torch sees a GPU here")
     def test_of_a_gpu_that_there_is_not(self, script, flags, content):

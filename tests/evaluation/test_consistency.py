@@ -9,8 +9,8 @@ from torch import Tensor
 from ins3d.evaluation.consistency import (
     Judges,
     frame_pairs,
-    least_ratio,
     measure_pair,
+    min_ratio,
     pair_warps,
     summarise,
 )
@@ -144,8 +144,8 @@ class TestSummaries:
 
     def test_the_least_ratio_is_that_of_one_pair(self):
         # .5 / .1 = 5 and .6 / .3 = 2.
-        assert least_ratio(self.RECORDS, STEADY, NOISY) == pytest.approx(2)
-        assert least_ratio(self.RECORDS, STEADY, Row("per-frame", "absent")) is None
+        assert min_ratio(self.RECORDS, STEADY, NOISY) == pytest.approx(2)
+        assert min_ratio(self.RECORDS, STEADY, Row("per-frame", "absent")) is None
 
 
 def test_flow_pairs_go_from_the_target_to_the_source(frames: FrameFolder):

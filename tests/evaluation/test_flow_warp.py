@@ -8,7 +8,6 @@ from torch import Tensor
 
 from ins3d.evaluation.flow_warp import (
     FlowPair,
-    backward_warp,
     consistent,
     motion_boundary,
     protocol_a,
@@ -136,28 +135,24 @@ class TestMotionBoundary:
             assert bool(motion_boundary(flow)[10, 10]) == jumps
 
 
-class TestBackwardWarp:
+class TestProtocolB:
     def test_zero_flow_is_the_picture(self, random: torch.Generator):
         source = noise(random)
-        warped = backward_warp(source, FlowPair(constant(0, 0), constant(0, 0)), "relative")
+        warped = protocol_b(source, FlowPair(constant(0, 0), constant(0, 0)))
         torch.testing.assert_close(warped.picture, source)
         assert warped.valid.all()
 
     def test_a_constant_flow_shifts_the_picture(self, random: torch.Generator):
         source = noise(random)
-        warped = backward_warp(source, FlowPair(constant(5, -3), constant(-5, 3)), "relative")
+        warped = protocol_b(source, FlowPair(constant(5, -3), constant(-5, 3)))
         torch.testing.assert_close(warped.picture[:, 3:, :-5], source[:, :-3, 5:])
         assert warped.valid[3:, :-5].all() and warped.valid.sum() == (HEIGHT - 3) * (WIDTH - 5)
 
     def test_half_a_pixel_is_the_mean_of_neighbours(self, random: torch.Generator):
         source = noise(random)
-        warped = backward_warp(source, FlowPair(constant(0.5, 0), constant(-0.5, 0)), "pixel")
+        warped = protocol_b(source, FlowPair(constant(0.5, 0), constant(-0.5, 0)))
         torch.testing.assert_close(warped.picture[:, :, :-1], (source[:, :, :-1] + source[:, :, 1:]) / 2)
         assert warped.valid[:, :-1].all() and not warped.valid[:, -1].any()
-
-    def test_the_rule_is_the_one_asked_for(self, square: MovingSquare):
-        for rule in RULES:
-            assert torch.equal(backward_warp(square.source, square.pair, rule).valid, consistent(square.pair, rule))
 
 
 class TestSoftmaxSplat:

@@ -8,7 +8,7 @@ from jaxtyping import TypeCheckError
 from torch import Tensor
 from torchvision.models.optical_flow import Raft_Small_Weights, raft_small
 
-from ins3d.evaluation.optical_flow import OFFICIAL_FILE, OpticalFlow, load_flow, torchvision_name
+from ins3d.evaluation.optical_flow import OFFICIAL_FILE, OpticalFlow, load_flow
 from ins3d.files.pictures import read_rgb
 
 CPU = torch.device("cpu")
@@ -44,23 +44,13 @@ def flow(state: dict[str, Tensor], tmp_path: Path) -> OpticalFlow:
 
 
 def as_the_authors(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        f"module.{theirs}.{kind}": state[f"{ours}.{kind}"] for theirs, ours in AUTHORS.items() for kind in ("weight", "bias")
-    }
-
-
-class TestNames:
-    def test_every_name_of_the_authors_becomes_torchvisions(self):
-        assert {name: torchvision_name(f"module.{name}.bias") for name in AUTHORS} == {
-            name: f"{ours}.bias" for name, ours in AUTHORS.items()
-        }
-
-    def test_together_they_are_all_of_torchvisions_and_those_stay_as_they_are(self, state: dict[str, Tensor]):
-        assert {f"{ours}.{kind}" for ours in AUTHORS.values() for kind in ("weight", "bias")} == set(state)
-        assert [torchvision_name(key) for key in state] == list(state)
-
-    def test_a_network_saved_without_its_parallel_wrapper_is_known_too(self):
-        assert torchvision_name("cnet.conv1.weight") == "context_encoder.convnormrelu.0.weight"
+    """The same tensors under the authors' names, in the order of their file."""
+    theirs = {ours: name for name, ours in AUTHORS.items()}
+    found = {}
+    for key, value in state.items():
+        ours, _, kind = key.rpartition(".")
+        found[f"module.{theirs[ours]}.{kind}"] = value
+    return found
 
 
 class TestLoadFlow:
@@ -85,6 +75,12 @@ class TestLoadFlow:
         with pytest.raises(FileNotFoundError, match=rf"^flow-weights: {tmp_path}/no\.pth does not exist; give the file of"):
             load_flow(tmp_path / "no.pth", CPU)
 
+    def test_refuses_a_folder(self, tmp_path: Path):
+        with pytest.raises(
+            FileNotFoundError, match=rf"^flow-weights: {tmp_path} is no file; give the file of the network's"
+        ):
+            load_flow(tmp_path, CPU)
+
     @pytest.mark.parametrize(
         ("content", "problem"),
         [
@@ -92,18 +88,14 @@ class TestLoadFlow:
             ("text", "UnpicklingError"),
             ("truncated", "RuntimeError"),
             ("pickle", "UnpicklingError"),
-            ("folder", "IsADirectoryError"),
         ],
     )
     def test_refuses_what_is_not_a_whole_file(self, content: str, problem: str, state: dict[str, Tensor], tmp_path: Path):
         path = tmp_path / "mine.pth"
-        if content == "folder":
-            path.mkdir()
-        else:
-            torch.save({"key": Path("/")} if content == "pickle" else state, path)
-            whole = path.read_bytes()
-            kept = {"nothing": b"", "text": b"<html>not found</html>", "truncated": whole[:-200], "pickle": whole}
-            path.write_bytes(kept[content])
+        torch.save({"key": Path("/")} if content == "pickle" else state, path)
+        whole = path.read_bytes()
+        kept = {"nothing": b"", "text": b"<html>not found</html>", "truncated": whole[:-200], "pickle": whole}
+        path.write_bytes(kept[content])
         text = f"flow-weights: {path} (from the setting flow-weights) cannot be read as weights ({problem}); fetch it again."
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
             load_flow(path, CPU)
@@ -173,6 +165,10 @@ class TestRealWeights:
         photograph = read_rgb(assets / "scenes" / "fox" / "images_4" / "0001.jpg", "test")
         first, second = ((30, 40), (30 - down, 40 - right))
         return tuple(photograph[:, top : top + 150, left : left + 190] for top, left in (first, second))
+
+    def test_the_authors_file_has_torchvisions_order(self, state: dict[str, Tensor], assets: Path):
+        theirs = torch.load(assets / "flow" / "raft-small.pth", map_location="cpu", weights_only=True)
+        assert list(theirs) == list(as_the_authors(state))
 
     @pytest.mark.parametrize("shift", [(5, -3), (-12, 7), (0, 0)])
     def test_finds_a_shift_of_a_photograph(self, shift: tuple[int, int], trained: OpticalFlow, assets: Path):

@@ -1,3 +1,4 @@
+import base64
 import re
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import torch
 from ins3d.evaluation.frames import FrameFolder, Row
 from ins3d.evaluation.geometry_warp import GeometryView
 from ins3d.evaluation.picture_warp import Warped
-from ins3d.evaluation.pictures import HOTTEST, contact_sheet, error_map, flicker_strip, gap_plot, jpeg, legend
+from ins3d.evaluation.pictures import MAX_ERROR, contact_sheet, embedded, error_map, flicker_strip, gap_plot, legend
 
 STEADY, TORN = Row("stylised", "wave"), Row("per-frame", "wave")
 
@@ -32,7 +33,7 @@ def test_the_strip_of_what_stays_is_smooth_and_of_what_flickers_is_torn(frames: 
 
 
 def test_the_sheet_has_a_line_for_each_row(frames: FrameFolder):
-    sheet = contact_sheet(frames, [STEADY, TORN], most=3, long_side=32)
+    sheet = contact_sheet(frames, [STEADY, TORN], max_frames=3, long_side=32)
     # Frames 0, 2 (of 2.5, rounded to even) and 5, with 3 pixels between and around.
     assert sheet.shape == (3, 2 * 27 + 3, 3 * 35 + 3)
     assert float(sheet[0, 27 + 10, 10]) == 0 and float(sheet[0, 27 + 10, 2 * 35 + 10]) == 1
@@ -41,7 +42,7 @@ def test_the_sheet_has_a_line_for_each_row(frames: FrameFolder):
 def test_the_error_map_is_black_where_frames_agree_bright_where_not_and_grey_where_nothing_compares(frames: FrameFolder):
     def warp(picture: torch.Tensor) -> Warped:
         changed, valid = picture.clone(), torch.ones(24, 32, dtype=torch.bool)
-        changed[:, :, 16:] += HOTTEST
+        changed[:, :, 16:] += MAX_ERROR
         valid[:8] = False
         return Warped(changed, valid)
 
@@ -69,5 +70,6 @@ def test_plots_say_what_they_show_and_need_no_script():
     assert legend([STEADY, TORN]).startswith("<svg")
 
 
-def test_jpeg_is_one():
-    assert jpeg(torch.rand(3, 16, 16))[:3] == b"\xff\xd8\xff"
+def test_what_is_embedded_is_a_jpeg():
+    kind, _, data = embedded(torch.rand(3, 16, 16)).partition(",")
+    assert kind == "data:image/jpeg;base64" and base64.b64decode(data)[:3] == b"\xff\xd8\xff"

@@ -11,12 +11,12 @@ from ins3d.evaluation.style_distances import (
     JUDGED_LAYERS,
     STYLE_DISTANCES,
     StyleDistances,
-    StyleJudgement,
     content_distance,
     distances_of_maps,
     frechet_distance,
     keep_style,
     moments_of,
+    recognised,
     relative_statistics_distance,
 )
 from ins3d.files.pictures import read_rgb, resize_long_side
@@ -252,40 +252,34 @@ class TestStyleDistances:
             StyleDistances(judge.features, {"thin": torch.rand(3, 15, 40)})
 
 
-def confusion(judge: StyleDistances, painted: dict) -> dict[str, StyleJudgement]:
-    return {style: StyleJudgement(style, judge.measure_all(pictures)) for style, pictures in painted.items()}
+def nearest(distances: dict[str, dict[str, float]]) -> dict[str, str]:
+    return {name: min(row, key=lambda style: row[style]) for name, row in distances.items()}
 
 
 class TestConfusion:
     def test_stripes_are_taken_for_what_they_are(self, judge: StyleDistances):
         """Moved by a pixel and noised, they are other pictures of the same style."""
-        painted = {
-            name: [(noised(stripes(axis, 3, shift), 0.1), None) for shift in (1, 2)]
-            for axis, name in enumerate(("wave", "mosaic"))
-        }
-        found = confusion(judge, painted)
-        assert tuple(found) == ("wave", "mosaic")
-        for style, judgement in found.items():
-            assert judgement.painted == style
-            assert judgement.nearest == dict.fromkeys(NAMES, style)
-            assert judgement.recognised == dict.fromkeys(NAMES, True)
+        for axis, name in enumerate(("wave", "mosaic")):
+            found = judge.measure_all([(noised(stripes(axis, 3, shift), 0.1), None) for shift in (1, 2)])
+            assert nearest(found) == dict.fromkeys(NAMES, name)
+            assert recognised(name, found) == dict.fromkeys(NAMES, True)
 
     def test_stripes_under_a_false_name_are_found_out(self, judge: StyleDistances):
-        found = confusion(judge, {"mosaic": [(stripes(0, 3, 1), None)]})["mosaic"]
-        assert found.nearest == dict.fromkeys(NAMES, "wave")
-        assert found.recognised == dict.fromkeys(NAMES, False)
+        found = judge.measure_all([(stripes(0, 3, 1), None)])
+        assert nearest(found) == dict.fromkeys(NAMES, "wave")
+        assert recognised("mosaic", found) == dict.fromkeys(NAMES, False)
 
     def test_averages_pictures_each_with_its_mask(self, judge: StyleDistances, random: torch.Generator):
         pictures = [(torch.rand(3, 24, 32, generator=random), torch.rand(1, 24, 32, generator=random)) for _ in range(2)]
         pictures.append((torch.rand(3, 40, 16, generator=random), None))
         rows = [judge.measure(*each) for each in pictures]
-        for name, row in confusion(judge, {"wave": pictures})["wave"].distances.items():
+        for name, row in judge.measure_all(pictures).items():
             for style, value in row.items():
                 assert value == approx(sum(each[name][style] for each in rows) / 3)
 
     def test_as_near_as_another_is_not_recognised(self):
-        judgement = StyleJudgement("wave", {"gram": {"mosaic": 0.5, "wave": 0.5}, "swd": {"mosaic": 0.6, "wave": 0.5}})
-        assert judgement.recognised == {"gram": False, "swd": True}
+        found = recognised("wave", {"gram": {"mosaic": 0.5, "wave": 0.5}, "swd": {"mosaic": 0.6, "wave": 0.5}})
+        assert found == {"gram": False, "swd": True}
 
     def test_refuses_no_pictures(self, judge: StyleDistances):
         with pytest.raises(ValueError, match="^pictures: none is given; give one or more.$"):
@@ -297,9 +291,10 @@ class TestConfusion:
         names = ("mosaic", "starry_night", "wave")
         whole = {name: resize_long_side(read_rgb(assets / "styles" / f"{name}.jpg", "style"), 160) for name in names}
         left = {name: picture[..., : picture.shape[2] // 2] for name, picture in whole.items()}
-        right = {name: [(picture[..., picture.shape[2] // 2 :], None)] for name, picture in whole.items()}
-        found = confusion(StyleDistances(features, left), right)
-        assert {name: found[name].nearest for name in names} == {name: dict.fromkeys(NAMES, name) for name in names}
+        judge = StyleDistances(features, left)
+        for name, picture in whole.items():
+            found = judge.measure_all([(picture[..., picture.shape[2] // 2 :], None)])
+            assert nearest(found) == dict.fromkeys(NAMES, name)
 
 
 class TestContentDistance:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ins3d.extension.ranges import may_change
+from ins3d.extension.ranges import with_fact
 from ins3d.files.fields import (
     load_training,
     read_meaning,
@@ -99,11 +99,11 @@ class TestTraining:
     def test_what_may_change_of_a_painted_field(self, kind: type):
         # The fields of the settings say it themselves, whichever class declares them again.
         of_meshes = {"export", "texture"} if kind is StylizeSurface else set()
-        assert may_change(kind()) == {"output", "device", "resume", "steps", "mix", "strength"} | of_meshes
+        assert set(with_fact(kind(), "may_change")) == {"output", "device", "resume", "steps", "mix", "strength"} | of_meshes
 
     @pytest.mark.parametrize("kind", [Fit, FitMesh, FitImages])
     def test_what_may_change_of_a_fit(self, kind: type):
-        assert may_change(kind()) == {"output", "device", "resume", "steps"}
+        assert set(with_fact(kind(), "may_change")) == {"output", "device", "resume", "steps"}
 
     def test_a_file_of_another_version_is_refused(self, tmp_path: Path):
         torch.save({"state": {"step": 3}, "settings": {"size": "16"}}, tmp_path / "training.pt")

@@ -112,7 +112,7 @@ class TestWhatCannotBeRead:
     def test_more_pixels_than_are_safe_to_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         path = tmp_path / "wall.png"
         Image.new("RGB", (300, 200)).save(path)
-        monkeypatch.setattr("ins3d.files.pictures.MOST_PIXELS", 59_999)
+        monkeypatch.setattr("ins3d.files.pictures.MAX_PIXELS", 59_999)
         text = f"styles: {path} has more than 59,999 pixels; shrink it to a long side of 4000 or so."
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
             read_rgb(path, "styles")

@@ -94,7 +94,7 @@ def slow_gram(features: Tensor, mask: Tensor | None = None, norm: str = "chw") -
                 here = features[picture, :, row, column]
                 gram = gram + weights[picture, row, column] * torch.outer(here, here)
         positions = weights[picture].sum()
-        pictures.append(gram / {"chw": channels * positions, "hw": positions, "raw": 1}[norm])
+        pictures.append(gram / {"chw": channels * positions, "hw": positions}[norm])
     return torch.stack(pictures)
 
 
@@ -236,20 +236,19 @@ class TestGramMatrix:
         assert gram_matrix(features, torch.tensor([[[[1.0, 0.0]]]])).tolist() == [[[0.5, 1.5], [1.5, 4.5]]]
 
     def test_divides_by_what_its_norm_names(self):
-        # Products 5, 1, 10 of two channels over two positions: as they are, over 2 positions, over 2 * 2.
+        # Products 5, 1, 10 of two channels over two positions: over 2 positions, over 2 * 2.
         features = torch.tensor([[[[1.0, 2.0]], [[3.0, -1.0]]]])
-        assert gram_matrix(features, norm="raw").tolist() == [[[5.0, 1.0], [1.0, 10.0]]]
         assert gram_matrix(features, norm="hw").tolist() == [[[2.5, 0.5], [0.5, 5.0]]]
         assert gram_matrix(features, norm="chw").tolist() == gram_matrix(features).tolist()
 
-    @pytest.mark.parametrize("norm", ["chw", "hw", "raw"])
+    @pytest.mark.parametrize("norm", ["chw", "hw"])
     def test_equals_a_slow_loop(self, maps: Maps, mask: Tensor, norm):
         for layer, features in maps.items():
             for used in (None, mask):
                 found = grams_of({layer: features.float()}, None if used is None else used.float(), norm)
                 torch.testing.assert_close(found[layer], slow_gram(features, used, norm).float())
 
-    @pytest.mark.parametrize("norm", ["chw", "hw", "raw"])
+    @pytest.mark.parametrize("norm", ["chw", "hw"])
     @pytest.mark.parametrize("masked", [False, True])
     def test_gradient_equals_the_slow_loops(self, maps: Maps, mask: Tensor, masked: bool, norm, random: torch.Generator):
         features = maps["relu1_1"]
@@ -357,7 +356,7 @@ class TestGramNormalisations:
         paper = torch.zeros(())
         for layer, features in maps.items():
             channels, positions = features.shape[1], features[0, 0].numel()
-            raw = gram_matrix(features, norm="raw") - gram_matrix(style[layer], norm="raw")
+            raw = positions * gram_matrix(features, norm="hw") - positions * gram_matrix(style[layer], norm="hw")
             paper = paper + (raw**2).sum() / (4 * channels**2 * positions**2)
         torch.testing.assert_close(paper, gram_loss(grams_of(maps, norm="hw"), grams_of(style, norm="hw")) / 4)
 

@@ -131,14 +131,16 @@ class TestFindWeights:
 
     @pytest.mark.parametrize("encoder", ["auto", "vgg19", "compact"])
     def test_names_a_setting_whose_file_is_missing_and_does_not_look_elsewhere(self, encoder, places, tmp_path: Path):
-        remedy = r"is not a file; give VGG weights as \.pth or \.safetensors\.$"
-        for path in (tmp_path / "nowhere.pth", tmp_path):
-            with pytest.raises(FileNotFoundError, match=rf"^perceptual-weights: {path} {remedy}"):
+        for path, wrong in ((tmp_path / "nowhere.pth", "does not exist"), (tmp_path, "is no file")):
+            message = rf"^perceptual-weights: {path} {wrong}; give the file of the network's weights\.$"
+            with pytest.raises(FileNotFoundError, match=message):
                 find_weights(path, encoder, CPU)
 
     def test_names_the_variable_whose_file_is_missing(self, places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("INS3D_PERCEPTUAL_WEIGHTS", str(tmp_path / "nowhere.pth"))
-        with pytest.raises(FileNotFoundError, match=r"^INS3D_PERCEPTUAL_WEIGHTS: .*nowhere\.pth is not a file; give VGG"):
+        with pytest.raises(
+            FileNotFoundError, match=r"^INS3D_PERCEPTUAL_WEIGHTS: .*nowhere\.pth does not exist; give the file"
+        ):
             find_weights(None, "vgg19", CPU)
 
 
@@ -182,7 +184,9 @@ class TestLoadWeights:
         path = tmp_path / f"weights{suffix}"
         (torch.save if suffix == ".pth" else save_file)(tiny_vgg("vgg19", last=5), path)
         path.write_bytes(path.read_bytes()[:-200])
-        with pytest.raises(ValueError, match=rf"weights\{suffix} is not a whole weights file \(.*\); fetch it again\.$"):
+        with pytest.raises(
+            ValueError, match=rf"weights\{suffix} \(from test\) cannot be read as weights \(.*\); fetch it again\.$"
+        ):
             load_weights(WeightsFile(path, "test"))
 
     @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -190,7 +194,9 @@ class TestLoadWeights:
     def test_refuses_a_file_that_is_empty_or_text(self, content: bytes, suffix: str, tmp_path: Path):
         path = tmp_path / f"weights{suffix}"
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=rf"^{path} is not a whole weights file \((?s:.*)\); fetch it again\.$"):
+        with pytest.raises(
+            ValueError, match=rf"{path} \(from test\) cannot be read as weights \((?s:.*)\); fetch it again\.$"
+        ):
             load_weights(WeightsFile(path, "test"))
 
     @pytest.mark.parametrize(
@@ -204,7 +210,7 @@ class TestLoadWeights:
 
     def test_does_not_run_what_a_pickle_asks_for(self, tmp_path: Path):
         torch.save({"features.0.weight": Path("/")}, tmp_path / "evil.pth")
-        with pytest.raises(ValueError, match=r"evil\.pth is not a whole weights file"):
+        with pytest.raises(ValueError, match=r"evil\.pth \(from test\) cannot be read as weights"):
             load_weights(WeightsFile(tmp_path / "evil.pth", "test"))
 
 

@@ -79,7 +79,6 @@ def trained_pipeline(open_scene: Scene, finished_state: dict[str, torch.Tensor],
         pipeline = build_pipeline(small_config(open_scene, tmp_path, **edits))
         state = pipeline.state_dict()
         trained = {key: value for key, value in finished_state.items() if key.startswith("_model.ray_content.")}
-        trained |= {key: value for key, value in finished_state.items() if key == "_model.background"}
         assert trained.keys() <= state.keys()
         torch.nn.Module.load_state_dict(pipeline, {**state, **copy.deepcopy(trained)})
         pipeline.model.eval()

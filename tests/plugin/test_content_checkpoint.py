@@ -9,6 +9,7 @@ from nerfstudio.cameras.rays import RayBundle, RaySamples
 from nerfstudio.field_components.field_heads import FieldHeadNames
 from nerfstudio.models.nerfacto import NerfactoModel
 
+from ins3d.plugin.content import Content, build_content
 from ins3d.plugin.content_checkpoint import (
     check_same_scene,
     explain_mismatch,
@@ -16,7 +17,6 @@ from ins3d.plugin.content_checkpoint import (
     load_strictly,
     save_content,
 )
-from ins3d.plugin.ray_content import RayContentField
 from tests.plugin.tiny_scenes import Scene, build_trainer, small_config, train
 
 NUM_IMAGES = 11
@@ -59,9 +59,9 @@ def nerfacto_run(open_scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     return folder, pipeline.model.eval()
 
 
-def field_from(path: Path) -> RayContentField:
+def field_from(path: Path) -> Content:
     checkpoint = load_content(path)
-    field = RayContentField(checkpoint.settings)
+    field = build_content(checkpoint.settings)
     load_strictly(field, checkpoint)
     return field.eval()
 
@@ -109,7 +109,7 @@ class TestNerfactoRuns:
     def test_sampling_keeps_nerfactos_numbers_and_bounds(self, nerfacto_run):
         checkpoint = load_content(nerfacto_run[0] / "config.yml")
         assert checkpoint.settings.num_proposal_samples == (12, 10) and checkpoint.settings.num_samples == 8
-        assert checkpoint.settings.hash.implementation == "torch"
+        assert checkpoint.settings.implementation == "torch"
         assert float(checkpoint.state["placement.near"]) == pytest.approx(0.07)
         assert float(checkpoint.state["placement.far"]) == 33.0
         assert checkpoint.source == str(nerfacto_run[0] / "config.yml")
@@ -158,14 +158,18 @@ class TestOurFiles:
     @pytest.mark.parametrize("given", ["content.ckpt", "", "config.yml"])
     def test_the_file_the_folder_and_the_config_all_name_the_content(self, finished_run: Any, given: str):
         checkpoint = load_content(finished_run.base_dir / given)
-        assert checkpoint.settings == finished_run.pipeline.model.ray_content.settings
+        assert checkpoint.settings == finished_run.pipeline.config.model.content
         own = finished_run.pipeline.model.ray_content.state_dict()
         assert all(torch.equal(value, own[name]) for name, value in checkpoint.state.items())
         assert checkpoint.source == str(finished_run.base_dir / "content.ckpt")
 
     def test_saving_and_loading_gives_the_same_field(self, finished_run: Any, tmp_path: Path):
         field = finished_run.pipeline.model.ray_content
-        save_content(tmp_path / "run" / "content.ckpt", field, finished_run.pipeline.datamanager.train_dataparser_outputs)
+        outputs, settings = (
+            finished_run.pipeline.datamanager.train_dataparser_outputs,
+            finished_run.pipeline.config.model.content,
+        )
+        save_content(tmp_path / "run" / "content.ckpt", settings, field, outputs)
         again = field_from(tmp_path / "run" / "content.ckpt")
         positions = torch.rand(50, 3) - 0.5
         assert torch.equal(again.content(positions).raw_density, field.content(positions).raw_density)

@@ -8,7 +8,7 @@ import open3d
 import pytest
 from nerfstudio.scripts.exporter import ExportPointCloud, ExportTSDFMesh
 
-from ins3d.style.mix import StyleMix, write_mix
+from ins3d.style.mix import Mix, write_mix
 from tests.plugin.tiny_scenes import Scene, small_config, train
 
 
@@ -26,7 +26,7 @@ class TestPointCloud:
     ):
         clouds = []
         for strength in (1.0, 0.0):
-            write_mix(run / "style_mix.json", StyleMix((1.0,), strength), ("style",))
+            write_mix(run / "style_mix.json", Mix((1.0,), strength), ("style",))
             folder = tmp_path / str(strength)
             ExportPointCloud(
                 load_config=run / "config.yml", output_dir=folder, num_points=1500, num_rays_per_batch=1000

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 
-from ins3d.plugin.content_stage import training_outputs
 from ins3d.plugin.model import over_background
 from ins3d.plugin.rays.compositing import composite, expected_depth
 from tests.plugin.tiny_scenes import psnr, rays_of
@@ -89,8 +88,8 @@ class TestStylizeReturnsTheContent:
                 trained_pipeline(model__shading=shading, model__geometry=geometry)
             return
         pipeline = trained_pipeline(
-            model__shading=shading, model__num_surface_points=num_points, model__geometry=geometry,
-            model__gate_init=(1.0, 1.0),
+            model__shading=shading, model__num_points=(2, num_points), model__geometry=geometry,
+            model__style_field__color_gate=1.0,
         )  # fmt: skip
         stir(pipeline.model)
         pipeline.model.begin_style(content_moves=False)
@@ -98,25 +97,24 @@ class TestStylizeReturnsTheContent:
         assert float((outputs["rgb"] - outputs["content_rgb"]).abs().max()) < 1e-6
         assert torch.equal(outputs["depth"], outputs["content_depth"])
 
-    @pytest.mark.parametrize("zero_view_direction", [True, False])
+    @pytest.mark.parametrize("view_direction", [False, True])
     @pytest.mark.parametrize(("shading", "num_points"), [("deferred", 1), ("deferred", 4), ("full", 1)])
-    def test_for_the_zero_code(self, trained_pipeline: Make, shading: str, num_points: int, zero_view_direction: bool):
+    def test_for_the_zero_code(self, trained_pipeline: Make, shading: str, num_points: int, view_direction: bool):
         pipeline = trained_pipeline(
-            model__shading=shading, model__num_surface_points=num_points, model__geometry="distilled",
-            model__zero_view_direction=zero_view_direction,
+            model__shading=shading, model__num_points=(2, num_points), model__geometry="distilled",
+            model__style_field__view_direction=view_direction,
         )  # fmt: skip
         model = pipeline.model
         stir(model, gates=(0.3, 0.3))
         model.begin_style(content_moves=False)
         rays = rays_of(pipeline)
         with torch.no_grad():
-            along = model.ray_content(rays)
-            stylized = model.stylize(along, rays, torch.zeros(1))
-            content_rgb = composite(model.sample_rgb(along, rays), along.weights, model.background)
-            full_strength = model.stylize(along, rays, torch.ones(1))
-        assert float((stylized.rgb - content_rgb).abs().max()) < 1e-6
-        assert torch.equal(stylized.weights, along.weights)
-        assert float((full_strength.rgb - content_rgb).abs().max()) > 0.05
+            look = model.look(rays)
+            stylized = model.stylize(look, rays, torch.zeros(1))
+            full_strength = model.stylize(look, rays, torch.ones(1))
+        assert float((stylized.rgb - look.rgb).abs().max()) < 1e-6
+        assert torch.equal(stylized.look.weights, look.weights)
+        assert float((full_strength.rgb - look.rgb).abs().max()) > 0.05
 
 
 class TestDeferredShading:
@@ -125,7 +123,7 @@ class TestDeferredShading:
         for num_points in (1, 2, 4, 64, 0):
             pipeline = trained_pipeline(model__shading="deferred" if num_points else "full", model__spread_mult=0.0)
             # More than four points is no setting, but it is the limit in which both are the same.
-            pipeline.model.config.num_surface_points = num_points
+            pipeline.model.config.num_points = (num_points, num_points)
             stir(pipeline.model, gates=(1.0, 0.5))
             pipeline.model.begin_style(content_moves=False)
             pictures[num_points] = outputs_of(pipeline, 400)["rgb"]
@@ -134,30 +132,29 @@ class TestDeferredShading:
         assert quality[0] > 20 and quality[-1] > 45, quality
 
     def test_at_every_sample_it_is_ordinary_volume_rendering(self, trained_pipeline: Make):
-        pipeline = trained_pipeline(model__shading="full", model__zero_view_direction=False)
+        pipeline = trained_pipeline(model__shading="full", model__style_field__view_direction=True)
         model = pipeline.model
         stir(model, gates=(1.0, 0.5))
         model.begin_style(content_moves=False)
         rays = rays_of(pipeline)
         with torch.no_grad():
-            along = model.ray_content(rays)
-            stylized = model.stylize(along, rays, torch.ones(1))
-            points = model.surface_points(along, along.weights)
-            expected = composite(model.styled_rgb(points, rays, torch.ones(1)), along.weights, model.background)
+            look = model.look(rays)
+            stylized = model.stylize(look, rays, torch.ones(1))
+            expected = composite(model.styled_rgb(look.points, rays, torch.ones(1)), look.weights, model.background)
         assert torch.allclose(stylized.rgb, expected, atol=1e-5)
 
     def test_the_style_does_not_depend_on_the_view_when_the_direction_is_zero(self, trained_pipeline: Make):
-        for zero_view_direction in (True, False):
-            pipeline = trained_pipeline(model__zero_view_direction=zero_view_direction)
+        for view_direction in (True, False):
+            pipeline = trained_pipeline(model__style_field__view_direction=view_direction)
             model = pipeline.model
             stir(model, gates=(1.0, 0.3))
             rays = rays_of(pipeline)
             with torch.no_grad():
-                points = model.surface_points(*(lambda along: (along, along.weights))(model.ray_content(rays)))
+                points = model.look(rays).points
                 turned = copy.deepcopy(rays)
                 turned.directions = -rays.directions
                 colors = [model.styled_rgb(points, bundle, torch.ones(1)) for bundle in (rays, turned)]
-            assert torch.equal(*colors) == zero_view_direction
+            assert torch.equal(*colors) != view_direction
 
 
 class TestFootprint:
@@ -169,9 +166,9 @@ class TestFootprint:
         spreads = []
         with torch.no_grad():
             for _ in range(2):
-                along = model.ray_content(rays)
-                spreads.append(model.surface_points(along, along.weights).spread)
-                widths = model.ray_content.footprint(along.samples)
+                look = model.look(rays)
+                spreads.append(look.points.spread)
+                widths = model.ray_content.footprint(look.samples)
                 assert 0.499 * widths.min() < spreads[-1].min() and spreads[-1].max() < 0.501 * widths.max()
                 rays.pixel_area = 16 * rays.pixel_area
         assert float(spreads[0].min()) > 0
@@ -184,33 +181,28 @@ class TestRenderSamples:
         rays, counts = rays_of(pipeline), []
         for mode in (True, False, True):
             model.train(mode)
-            counts.append(model.ray_content(rays).positions.shape[1])
+            counts.append(model.look(rays).weights.shape[1])
         assert counts == [8, 20, 8]
-        assert trained_pipeline().model.eval().ray_content(rays).positions.shape[1] == 8
+        assert trained_pipeline().model.eval().look(rays).weights.shape[1] == 8
 
 
 class TestContentStage:
     def test_the_chosen_share_of_rays_is_shown_no_direction(self, trained_pipeline: Make):
         pipeline = trained_pipeline(model__view_dropout=0.25)
-        model = pipeline.model.train()
+        content = pipeline.model.ray_content.eval()  # without jitter, both times the same samples
         rays = rays_of(pipeline, 40)
+        along = content(rays)
         turned = copy.deepcopy(rays)
+        turned.directions = -rays.directions
+        content.forward = lambda _: along  # seen from elsewhere, at the same places
         with torch.no_grad():
-            along = model.ray_content(rays)
-            turned.directions = -rays.directions
-            before, after = (
-                training_outputs(model.ray_content, along, bundle, 0.25, model.background)["rgb"]
-                for bundle in (rays, turned)
-            )
+            before, after = (content.training_outputs(bundle, 0.25)["rgb"] for bundle in (rays, turned))
         assert torch.equal(before[:10], after[:10])
         assert bool((before[10:] != after[10:]).any(-1).all())
 
     def test_losses_are_weighted_by_their_settings(self, trained_pipeline: Make):
         pipeline = trained_pipeline(
-            model__rgb_loss_mult=2.0,
-            model__interlevel_loss_mult=0.0,
-            model__distortion_loss_mult=0.0,
-            model__view_dropout=0.0,
+            model__interlevel_loss_mult=0.0, model__distortion_loss_mult=0.0, model__view_dropout=0.0,
         )
         model = pipeline.model.train()
         rays, batch = pipeline.datamanager.next_train(0)
@@ -218,7 +210,7 @@ class TestContentStage:
         losses = model.get_loss_dict(outputs, batch)
         assert losses.keys() == {"rgb_loss", "interlevel_loss", "distortion_loss"}
         error = ((outputs["rgb"] - batch["image"]) ** 2).mean()
-        assert float(losses["rgb_loss"]) == pytest.approx(2 * float(error))
+        assert float(losses["rgb_loss"]) == pytest.approx(float(error))
         assert float(losses["interlevel_loss"]) == float(losses["distortion_loss"]) == 0
         # PSNR = -10 log10 of the mean squared error.
         assert 10 ** (-float(model.get_metrics_dict(outputs, batch)["psnr"]) / 10) == pytest.approx(float(error), rel=1e-4)
@@ -249,7 +241,12 @@ class TestBeginStyle:
         model.train()
         assert all(parameter.requires_grad for parameter in model.ray_content.content.parameters())
         assert not any(parameter.requires_grad for parameter in model.ray_content.proposals.parameters())
-        assert not model.teacher.field.training
+        positions, before = torch.rand(20, 3), model.teacher(torch.zeros(20, 3))
+        assert not model.teacher(positions).requires_grad
+        with torch.no_grad():
+            for parameter in model.ray_content.content.parameters():
+                parameter += 1
+        assert torch.equal(model.teacher(torch.zeros(20, 3)), before)
         assert not any("teacher" in name for name in model.state_dict())
 
 

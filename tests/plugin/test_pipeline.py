@@ -17,23 +17,23 @@ class TestSettings:
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
             build_pipeline(small_config(open_scene, tmp_path, content_style_mult=0.1))
 
-    @pytest.mark.parametrize("count", [0, 5])
-    @pytest.mark.parametrize("name", ["num_surface_points", "num_training_points"])
-    def test_the_number_of_surface_points_has_bounds(self, open_scene: Scene, tmp_path: Path, name: str, count: int):
-        text = (
-            f"pipeline.model.{name.replace('_', '-')}: {count} is not between 1 and 4; for every sample use "
-            "--pipeline.model.shading full."
-        )
+    @pytest.mark.parametrize(("points", "text"), [
+        ((0, 4), "pipeline.model.num-points: 0 is too little; use 1 or more."),
+        ((2, 5), "pipeline.model.num-points: 5 is too much; use 4 or less."),
+    ])  # fmt: skip
+    def test_the_number_of_merged_points_has_bounds(
+        self, open_scene: Scene, tmp_path: Path, points: tuple[int, int], text: str
+    ):
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
-            build_pipeline(small_config(open_scene, tmp_path, **{f"model__{name}": count}))
+            build_pipeline(small_config(open_scene, tmp_path, model__num_points=points))
 
     def test_pictures_need_samples(self, open_scene: Scene, tmp_path: Path):
-        text = "pipeline.model.num-render-samples: 0 samples see nothing; use 16 or more."
+        text = "pipeline.model.num-render-samples: 0 is too little; use 1 or more."
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
             build_pipeline(small_config(open_scene, tmp_path, model__num_render_samples=0))
 
     def test_a_footprint_is_not_negative(self, open_scene: Scene, tmp_path: Path):
-        text = "pipeline.model.footprint-mult: -0.1 is no width of a pixel; use 0 or more."
+        text = "pipeline.model.footprint-mult: -0.1 is too little; use 0 or more."
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
             build_pipeline(small_config(open_scene, tmp_path, model__footprint_mult=-0.1))
 
@@ -46,7 +46,7 @@ class TestSettings:
         ("edits", "error", "text"),
         [
             (
-                {"model__styles": (Path("/nowhere/starry.jpg"),)},
+                {"model__styles": ("/nowhere/starry.jpg",)},
                 FileNotFoundError,
                 "pipeline.model.styles: /nowhere/starry.jpg does not exist; give paths of pictures (png, jpg, webp, tiff), "
                 "or a folder of them.",
@@ -54,36 +54,36 @@ class TestSettings:
             (
                 {"patches__size": 64},
                 ValueError,
-                "pipeline.patches.size / .strides: a patch of 64 rays at stride 1 covers 64 pixels, more than the 48x40 "
+                "patches.size / patches.strides: a patch of 64 rays at stride 1 covers 64 pixels, more than the 48x40 "
                 "picture has; use a patch size of 40 or less.",
             ),
             (
-                {"model__strength_share": 1.0},
+                {"model__partial_share": 1.5},
                 ValueError,
-                "pipeline.model.strength-share: 1.0 is no share of the steps; use 0 or more, below 1.",
+                "pipeline.model.partial-share: 1.5 is too much; use 1 or less.",
             ),
             (
-                {"model__mix_share": -0.1},
+                {"model__blend_share": -0.1},
                 ValueError,
-                "pipeline.model.mix-share: -0.1 is no share of the steps; use 0 or more, below 1.",
+                "pipeline.model.blend-share: -0.1 is too little; use 0 or more.",
             ),
             (
-                {"model__style_mix": (1.0, 2.0)},
+                {"model__mix": (1.0, 2.0)},
                 ValueError,
-                "pipeline.model.style-mix: 2 weights for 1 styles; give one for each of style.",
+                "pipeline.model.mix: 2 weights for 1 styles; give one for each of style.",
             ),
             (
-                {"model__style_strength": 1.5},
+                {"model__strength": 1.5},
                 ValueError,
-                "pipeline.model.style-strength: 1.5 is outside 0 (the content) to 1 (full style).",
+                "pipeline.model.strength: 1.5 is outside 0 (the content) to 1 (full style).",
             ),
             (
                 {"model__perceptual_weights": Path("/nowhere/vgg.pth")},
                 FileNotFoundError,
-                "perceptual-weights: /nowhere/vgg.pth is not a file; give VGG weights as .pth or .safetensors.",
+                "perceptual-weights: /nowhere/vgg.pth does not exist; give the file of the network's weights.",
             ),
         ],
-        ids=["style", "patch", "share", "mix share", "mix", "strength", "weights"],
+        ids=["style", "patch", "share", "blend share", "mix", "strength", "weights"],
     )
     def test_what_the_style_stage_cannot_use_is_refused_before_the_content_is_trained(
         self, open_scene: Scene, tmp_path: Path, edits: dict[str, Any], error: type[Exception], text: str

@@ -18,7 +18,7 @@ def gray(height: int, width: int, channels: int = 3) -> np.ndarray:
 
 def sampler_of(folder: Path, pictures: list[np.ndarray], settings: PatchSettings, **more: Any) -> StridedPatchSampler:
     dataset = picture_dataset(folder, pictures, **more)
-    return StridedPatchSampler(settings, PictureStore(dataset, torch.device("cpu")), dataset.cameras)
+    return StridedPatchSampler(settings, PictureStore(dataset, torch.device("cpu")), dataset.cameras, 100)
 
 
 @pytest.fixture
@@ -81,32 +81,22 @@ class TestDrawPatch:
 
 
 class TestStrides:
-    def test_strides_are_halved_on_schedule_down_to_one(self, tmp_path):
-        sampler = sampler_of(tmp_path, [gray(64, 64)], PatchSettings(4, (8, 4, 3), halve_stride_every=10))
-        assert sampler.strides_at(0) == sampler.strides_at(9) == (8, 4, 3)
-        assert sampler.strides_at(10) == sampler.strides_at(19) == (4, 2, 1)
-        assert sampler.strides_at(20) == (2, 1, 1)
-        assert sampler.strides_at(1000) == (1, 1, 1)
-
-    def test_without_a_schedule_strides_stay(self, tmp_path):
-        assert sampler_of(tmp_path, [gray(64, 64)], PatchSettings(4, (8, 4))).strides_at(10**6) == (8, 4)
-
-    def test_each_stride_in_force_is_drawn_equally_often(self, tmp_path, generator):
+    def test_each_stride_is_drawn_equally_often(self, tmp_path, generator):
         sampler = sampler_of(tmp_path, [gray(64, 64)], PatchSettings(4, (1, 2, 4)))
-        drawn = [sampler.draw_stride(0, generator) for _ in range(900)]
+        drawn = [sampler.draw_stride(generator) for _ in range(900)]
         assert set(drawn) == {1, 2, 4}
         # 300 expected each, standard deviation 14.
         assert all(abs(drawn.count(stride) - 300) < 60 for stride in (1, 2, 4))
 
     def test_the_default_doubles_as_far_as_the_smallest_picture_is_large_enough(self, tmp_path):
         # Stride 1 counts twice. 40 pixels hold 8 rays at stride 5, so 8 would not fit.
-        assert sampler_of(tmp_path, [gray(64, 70), gray(100, 40)], PatchSettings(8)).strides == (1, 1, 2, 4)
+        assert sampler_of(tmp_path, [gray(64, 70), gray(100, 40)], PatchSettings(8)).plan.strides == (1, 1, 2, 4)
 
 
 class TestRefusals:
     def test_a_patch_too_large_is_refused_with_the_largest_stride_that_fits(self, tmp_path):
         message = (
-            "pipeline.patches.size / .strides: a patch of 16 rays at stride 3 covers 48 pixels, more than the 48x40 "
+            "patches.size / patches.strides: a patch of 16 rays at stride 3 covers 48 pixels, more than the 48x40 "
             "picture has; use a stride of 2 or less."
         )
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
@@ -114,7 +104,7 @@ class TestRefusals:
 
     def test_pictures_smaller_than_the_patch_are_refused_with_the_largest_size(self, tmp_path):
         message = (
-            "pipeline.patches.size / .strides: a patch of 64 rays at stride 1 covers 64 pixels, more than the 48x40 "
+            "patches.size / patches.strides: a patch of 64 rays at stride 1 covers 64 pixels, more than the 48x40 "
             "picture has; use a patch size of 40 or less."
         )
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):

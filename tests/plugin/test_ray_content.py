@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ins3d.fields.content_features import ContentFeatures, ContentPoint
 from ins3d.placement.scene import Placement
-from ins3d.plugin.ray_content import ContentSettings, RayContentField
+from ins3d.plugin.hash_content import HashSettings
+from ins3d.plugin.ray_content import FrequencySettings, PlanesSettings, RayContentField
 
 SIGMA = 1.5
 """Density of the box, per scene unit."""
@@ -36,9 +37,13 @@ class Box(ContentFeatures):
         return color_features.expand(*color_features.shape[:-1], 3)
 
 
-def field_of(bounded: bool, **settings) -> RayContentField:
-    small = {"plane_resolutions": (16, 32), "plane_channels": 4, "num_proposal_samples": (24,), "num_samples": 12}
-    field = RayContentField(ContentSettings(**{**small, **settings}))
+def field_of(bounded: bool, kind: str = "planes", num_proposal_samples: int = 24) -> RayContentField:
+    kinds = {
+        "planes": PlanesSettings((16, 32), 4, num_proposal_samples=(num_proposal_samples,), num_samples=12),
+        "hash": HashSettings(num_proposal_samples=(num_proposal_samples,), num_samples=12),
+        "frequency": FrequencySettings(num_coarse_samples=num_proposal_samples, num_samples=12),
+    }
+    field = kinds[kind].setup()
     field.placement.place(Placement(CENTER, RADIUS, 0.5, 20.0, bounded, "the test"))
     return field.eval()
 
@@ -125,7 +130,7 @@ class TestSample:
             assert bool((ends >= starts).all()) and torch.equal(starts[:, 1:], ends[:, :-1])
 
     def test_samples_gather_where_the_proposal_network_sees_density(self):
-        field = field_of(bounded=True, num_proposal_samples=(64,))
+        field = field_of(bounded=True, num_proposal_samples=64)
 
         class Slab(torch.nn.Module):
             def forward(self, positions: Tensor) -> Tensor:

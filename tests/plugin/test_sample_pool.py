@@ -12,15 +12,18 @@ import torch
 from ins3d.plugin import sample_pool
 from ins3d.plugin.pixel_sampler import LEAST_FOREGROUND, PatchSettings, StridedPatchSampler
 from ins3d.plugin.rays.picture_store import PictureStore
-from ins3d.plugin.sample_pool import PoolSettings, SamplePool, build_pool, reserve_file
+from ins3d.plugin.sample_pool import SampleCache, fill_cache, reserve_file
 from tests.plugin.tiny_scenes import picture_dataset
 
 Make = Callable[..., Any]
 
 
-def sampler_of(folder: Path, pictures: list[np.ndarray], size: int = 8) -> StridedPatchSampler:
+def sampler_of(
+    folder: Path, pictures: list[np.ndarray], strides: tuple[int, ...] = (1, 2), num_steps: int = 10**6
+) -> StridedPatchSampler:
     dataset = picture_dataset(folder, pictures)
-    return StridedPatchSampler(PatchSettings(size, (1, 2)), PictureStore(dataset, torch.device("cpu")), dataset.cameras)
+    settings = PatchSettings(8, strides, max_rays=3000)
+    return StridedPatchSampler(settings, PictureStore(dataset, torch.device("cpu")), dataset.cameras, num_steps)
 
 
 def ask(pixel_indices: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -28,14 +31,12 @@ def ask(pixel_indices: torch.Tensor) -> dict[str, torch.Tensor]:
     return {"number": (pixel_indices @ torch.tensor([10000, 100, 1])).float()[:, None], "pixel": pixel_indices.half()}
 
 
-def pool_of(sampler: StridedPatchSampler, folder: Path, **settings: Any) -> SamplePool:
+def cache_of(sampler: StridedPatchSampler, folder: Path) -> SampleCache:
     said: list[tuple[int, int]] = []
-    pool = build_pool(
-        PoolSettings(**{"max_rays": 3000, **settings}), sampler, (1, 2), 10**6, ask, folder,
-        torch.Generator().manual_seed(0), lambda done, total: said.append((done, total)),
-    )  # fmt: skip
-    assert said[-1][0] == said[-1][1] == len(pool.pixel_indices)
-    return pool
+    generator = torch.Generator().manual_seed(0)
+    cache = fill_cache(sampler, ask, folder, generator, lambda done, total: said.append((done, total)))
+    assert said[-1][0] == said[-1][1] == len(cache.pixel_indices)
+    return cache
 
 
 @pytest.fixture
@@ -57,19 +58,22 @@ def reserved(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-class TestBuildPool:
+class TestFillCache:
     def test_what_is_kept_is_what_was_answered(self, tmp_path: Path, pictures):
-        pool = pool_of(sampler_of(tmp_path, pictures), tmp_path / "run")
-        answers = ask(pool.pixel_indices)
-        assert pool.kept.keys() == answers.keys()
+        cache = cache_of(sampler_of(tmp_path, pictures), tmp_path / "run")
+        answers = ask(cache.pixel_indices)
+        assert cache.kept.keys() == answers.keys()
         for name, values in answers.items():
-            assert torch.equal(pool.kept[name], values) and pool.kept[name].dtype == values.dtype
+            assert torch.equal(cache.kept[name], values) and cache.kept[name].dtype == values.dtype
         assert not (tmp_path / "run").exists()
 
-    def test_in_a_mapped_file_the_values_are_the_same_and_no_file_stays_behind(self, tmp_path: Path, pictures, reserved):
+    def test_in_a_mapped_file_the_values_are_the_same_and_no_file_stays_behind(
+        self, tmp_path: Path, pictures, reserved, monkeypatch: pytest.MonkeyPatch
+    ):
         sampler = sampler_of(tmp_path, pictures)
-        in_memory = pool_of(sampler, tmp_path / "run")
-        mapped = pool_of(sampler, tmp_path / "run", share_of_memory=0.0)
+        in_memory = cache_of(sampler, tmp_path / "run")
+        monkeypatch.setattr(sample_pool, "SHARE_OF_MEMORY", 0.0)
+        mapped = cache_of(sampler, tmp_path / "run")
         assert sorted(reserved) == ["pool_number.bin", "pool_pixel.bin"]
         assert list((tmp_path / "run").iterdir()) == []
         assert torch.equal(mapped.pixel_indices, in_memory.pixel_indices)
@@ -77,23 +81,21 @@ class TestBuildPool:
             assert torch.equal(mapped.kept[name], values) and mapped.kept[name].dtype == values.dtype
 
     def test_it_keeps_about_as_many_rays_as_allowed_and_as_many_at_each_stride(self, tmp_path: Path, pictures):
-        pool = pool_of(sampler_of(tmp_path, pictures), tmp_path)
-        assert 2000 < len(pool.pixel_indices) <= 3000
-        rays = {stride: sum(w.side**2 for w in pool.windows if w.stride == stride) for stride in (1, 2)}
-        assert rays[1] == rays[2] and sum(rays.values()) == len(pool.pixel_indices)
+        cache = cache_of(sampler_of(tmp_path, pictures), tmp_path)
+        assert 2000 < len(cache.pixel_indices) <= 3000
+        rays = {stride: sum(w.side**2 for w in cache.windows if w.stride == stride) for stride in (1, 2)}
+        assert rays[1] == rays[2] and sum(rays.values()) == len(cache.pixel_indices)
 
     def test_a_short_run_keeps_no_more_than_it_can_use(self, tmp_path: Path, pictures):
-        sampler = sampler_of(tmp_path, pictures)
-        pool = build_pool(
-            PoolSettings(), sampler, (1,), 300, ask, tmp_path, torch.Generator().manual_seed(0), lambda done, total: None
-        )
-        assert len(pool.pixel_indices) == 2 * 12**2
+        # 5 steps of 8 x 8 rays: 320, two windows of 12 x 12.
+        cache = cache_of(sampler_of(tmp_path, pictures, (1,), num_steps=5), tmp_path)
+        assert len(cache.pixel_indices) == 2 * 12**2
 
     def test_windows_are_strided_squares_inside_their_pictures(self, tmp_path: Path, pictures):
         sampler = sampler_of(tmp_path, pictures)
-        pool = pool_of(sampler, tmp_path)
-        for window in pool.windows:
-            pixels = pool.pixel_indices[window.first : window.first + window.side**2].reshape(window.side, window.side, 3)
+        cache = cache_of(sampler, tmp_path)
+        for window in cache.windows:
+            pixels = cache.pixel_indices[window.first : window.first + window.side**2].reshape(window.side, window.side, 3)
             assert len(pixels[..., 0].unique()) == 1
             assert bool((pixels[1:, :, 1] - pixels[:-1, :, 1] == window.stride).all())
             assert bool((pixels[:, 1:, 2] - pixels[:, :-1, 2] == window.stride).all())
@@ -101,25 +103,22 @@ class TestBuildPool:
 
 
 class TestDrawPatch:
-    def test_a_patch_is_a_strided_square_with_its_own_numbers(self, tmp_path: Path, pictures):
-        pool = pool_of(sampler_of(tmp_path, pictures), tmp_path)
+    def test_a_patch_is_a_strided_square_with_its_own_places(self, tmp_path: Path, pictures):
+        cache = cache_of(sampler_of(tmp_path, pictures), tmp_path)
         generator = torch.Generator().manual_seed(1)
         for stride in (1, 2, 1, 2):
-            numbers = pool.draw_patch(8, stride, generator)
-            pixels = pool.pixel_indices[numbers].reshape(8, 8, 3)
+            places = cache.draw_patch(8, stride, generator)
+            pixels = cache.pixel_indices[places].reshape(8, 8, 3)
             assert len(pixels[..., 0].unique()) == 1
             assert torch.equal(pixels[:, 0, 1] - pixels[0, 0, 1], stride * torch.arange(8))
             assert torch.equal(pixels[0, :, 2] - pixels[0, 0, 2], stride * torch.arange(8))
-            assert torch.equal(pool.kept["number"][numbers], ask(pool.pixel_indices[numbers])["number"])
+            assert torch.equal(cache.kept["number"][places], ask(cache.pixel_indices[places])["number"])
 
     def test_every_offset_in_a_window_is_drawn(self, tmp_path: Path, pictures):
-        sampler = sampler_of(tmp_path, pictures)
-        pool = build_pool(
-            PoolSettings(), sampler, (1,), 1, ask, tmp_path, torch.Generator().manual_seed(0), lambda done, total: None
-        )
-        (window,) = pool.windows
+        cache = cache_of(sampler_of(tmp_path, pictures, (1,), num_steps=1), tmp_path)
+        (window,) = cache.windows
         generator = torch.Generator().manual_seed(1)
-        corners = {int(pool.draw_patch(8, 1, generator)[0]) for _ in range(500)}
+        corners = {int(cache.draw_patch(8, 1, generator)[0]) for _ in range(500)}
         # Side 12, patch 8: offsets 0 to 4 both ways.
         assert window.side == 12 and corners == {row * 12 + column for row in range(5) for column in range(5)}
 
@@ -127,9 +126,9 @@ class TestDrawPatch:
         picture = np.full((40, 40, 4), 200, dtype=np.uint8)
         picture[..., 3] = 0
         picture[16:24, 16:24, 3] = 255
-        pool = pool_of(sampler_of(tmp_path, [picture]), tmp_path)
+        cache = cache_of(sampler_of(tmp_path, [picture]), tmp_path)
         generator = torch.Generator().manual_seed(1)
-        shares = [float(pool.counts[pool.draw_patch(8, stride, generator)].mean()) for stride in (1, 2) * 20]
+        shares = [float(cache.counts[cache.draw_patch(8, stride, generator)].mean()) for stride in (1, 2) * 20]
         assert min(shares) >= LEAST_FOREGROUND
 
 
@@ -144,8 +143,8 @@ class TestReserveFile:
 
         monkeypatch.setattr(os, "posix_fallocate", full)
         text = (
-            f"pipeline.pool.max-rays: keeping samples needs 2.5 GB in {tmp_path}, and the disk is full; lower it, or choose "
-            "another --output-dir."
+            f"pipeline.patches.max-rays: keeping samples needs 2.5 GB in {tmp_path}, and the disk is full; lower it, or "
+            "choose another --output-dir."
         )
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
             reserve_file(tmp_path / "pool.bin", 2_500_000_000)
@@ -161,13 +160,14 @@ class TestReserveFile:
 
 
 class TestInTheStyleStage:
-    @pytest.mark.parametrize("geometry", ["locked", "distilled"])
-    def test_a_mapped_pool_gives_the_same_losses(self, trained_pipeline: Make, geometry: str, reserved: list[str]):
+    def test_a_mapped_cache_gives_the_same_losses(
+        self, trained_pipeline: Make, reserved: list[str], monkeypatch: pytest.MonkeyPatch
+    ):
         losses = []
         for share in (0.25, 0.0):
-            pipeline = trained_pipeline(pool__share_of_memory=share, model__geometry=geometry)
-            stage = pipeline._begin_style_stage()
-            stage.data.generator.manual_seed(0)
-            losses.append({name: float(value) for name, value in stage.losses(0)[1].items()})
+            monkeypatch.setattr(sample_pool, "SHARE_OF_MEMORY", share)
+            stage = trained_pipeline()._begin_style_stage()
+            generator = torch.Generator().manual_seed(0)
+            losses.append({name: float(value) for name, value in stage.losses(0, generator).items()})
             assert bool(reserved) == (share == 0)
         assert losses[0] == losses[1]

@@ -10,7 +10,8 @@ from nerfstudio.utils.eval_utils import eval_setup
 
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.style_checkpoint import load_styles
-from ins3d.style.pictures import MOST_STYLES
+from ins3d.plugin.style_field import PlanesStyle
+from ins3d.style.styles import MAX_STYLES
 from tests.plugin.tiny_scenes import Scene, build_trainer, make_style_picture, small_config, train
 
 
@@ -28,7 +29,7 @@ class TestAddingAStyle:
         """A run whose shared network knows how to paint."""
         config = small_config(
             open_scene, tmp_path_factory.mktemp("base"), style_steps=150, content_checkpoint=finished_run.base_dir,
-            model__content_loss_mult=0.0,
+            model__content_weight=0.0,
         )  # fmt: skip
         return train(config)
 
@@ -36,7 +37,7 @@ class TestAddingAStyle:
     def added(self, base: Any, open_scene: Scene, second_style: Path, tmp_path_factory: Any) -> Any:
         config = small_config(
             open_scene, tmp_path_factory.mktemp("added"), style_steps=150, style_checkpoint=base.base_dir,
-            model__styles=(second_style,), model__style_width=99, model__content_loss_mult=0.0,
+            model__styles=(str(second_style),), model__style_field=PlanesStyle(width=99), model__content_weight=0.0,
         )  # fmt: skip
         return train(config)
 
@@ -51,17 +52,17 @@ class TestAddingAStyle:
 
     def test_it_costs_the_style_stage_of_the_new_style_only(self, added: Any):
         assert added.progress.lengths == {"content": 0, "style": 150}
-        assert added.pipeline.style_stage.learned == [1]
+        assert list(added.pipeline.style_stage.mixes.learned) == [1]
 
     def test_sizes_are_those_of_the_run_that_is_added_to(self, added: Any, base: Any):
-        assert added.pipeline.config.model.style_width == base.pipeline.config.model.style_width
+        assert added.pipeline.config.model.style_field == base.pipeline.config.model.style_field
         assert added.pipeline.style.names == ("style", "second")
 
     def test_the_run_opens_and_can_be_added_to_again(self, added: Any, open_scene: Scene):
         _, pipeline, _, _ = eval_setup(added.base_dir / "config.yml", test_mode="test")
         assert pipeline.model.controls.names == ("style", "second")
         kept = load_styles(added.base_dir)
-        assert [path.stem for path in kept.styles] == ["style", "second"]
+        assert [Path(style).stem for style in kept.styles] == ["style", "second"]
         assert kept.content.is_file()
 
 
@@ -78,7 +79,7 @@ class TestErrors:
     def test_another_picture_of_the_same_name(self, finished_run: Any, open_scene: Scene, tmp_path: Path):
         make_style_picture(tmp_path / "style.png")
         config = small_config(
-            open_scene, tmp_path, style_checkpoint=finished_run.base_dir, model__styles=(tmp_path / "style.png",)
+            open_scene, tmp_path, style_checkpoint=finished_run.base_dir, model__styles=(str(tmp_path / "style.png"),)
         )
         with pytest.raises(ValueError, match="would both be called 'style'; rename one of them"):
             train(config)
@@ -118,8 +119,8 @@ class TestErrors:
     def test_more_styles_than_one_network_holds(
         self, finished_run: Any, second_style: Path, open_scene: Scene, tmp_path: Path
     ):
-        for index in range(MOST_STYLES):
+        for index in range(MAX_STYLES):
             shutil.copy(second_style, tmp_path / f"{index}.png")
-        config = small_config(open_scene, tmp_path, style_checkpoint=finished_run.base_dir, model__styles=(tmp_path,))
-        with pytest.raises(ValueError, match=f"{MOST_STYLES + 1} pictures are more than the {MOST_STYLES}"):
+        config = small_config(open_scene, tmp_path, style_checkpoint=finished_run.base_dir, model__styles=(str(tmp_path),))
+        with pytest.raises(ValueError, match=f"{MAX_STYLES + 1} pictures are more than the {MAX_STYLES}"):
             build_trainer(config)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ins3d.plugin.content_checkpoint import load_content
-from ins3d.plugin.rays.compositing import composite
+from ins3d.style.mix import single_style
 from ins3d.style.objective import colors_of
 from tests.plugin.test_model import stir
 from tests.plugin.tiny_scenes import Scene, build_pipeline, build_trainer, make_style_picture, psnr, small_config, train
@@ -36,20 +36,37 @@ def begin(pipeline: Any) -> Any:
     return pipeline.style_stage
 
 
+def losses_of(stage: Any, step: int = 0) -> dict[str, torch.Tensor]:
+    """Those of one step."""
+    return stage.losses(step, stage.subject.data.generator)
+
+
+def patches_of(stage: Any, step: int = 0) -> torch.Tensor:
+    """What a step judges."""
+    generator = stage.subject.data.generator
+    return stage.subject.look(*stage.subject.draw(step, stage.mixes, generator), generator).painted
+
+
+def trained_colors(stage: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """(training pixels, their colours as the stage trains them)."""
+    subject = stage.subject
+    with torch.no_grad():
+        pixel_indices, places = subject._draw(16, 1, subject.data.generator)
+        return pixel_indices, subject._render(pixel_indices, places, CODE)[0]
+
+
 class TestKeptRendering:
-    @pytest.mark.parametrize("zero_view_direction", [True, False])
+    @pytest.mark.parametrize("view_direction", [False, True])
     @pytest.mark.parametrize("num_points", [1, 2, 4])
-    def test_what_is_trained_is_what_is_rendered(self, trained_pipeline: Make, num_points: int, zero_view_direction: bool):
+    def test_what_is_trained_is_what_is_rendered(self, trained_pipeline: Make, num_points: int, view_direction: bool):
         pipeline = trained_pipeline(
-            model__num_surface_points=num_points, model__num_training_points=num_points,
-            model__zero_view_direction=zero_view_direction,
-        )  # fmt: skip
+            model__num_points=(num_points, num_points), model__style_field__view_direction=view_direction
+        )
         stir(pipeline.model, gates=(1.0, 0.5))
         stage = begin(pipeline)
-        assert stage.keeps_points
+        assert stage.subject.keeps_points
+        pixel_indices, trained = trained_colors(stage)
         with torch.no_grad():
-            pixel_indices, numbers = stage._draw(16, 1, stage.data.generator)
-            trained, _, _ = stage._render(pixel_indices, numbers, CODE)
             pipeline.eval()
             rendered = pipeline.model(pipeline.datamanager.train_ray_generator(pixel_indices))
         assert psnr(trained.clamp(0, 1), rendered["rgb"]) > 40
@@ -64,14 +81,13 @@ class TestKeptRendering:
             {"model__geometry": "free", "model__shading": "full"},
         ],
     )
-    def test_kept_sample_edges_render_as_fresh_samples_do(self, trained_pipeline: Make, edits: dict[str, Any]):
-        pipeline = trained_pipeline(**edits, model__num_training_points=4)
+    def test_where_no_points_can_be_kept_the_content_is_looked_at_anew(self, trained_pipeline: Make, edits: dict[str, Any]):
+        pipeline = trained_pipeline(**edits, model__num_points=(4, 4))
         stir(pipeline.model, gates=(0.8, 0.5))
         stage = begin(pipeline)
-        assert not stage.keeps_points and stage.pool is not None and stage.pool.kept.keys() == {"edges"}
+        assert not stage.subject.keeps_points and stage.subject.cache is None
+        pixel_indices, trained = trained_colors(stage)
         with torch.no_grad():
-            pixel_indices, numbers = stage._draw(16, 1, stage.data.generator)
-            trained, _, _ = stage._render(pixel_indices, numbers, CODE)
             pipeline.eval()
             rendered = pipeline.model(pipeline.datamanager.train_ray_generator(pixel_indices))["rgb"]
         assert psnr(trained.clamp(0, 1), rendered) > 60
@@ -80,9 +96,8 @@ class TestKeptRendering:
         pipeline = build_pipeline(small_config(object_scene, tmp_path))
         stir(pipeline.model, gates=(1.0, 0.5))
         stage = begin(pipeline)
+        pixel_indices, trained = trained_colors(stage)
         with torch.no_grad():
-            pixel_indices, numbers = stage._draw(16, 1, stage.data.generator)
-            trained, _, _ = stage._render(pixel_indices, numbers, CODE)
             pipeline.eval()
             rendered = pipeline.model(pipeline.datamanager.train_ray_generator(pixel_indices))["rgb"]
         assert psnr(trained.clamp(0, 1), rendered) > 40
@@ -91,93 +106,96 @@ class TestKeptRendering:
         pipeline = build_pipeline(small_config(object_scene, tmp_path, patches__num_patches=4))
         stir(pipeline.model, gates=(1.0, 0.5))
         stage = begin(pipeline)
-        assert stage.pool is not None
-        stage.pool.kept["weights"].zero_()  # every ray misses the object: only the background is left
-        stage.pool.kept["content"][:] = pipeline.model.background.half()
-        stage.pool.kept["plain"].zero_()
-        patches = stage.losses(0)[0]["patches"]
+        kept = stage.subject.cache.kept
+        kept["weights"].zero_()  # every ray misses the object: only the background is left
+        kept["content"][:] = pipeline.model.background.half()
+        kept["plain"].zero_()
+        patches = patches_of(stage)
         mean_rgb = stage.objective.styles[0].colors.mean
         assert float((patches - mean_rgb[:, None, None]).abs().max()) < 1e-3
 
     def test_moving_content_keeps_nothing(self, trained_pipeline: Make):
         stage = begin(trained_pipeline(model__geometry="distilled", content_style_mult=0.1))
-        assert stage.pool is None
-        outputs, losses, _ = stage.losses(0)
-        assert outputs["patches"].shape == (1, 3, 16, 16)
-        assert losses.keys() == {"gram_loss", "content_loss", "geometry_loss"}
+        assert stage.subject.cache is None
+        assert patches_of(stage).shape == (1, 3, 16, 16)
+        assert losses_of(stage).keys() == {"gram_loss", "content_loss", "geometry_loss"}
 
 
 class TestLosses:
     def test_a_step_returns_weighted_finite_losses_and_the_gates(self, trained_pipeline: Make):
-        once = begin(trained_pipeline(model__style_loss_mult=1.0, model__content_loss_mult=1.0))
-        pipeline = trained_pipeline(model__style_loss_mult=3.0, model__content_loss_mult=0.5)
-        pipeline.model.load_state_dict(once.model.state_dict())
-        thrice = begin(pipeline)
-        for stage in (once, thrice):
-            stage.data.generator.manual_seed(1)
-        outputs, first, metrics = once.losses(0)
-        _, second, _ = thrice.losses(0)
-        assert outputs["patches"].shape == (1, 3, 16, 16)
+        once = trained_pipeline(model__style_loss=("gram:1",), model__content_weight=1.0)
+        begin(once)
+        thrice = trained_pipeline(model__style_loss=("gram:3",), model__content_weight=0.5)
+        thrice.model.load_state_dict(once.model.state_dict())
+        begin(thrice)
+        for pipeline in (once, thrice):
+            pipeline.datamanager.generator.manual_seed(1)
+        _, first, metrics = once.get_train_loss_dict(once.content_steps)
+        _, second, _ = thrice.get_train_loss_dict(thrice.content_steps)
+        assert patches_of(once.style_stage).shape == (1, 3, 16, 16)
         assert first.keys() == {"gram_loss", "content_loss"}
         assert float(second["gram_loss"]) == pytest.approx(3 * float(first["gram_loss"]), rel=1e-5)
         assert float(second["content_loss"]) == pytest.approx(0.5 * float(first["content_loss"]), rel=1e-5)
         assert (float(metrics["density_gate"]), float(metrics["rgb_gate"])) == pytest.approx((1.0, 0.9))
 
     def test_a_step_trains_what_is_drawn(self, trained_pipeline: Make, style_folder: Path):
-        stage = begin(trained_pipeline(model__styles=(style_folder,), model__strength_share=0.0, model__mix_share=0.9))
+        stage = begin(trained_pipeline(model__styles=(str(style_folder),), model__partial_share=0.0, model__blend_share=0.9))
+        model = stage.subject.model
         asked = []
         weighted = stage.objective.weighted_losses
         stage.objective.weighted_losses = lambda patches, photographs, mix, *rest: (
             asked.append(mix) or weighted(patches, photographs, mix, *rest)
         )
-        styled = stage.model.styled_rgb
+        styled = model.styled_rgb
         codes = []
-        stage.model.styled_rgb = lambda points, rays, code: codes.append(code) or styled(points, rays, code)
+        model.styled_rgb = lambda points, rays, code: codes.append(code) or styled(points, rays, code)
         for step in range(4):
-            stage.losses(step)
+            losses_of(stage, step)
         assert len({mix.weights for mix in asked}) == 4 and any(len(mix.parts) == 2 for mix in asked)
         assert [mix.code().tolist() for mix in asked] == [code.tolist() for code in codes]
 
     def test_several_patches_at_once(self, trained_pipeline: Make):
         stage = begin(trained_pipeline(patches__num_patches=3))
-        assert stage.losses(0)[0]["patches"].shape == (3, 3, 16, 16)
+        assert patches_of(stage).shape == (3, 3, 16, 16)
 
     @pytest.mark.parametrize("strides", [(1, 2), (2,)])
     def test_strides_come_from_the_settings(self, trained_pipeline: Make, strides: tuple[int, ...]):
         stage = begin(trained_pipeline(patches__strides=strides))
-        assert {stage.losses(0)[2]["stride"] for _ in range(12)} == set(strides)
-        # Every patch is a square of rays, a stride apart.
-        indices, numbers = stage._draw(16, strides[-1], stage.data.generator)
-        square = indices.reshape(16, 16, 3)
-        assert bool((square[1:, :, 1] - square[:-1, :, 1] == strides[-1]).all())
-        assert bool((square[:, 1:, 2] - square[:, :-1, 2] == strides[-1]).all())
-        assert torch.equal(stage.pool.pixel_indices[numbers], indices)
+        subject, seen = stage.subject, set()
+        for step in range(12):
+            (indices, places), _ = subject.draw(step, stage.mixes, subject.data.generator)
+            # Every patch is a square of rays, a stride apart.
+            square = indices.reshape(16, 16, 3)
+            stride = int(square[1, 0, 1] - square[0, 0, 1])
+            assert bool((square[1:, :, 1] - square[:-1, :, 1] == stride).all())
+            assert bool((square[:, 1:, 2] - square[:, :-1, 2] == stride).all())
+            assert torch.equal(subject.cache.pixel_indices[places], indices)
+            seen.add(stride)
+        assert seen == set(strides)
 
     @pytest.mark.parametrize("content_style_mult", [0.0, 0.1])
     def test_the_geometry_loss_is_exactly_zero_at_the_first_step(self, trained_pipeline: Make, content_style_mult: float):
         stage = begin(trained_pipeline(model__geometry="distilled", content_style_mult=content_style_mult))
-        assert float(stage.losses(0)[1]["geometry_loss"]) == 0.0
+        assert float(losses_of(stage)["geometry_loss"]) == 0.0
 
     @pytest.mark.parametrize("content_style_mult", [0.0, 0.1])
     def test_the_geometry_loss_notices_density_that_moves(self, trained_pipeline: Make, content_style_mult: float):
         pipeline = trained_pipeline(model__geometry="distilled", content_style_mult=content_style_mult)
         stir(pipeline.model, gates=(0.5, 0.9))
         stage = begin(pipeline)
-        loss = stage.losses(0)[1]["geometry_loss"]
+        loss = losses_of(stage)["geometry_loss"]
         assert float(loss) > 0.01
         loss.backward()
         assert float(pipeline.model.stylized.amalgamation.density_gate.grad.abs()) > 0
 
     def test_free_geometry_has_no_geometry_loss(self, trained_pipeline: Make):
-        assert begin(trained_pipeline(model__geometry="free", model__shading="full")).losses(0)[1].keys() == {
-            "gram_loss",
-            "content_loss",
-        }
+        stage = begin(trained_pipeline(model__geometry="free", model__shading="full"))
+        assert losses_of(stage).keys() == {"gram_loss", "content_loss"}
 
     def test_gradients_reach_the_style_and_nothing_else(self, trained_pipeline: Make):
         pipeline = trained_pipeline()
         stage = begin(pipeline)
-        sum(stage.losses(0)[1].values()).backward()
+        sum(losses_of(stage).values()).backward()
         model = pipeline.model
         assert all(parameter.grad is None for parameter in model.ray_content.parameters())
         layers = [f"amalgamation.density_mlp.layers.{i}.{kind}" for i in (0, 2) for kind in ("weight", "bias")]
@@ -190,8 +208,8 @@ class TestLosses:
 
     def test_at_gates_of_one_only_the_gate_has_a_gradient(self, trained_pipeline: Make):
         """The release's start, and the reason why ours is a little below."""
-        pipeline = trained_pipeline(model__gate_init=(1.0, 1.0))
-        sum(begin(pipeline).losses(0)[1].values()).backward()
+        pipeline = trained_pipeline(model__style_field__color_gate=1.0)
+        sum(losses_of(begin(pipeline)).values()).backward()
         stylized = pipeline.model.stylized
         assert float(stylized.amalgamation.rgb_gate.grad.abs()) > 0
         others = [*stylized.weights(), *stylized.planes()]
@@ -199,19 +217,18 @@ class TestLosses:
 
     def test_nothing_of_teacher_or_judge_is_saved(self, trained_pipeline: Make):
         pipeline = trained_pipeline(model__geometry="distilled", content_style_mult=0.1)
-        before = set(pipeline.state_dict())
+        before, listed = set(pipeline.state_dict()), {id(parameter) for parameter in pipeline.parameters()}
         stage = begin(pipeline)
-        stage.losses(0)
+        losses_of(stage)
         pipeline.get_eval_image_metrics_and_images(0)
         after = pipeline.state_dict()
         assert set(after) == before
         assert not [
             key for key in after if any(word in key for word in ("teacher", "features.convs", "_judge", "objective"))
         ]
-        listed = {id(p) for p in pipeline.parameters()}
-        assert not listed & {
-            id(p) for p in [*stage.objective.features.parameters(), *pipeline.model.teacher.field.parameters()]
-        }
+        assert pipeline.model.teacher is not None
+        assert {id(parameter) for parameter in pipeline.parameters()} == listed
+        assert not listed & {id(parameter) for parameter in stage.objective.features.parameters()}
 
 
 class TestTrainedStage:
@@ -234,16 +251,17 @@ class TestTrainedStage:
         )
         saved = load_content(trainer.base_dir / "content.ckpt").state
         model = trainer.pipeline.model
-        for name, value in model.teacher.field.state_dict().items():
-            assert torch.equal(value, saved[f"content.{name}"])
+        positions = torch.rand(50, 3) - 0.5
+        expected = model.ray_content.frozen_density(saved)(positions)
+        assert torch.equal(model.teacher(positions), expected) and not model.teacher(positions).requires_grad
+        assert not torch.equal(model.ray_content.frozen_density()(positions), expected)
         moved = [n for n, v in model.ray_content.content.state_dict().items() if not torch.equal(v, saved[f"content.{n}"])]
         assert len(moved) >= len(list(model.ray_content.content.parameters()))
-        assert not model.teacher.field.training
         # The proposal networks stay: both are asked at the same samples.
         assert all(torch.equal(v, saved[f"proposals.{n}"]) for n, v in model.ray_content.proposals.state_dict().items())
 
     def test_the_style_loss_falls(self, open_scene: Scene, tmp_path: Path):
-        config = small_config(open_scene, tmp_path, style_steps=40, model__content_loss_mult=0.0)
+        config = small_config(open_scene, tmp_path, style_steps=40, model__content_weight=0.0)
         trainer = build_trainer(config)
         losses: list[float] = []
         for number in range(60):
@@ -254,13 +272,14 @@ class TestTrainedStage:
         assert sum(losses[-10:]) < sum(losses[:10])
 
 
-class TestLossUnits:
+class TestLossNormalisers:
     def test_every_style_loss_is_1_before_the_first_stroke(self, trained_pipeline: Make):
         losses = ("gram", "statistics", "nnfm", "swd")
         layers = {"model__style_layers": ("relu1_2", "relu2_2"), "model__content_layers": ("relu2_2",)}
-        stage = begin(trained_pipeline(model__style_loss=losses, model__tv_loss_mult=0.1, model__colors="none", **layers))
-        patches, photographs, mask = stage._fixed_patches(0, strength=0.0)
-        random = torch.Generator().manual_seed(stage.data.config.seed)
+        stage = begin(trained_pipeline(model__style_loss=losses, model__tv_weight=0.1, model__colors="none", **layers))
+        seen = stage.subject.fixed(single_style(0, 1), painted=False)
+        patches, photographs, mask = seen.painted, seen.photographs, seen.mask
+        random = torch.Generator().manual_seed(stage.subject.data.config.seed)
         found = stage.objective.losses(patches, photographs, 0, random, mask)
         assert found.keys() == {"content_loss", "gram_loss", "statistics_loss", "nnfm_loss", "swd_loss", "tv_loss"}
         for name in losses:
@@ -274,25 +293,15 @@ class TestLossUnits:
     def test_are_saved_with_the_model_and_not_measured_again(self, trained_pipeline: Make):
         pipeline = trained_pipeline()
         stage = begin(pipeline)
-        assert "_model.loss_units" in pipeline.state_dict()
-        pipeline.model.loss_units.fill_(7.0)
+        assert "_model.loss_normalisers" in pipeline.state_dict()
+        pipeline.model.loss_normalisers.fill_(7.0)
         again = begin(pipeline)  # as after a resume: the model is stylised already
-        assert again is not stage and bool((pipeline.model.loss_units == 7).all())
-        assert bool((again.objective.units == 7).all())
-
-    def test_a_run_resumed_with_another_loss_is_refused(self, trained_pipeline: Make):
-        begun = trained_pipeline()
-        begin(begun)
-        resumed = trained_pipeline(model__style_loss=("statistics",))
-        resumed.model.load_state_dict(begun.model.state_dict())
-        with pytest.raises(
-            ValueError, match="^pipeline.model.perceptual-encoder: this run's losses were measured with another"
-        ):
-            begin(resumed)
+        assert again is not stage and bool((pipeline.model.loss_normalisers == 7).all())
+        assert bool((again.objective.normalisers == 7).all())
 
     def test_the_release_has_none(self, trained_pipeline: Make):
-        stage = begin(trained_pipeline(model__loss_scale="release", model__style_loss=("gram_chw",)))
-        assert stage.objective.units is None and bool((stage.model.loss_units == 1).all())
+        stage = begin(trained_pipeline(model__normalise_losses=False, model__style_loss=("gram_chw",)))
+        assert stage.objective.normalisers is None and bool((stage.subject.model.loss_normalisers == 1).all())
 
 
 class TestColors:
@@ -301,9 +310,8 @@ class TestColors:
         pipeline = trained_pipeline(model__colors=colors)
         stir(pipeline.model, gates=(1.0, 0.5))
         stage = begin(pipeline)
+        pixel_indices, trained = trained_colors(stage)
         with torch.no_grad():
-            pixel_indices, numbers = stage._draw(16, 1, stage.data.generator)
-            trained, _, _ = stage._render(pixel_indices, numbers, CODE)
             pipeline.eval()
             rendered = pipeline.model(pipeline.datamanager.train_ray_generator(pixel_indices))
         assert psnr(trained.clamp(0, 1), rendered["rgb"]) > 40
@@ -312,34 +320,46 @@ class TestColors:
     def test_the_scene_starts_with_the_styles_mean_and_covariance(self, trained_pipeline: Make):
         stage = begin(trained_pipeline(model__colors="style"))
         wanted = stage.objective.styles[0].colors
-        pixels = stage.data.store.draw_pixels(20_000, torch.Generator().manual_seed(3))
-        photographs = stage.model.colors.map(stage.data.store.colors(pixels), 1.0, CODE)
+        store = stage.subject.data.store
+        pixels = store.draw_pixels(20_000, torch.Generator().manual_seed(3))
+        photographs = stage.subject.colors.map(store.colors(pixels), 1.0, CODE)
         assert torch.allclose(photographs.mean(0), wanted.mean, atol=0.02)
         assert torch.allclose(photographs.T.cov(), wanted.covariance, atol=0.01)
 
     def test_the_zero_code_keeps_the_scenes_colours(self, trained_pipeline: Make):
         stage = begin(trained_pipeline(model__colors="style"))
         rgb = torch.rand(5, 3)
-        assert torch.equal(stage.model.colors.map(rgb, 1.0, torch.zeros(1)), rgb)
+        assert torch.equal(stage.subject.colors.map(rgb, 1.0, torch.zeros(1)), rgb)
 
-    def test_before_the_last_step_the_strokes_colours_are_matched_again(self, trained_pipeline: Make):
+    def test_after_the_last_step_the_strokes_colours_are_matched_again(self, trained_pipeline: Make):
         pipeline = trained_pipeline(model__colors="style", style_steps=10)
         stir(pipeline.model, gates=(1.0, 0.3))
         stage = begin(pipeline)
         before = pipeline.model.colors.maps.clone()
-        stage.losses(8)
+        losses_of(stage, 9)
         assert torch.equal(pipeline.model.colors.maps, before)
-        stage.losses(9)
+        stage.end()
         assert not torch.equal(pipeline.model.colors.maps, before)
+        assert torch.equal(pipeline.model.colors.trained, before)
+
+    def test_ending_twice_is_ending_once(self, trained_pipeline: Make):
+        pipeline = trained_pipeline(model__colors="style")
+        stir(pipeline.model, gates=(1.0, 0.3))
+        stage = begin(pipeline)
+        stage.end()
+        once = pipeline.model.colors.maps.clone()
+        stage.end()
+        assert torch.equal(pipeline.model.colors.maps, once)
 
     def test_what_is_painted_is_moved_three_quarters_of_the_way_to_the_styles_colours(self, trained_pipeline: Make):
         pipeline = trained_pipeline(model__colors="style")
         stir(pipeline.model, gates=(1.0, 0.3))
         stage = begin(pipeline)
+        mix, wanted = single_style(0, 1), stage.objective.styles[0].colors
         with torch.no_grad():
-            before, wanted = colors_of(stage._fixed_patches(0, 1.0)[0]), stage.objective.styles[0].colors
-            stage.match_colors()
-            after = colors_of(stage._fixed_patches(0, 1.0)[0])
+            before = colors_of(stage.subject.fixed(mix, painted=True).painted)
+            stage.end()
+            after = colors_of(stage.subject.fixed(mix, painted=True).painted)
         assert float((before.mean - wanted.mean).abs().max()) > 0.02
         assert torch.allclose(after.mean, 0.25 * before.mean + 0.75 * wanted.mean, atol=1e-3)
         assert torch.allclose(after.covariance, 0.25 * before.covariance + 0.75 * wanted.covariance, atol=1e-3)
@@ -350,9 +370,8 @@ class TestColors:
         begin(pipeline)
         pipeline.eval()
         rays = pipeline.datamanager.train_ray_generator(pipeline.datamanager.store.draw_pixels(64, torch.Generator()))
-        along = pipeline.model.ray_content(rays)
-        content = composite(pipeline.model.sample_rgb(along, rays), along.weights, pipeline.model.background)
-        change = pipeline.model.stylize(along, rays, CODE).rgb - content
+        look = pipeline.model.look(rays)
+        change = pipeline.model.stylize(look, rays, CODE).rgb - look.rgb
         assert float(change.abs().max()) > 0.02
         assert torch.allclose(change, change[:, :1].expand(-1, 3), atol=1e-6)
 
@@ -360,8 +379,8 @@ class TestColors:
         pipeline = build_pipeline(small_config(object_scene, tmp_path, model__colors="style"))
         stage = begin(pipeline)
         behind = pipeline.model.background.expand(4, 3)
-        assert torch.allclose(stage.model.recolor(behind, torch.zeros(4, 1), CODE), behind)
-        assert not torch.allclose(stage.model.recolor(behind, torch.ones(4, 1), CODE), behind, atol=0.05)
+        assert torch.allclose(stage.subject.model.recolor(behind, torch.zeros(4, 1), CODE), behind)
+        assert not torch.allclose(stage.subject.model.recolor(behind, torch.ones(4, 1), CODE), behind, atol=0.05)
 
 
 def total_variation_of(pictures: torch.Tensor) -> float:

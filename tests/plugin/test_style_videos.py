@@ -4,7 +4,7 @@ import torch
 
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.style_videos import labelled_picture, style_frames
-from ins3d.style.mix import StyleMix
+from ins3d.style.mix import Mix
 
 
 class TestStyleFrames:
@@ -12,7 +12,7 @@ class TestStyleFrames:
         pipeline = finished_run.pipeline
         model = pipeline.model.eval()
         cameras = pipeline.datamanager.eval_dataset.cameras[torch.zeros(4, dtype=torch.long)]
-        frames = list(style_frames(model, cameras, StyleMix((1.0,))))
+        frames = list(style_frames(model, cameras, Mix((1.0,))))
         renders = render_codes(model, cameras[:1], torch.ones(1, 1))
         above = slice(0, renders.content_rgb.shape[1] // 2)  # words stand below
         close = dict(atol=0.51 / 255 + 1e-6, rtol=0.0)  # pictures with words went through 8 bits

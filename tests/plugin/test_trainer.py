@@ -16,8 +16,9 @@ from nerfstudio.utils.rich_utils import CONSOLE
 
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.content_checkpoint import load_content
-from ins3d.style.mix import StyleMix, write_mix
-from tests.plugin.tiny_scenes import HEIGHT, WIDTH, Scene, build_trainer, small_config, train
+from ins3d.plugin.style_field import FrequencyStyle, PlanesStyle
+from ins3d.style.mix import Mix, write_mix
+from tests.plugin.tiny_scenes import HEIGHT, WIDTH, Scene, build_trainer, small_config, small_content, train
 
 CONTENT_STEPS, STYLE_STEPS = 13, 8
 
@@ -93,8 +94,8 @@ class TestBothStages:
     @pytest.mark.parametrize("kind", ["hash", "frequency"])
     def test_the_other_content_fields_go_through_both_stages(self, open_scene: Scene, tmp_path: Path, kind: str):
         config = small_config(
-            open_scene, tmp_path, model__content__kind=kind, content_steps=3, style_steps=2,
-            model__style_encoding="frequency" if kind == "frequency" else "planes",
+            open_scene, tmp_path, model__content=small_content(kind), content_steps=3, style_steps=2,
+            model__style_field=FrequencyStyle(width=16) if kind == "frequency" else PlanesStyle((16, 32), 4, 16),
         )  # fmt: skip
         trainer = train(config)
         _, pipeline, _, _ = eval_setup(trainer.base_dir / "config.yml", test_mode="test")
@@ -102,6 +103,7 @@ class TestBothStages:
 
     def test_the_papers_method_goes_through_both_stages(self, open_scene: Scene, tmp_path: Path):
         from ins3d.plugin.methods import ins_stylize_paper
+        from ins3d.plugin.ray_content import FrequencySettings
 
         config = small_config(open_scene, tmp_path, content_steps=2, style_steps=2, content_style_mult=0.1)
         paper = copy.deepcopy(ins_stylize_paper.config)
@@ -110,7 +112,7 @@ class TestBothStages:
         model.perceptual_encoder = "auto"  # the weights at hand are no VGG-16
         for name in ("perceptual_weights", "style_layers", "content_layers", "styles", "near", "far", "center", "radius"):
             setattr(model, name, getattr(small, name))
-        model.content.num_proposal_samples, model.content.num_samples, model.style_width = (8,), 8, 16
+        model.content, model.style_field.width = FrequencySettings(num_coarse_samples=8, num_samples=8), 16
         config.pipeline.model = model
         trainer = train(config)
         assert checkpoints_of(trainer) == ["step-000000003.ckpt"]
@@ -129,7 +131,7 @@ class TestSeveralStyles:
     @pytest.fixture(scope="class")
     def run(self, open_scene: Scene, styles: Path, tmp_path_factory: Any) -> Any:
         folder = tmp_path_factory.mktemp("two_styles")
-        return train(small_config(open_scene, folder, content_steps=3, style_steps=8, model__styles=(styles,)))
+        return train(small_config(open_scene, folder, content_steps=3, style_steps=8, model__styles=(str(styles),)))
 
     def test_a_folder_of_two_trains_one_network_by_their_names(self, run: Any):
         assert run.pipeline.style.names == ("first", "second")
@@ -142,7 +144,7 @@ class TestSeveralStyles:
         camera = run.pipeline.datamanager.eval_dataset.cameras[:1]
         _, plain, _, _ = eval_setup(run.base_dir / "config.yml", test_mode="inference")
         assert plain.model.controls.code().tolist() == [1, 0]
-        mix = StyleMix((1.0, 3.0), 0.5)
+        mix = Mix((1.0, 3.0), 0.5)
         write_mix(run.base_dir / "style_mix.json", mix, ("first", "second"))
         try:
             _, mixed, _, _ = eval_setup(run.base_dir / "config.yml", test_mode="inference")
@@ -162,7 +164,7 @@ class TestSeveralStyles:
             torch.testing.assert_close(rendered.permute(2, 0, 1), picture)
 
     def test_resuming_with_other_styles_is_refused(self, run: Any, styles: Path, open_scene: Scene, tmp_path: Path):
-        turned = (styles / "second.png", styles / "first.png")
+        turned = (str(styles / "second.png"), str(styles / "first.png"))
         config = small_config(
             open_scene, tmp_path, content_steps=3, style_steps=8, model__styles=turned, load_dir=run.checkpoint_dir
         )
@@ -172,15 +174,15 @@ class TestSeveralStyles:
     def test_resuming_with_one_style_fewer_is_refused_by_name(
         self, run: Any, styles: Path, open_scene: Scene, tmp_path: Path
     ):
-        one = (styles / "first.png",)
+        one = (str(styles / "first.png"),)
         config = small_config(open_scene, tmp_path, model__styles=one, load_dir=run.checkpoint_dir)
         with pytest.raises(ValueError, match="was made with first, second, not first; resume it with the same"):
             build_trainer(config)
 
     def test_a_resumed_run_takes_the_saved_mix_along(self, run: Any, styles: Path, open_scene: Scene, tmp_path: Path):
-        write_mix(run.base_dir / "style_mix.json", StyleMix((1.0, 3.0), 0.5), ("first", "second"))
+        write_mix(run.base_dir / "style_mix.json", Mix((1.0, 3.0), 0.5), ("first", "second"))
         config = small_config(
-            open_scene, tmp_path, content_steps=3, style_steps=8, model__styles=(styles,), load_dir=run.checkpoint_dir
+            open_scene, tmp_path, content_steps=3, style_steps=8, model__styles=(str(styles),), load_dir=run.checkpoint_dir
         )
         try:
             resumed = build_trainer(config)
@@ -232,9 +234,8 @@ class TestResume:
         "full": {"model__shading": "full", "patches__strides": (1, 2)},
         "two styles": {
             "model__styles": "both",
-            "more_styles_mult": 0.0,
-            "model__strength_share": 0.5,
-            "model__mix_share": 0.5,
+            "model__partial_share": 0.5,
+            "model__blend_share": 0.5,
         },
     }
 
@@ -245,7 +246,7 @@ class TestResume:
         if config.pipeline.model.styles == "both":
             second = scene.folder.parent / "turned.png"
             imageio.imwrite(second, imageio.imread(scene.folder.parent / "style.png")[::-1])
-            config.pipeline.model.styles = (scene.folder.parent / "style.png", second)
+            config.pipeline.model.styles = (str(scene.folder.parent / "style.png"), str(second))
         return config
 
     @pytest.fixture(scope="class")
@@ -278,7 +279,7 @@ class TestResume:
         # Another seed: nothing may depend on what the new process draws before it loads.
         resumed = train(self.config(open_scene, tmp_path, kind, load_dir=models), seed=99)
         assert_same(parameters_of(resumed), expected, 1e-5)
-        assert checkpoints_of(resumed) == [f"step-{CONTENT_STEPS + STYLE_STEPS - 1:09d}.ckpt"]
+        assert checkpoints_of(resumed) == [f"step-{whole.total_steps - 1:09d}.ckpt"]
         assert (resumed.base_dir / "content.ckpt").is_file()
 
     def test_a_run_that_was_resumed_may_be_resumed_again(
@@ -324,7 +325,7 @@ class TestResume:
     ):
         models = self.stopped_after(undisturbed["locked"][0], 5, tmp_path)
         config = self.config(open_scene, tmp_path, "locked", load_dir=models)
-        config.pipeline.model.style_width = 12
+        config.pipeline.model.style_field.width = 12
         text = (
             r"^the checkpoint does not fit: 0 parameters missing, 0 unknown, \d+ of another shape \(the first: "
             r"_model\.stylized\..+\); it was made with other settings of content or style: use the same ones\.$"
@@ -340,7 +341,7 @@ class TestContentFromAnotherRun:
     ):
         config = small_config(open_scene, tmp_path, content_checkpoint=finished_run.base_dir / given, style_steps=4)
         # The sizes of the content come with it.
-        config.pipeline.model.content.plane_channels = 7
+        config.pipeline.model.content.channels = 7
         trainer = train(config)
         assert checkpoints_of(trainer) == ["step-000000003.ckpt"]
         content = finished_run.pipeline.model.ray_content.state_dict()
@@ -445,11 +446,11 @@ class TestFaults:
 class TestSavedSettings:
     def test_the_run_says_what_it_was_built_with(self, finished_run: Any, open_scene: Scene, tmp_path: Path):
         config = small_config(open_scene, tmp_path, content_checkpoint=finished_run.base_dir, style_steps=1)
-        config.pipeline.model.content.plane_channels = 7
+        config.pipeline.model.content.channels = 7
         trainer = build_trainer(config)
         saved = yaml.load((trainer.base_dir / "config.yml").read_text(), Loader=yaml.Loader)
-        assert saved.pipeline.model.content.plane_channels == 4
-        assert saved.pipeline.model.content.plane_resolutions == (16, 32)
+        assert saved.pipeline.model.content.channels == 4
+        assert saved.pipeline.model.content.resolutions == (16, 32)
 
     def test_everything_in_a_checkpoint_loads_safely(self, finished_run: Any):
         contents = torch.load(finished_run.checkpoint_dir / "step-000000189.ckpt", weights_only=True)

@@ -11,14 +11,14 @@ from nerfstudio.viewer.utils import parse_object
 from nerfstudio.viewer.viewer_elements import ViewerElement
 
 from ins3d.plugin.viewer_controls import MIXED, StyleControls
-from ins3d.style.mix import StyleMix, read_mix
+from ins3d.style.mix import Mix, read_mix
 
 NAMES = ("wave", "candy", "mosaic")
 
 
 @pytest.fixture
 def controls() -> StyleControls:
-    return StyleControls(NAMES, StyleMix((1.0, 0.0, 0.0)))
+    return StyleControls(NAMES, Mix((1.0, 0.0, 0.0)))
 
 
 def sliders(controls: StyleControls) -> list[float]:
@@ -27,7 +27,7 @@ def sliders(controls: StyleControls) -> list[float]:
 
 class TestCode:
     def test_is_the_settings_mix_until_something_is_moved(self):
-        mix = StyleMix((0.2, 0.0, 0.6), 0.5)
+        mix = Mix((0.2, 0.0, 0.6), 0.5)
         torch.testing.assert_close(StyleControls(NAMES, mix).code(), mix.code())
 
     def test_follows_sliders_strength_and_switch(self, controls: StyleControls):
@@ -66,7 +66,7 @@ class TestDropDown:
 
 
 def test_long_names_can_be_broken_into_lines():
-    controls = StyleControls(("the_starry_night",), StyleMix((1.0,)))
+    controls = StyleControls(("the_starry_night",), Mix((1.0,)))
     assert controls.d_weight_00.name == "the starry night" and controls.c_single.value == "the_starry_night"
 
 
@@ -118,7 +118,7 @@ class TestInAServer:
         """It failed: one thread found a mix while the next slider was moved, and wrote it after another's "mosaic"."""
         looked, delays = StyleControls.mix.fget, itertools.cycle([0.08, 0.04, 0.0])  # the first to look writes last
 
-        def slowly(controls: StyleControls) -> StyleMix | None:
+        def slowly(controls: StyleControls) -> Mix | None:
             mix = looked(controls)
             time.sleep(next(delays))
             return mix
@@ -142,8 +142,8 @@ class TestSaving:
         controls.take_saved(tmp_path / "mix.json")
         controls.d_weight_01.value, controls.b_strength.value = 0.5, 0.8
         controls.e_save.cb_hook(controls.e_save)
-        assert read_mix(tmp_path / "mix.json", NAMES) == StyleMix((1.0, 0.5, 0.0), 0.8)
-        later = StyleControls(NAMES, StyleMix((0.0, 0.0, 1.0)))
+        assert read_mix(tmp_path / "mix.json", NAMES) == Mix((1.0, 0.5, 0.0), 0.8)
+        later = StyleControls(NAMES, Mix((0.0, 0.0, 1.0)))
         later.take_saved(tmp_path / "mix.json")
         torch.testing.assert_close(later.code(), controls.code())
         assert later.c_single.value == MIXED

@@ -193,10 +193,23 @@ def picture_dataset(
 # ---- settings
 
 
+def small_content(kind: str) -> Any:
+    """A content of a kind, with as few samples as show something."""
+    from ins3d.plugin.hash_content import HashSettings
+    from ins3d.plugin.ray_content import FrequencySettings, PlanesSettings
+
+    if kind == "frequency":
+        return FrequencySettings(num_coarse_samples=24, num_samples=8)
+    if kind == "hash":
+        return HashSettings(num_proposal_samples=(24,), num_samples=8)
+    return PlanesSettings((16, 32), 4, num_proposal_samples=(24,), num_samples=8)
+
+
 def small_config(scene: Scene, tmp_path: Path, **edits: Any) -> Any:
     """`ns-train ins-stylize` shrunk to seconds. Edits name fields of the pipeline's settings, or else of the trainer's;
-    two underscores go one level down: `model__content__kind="hash"`."""
+    two underscores go one level down: `model__content__num_samples=4`."""
     from ins3d.plugin.methods import ins_stylize
+    from ins3d.plugin.style_field import PlanesStyle
 
     config = copy.deepcopy(ins_stylize.config)
     pipeline, model = config.pipeline, config.pipeline.model
@@ -214,14 +227,13 @@ def small_config(scene: Scene, tmp_path: Path, **edits: Any) -> Any:
     pipeline.datamanager.train_num_rays_per_batch = 128
     pipeline.content_steps, pipeline.style_steps = 20, 10
     pipeline.patches.size, pipeline.patches.strides = 16, (1,)
-    pipeline.pool.max_rays = 2000
-    model.content.plane_resolutions, model.content.plane_channels = (16, 32), 4
-    model.content.num_proposal_samples, model.content.num_samples = (24,), 8
-    model.style_plane_resolutions, model.style_plane_channels, model.style_width = (16, 32), 4, 16
-    model.styles = (scene.folder.parent / "style.png",)
+    pipeline.patches.max_rays = 2000
+    model.content = small_content("planes")
+    model.style_field = PlanesStyle((16, 32), channels=4, width=16)
+    model.styles = (str(scene.folder.parent / "style.png"),)
     model.perceptual_weights = scene.folder.parent / "tiny_vgg.pth"
     model.style_layers, model.content_layers = ("relu1_2", "relu2_2"), ("relu2_2",)
-    model.style_picture_size = 56
+    model.style_size = 56
     for name, value in edits.items():
         *parts, last = name.split("__")
         target = pipeline if hasattr(pipeline, parts[0] if parts else last) else config

@@ -7,7 +7,14 @@ import trimesh
 
 from ins3d.meshes.triangles import SurfaceMesh
 from ins3d.surfaces.stylized import ShownSurface
-from ins3d.surfaces.triangulation import TextureLayout, extract_triangles, judge_layout, make_atlas, simplify, without_crumbs
+from ins3d.surfaces.triangulation import (
+    TextureLayout,
+    extract_triangles,
+    judge_layout,
+    make_atlas,
+    simplify,
+    without_floaters,
+)
 
 CPU = torch.device("cpu")
 
@@ -101,7 +108,7 @@ class TestMakeAtlas:
         assert share.min() > 0 and share.max() / share.min() < 2
 
 
-class TestWithoutCrumbs:
+class TestWithoutFloaters:
     def test_specks_go_and_small_parts_stay(self):
         def placed(size: float, x: float) -> SurfaceMesh:
             shape = ball(1)
@@ -114,7 +121,7 @@ class TestWithoutCrumbs:
             np.concatenate([part.vertices for part in parts]),
             np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=False)]),
         )
-        mesh, dropped = without_crumbs(whole)
+        mesh, dropped = without_floaters(whole)
         assert dropped == 2 and len(mesh.faces) == 2 * len(parts[0].faces)
         kept = np.concatenate([parts[0].vertices[parts[0].faces], parts[2].vertices[parts[2].faces]])
         assert mesh.vertices[mesh.faces] == pytest.approx(kept)

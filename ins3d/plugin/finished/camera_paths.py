@@ -1,6 +1,7 @@
-"""Where a camera can fly within what was seen: around an object, on a spiral, or through the places of the pictures."""
+"""Camera paths: an orbit around an object, a spiral, or through the training cameras."""
 
 import math
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -61,8 +62,4 @@ def through_cameras(cameras: Cameras, num_frames: int) -> Cameras:
 
 def _like(cameras: Cameras, index: int, poses: Float[Tensor, "frames 3 4"]) -> Cameras:
     """One of the cameras at other places, without its lens's distortion: straight lines stay straight."""
-    one = cameras[index : index + 1]
-    return Cameras(
-        poses, fx=float(one.fx), fy=float(one.fy), cx=float(one.cx), cy=float(one.cy), width=int(one.width),
-        height=int(one.height), camera_type=one.camera_type[0],
-    )  # fmt: skip
+    return replace(cameras[index : index + 1], camera_to_worlds=poses, distortion_params=None)

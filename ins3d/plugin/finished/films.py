@@ -1,29 +1,27 @@
 """Films of a finished run: a walk through all styles, a sweep of strength, all styles side by side; or its mix is saved."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import torch
-from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.utils.eval_utils import eval_setup
 from rich.progress import track
 
-from ins3d.evaluation.settings import Flight
+from ins3d.evaluation.settings import Flight, check_config
 from ins3d.files.videos import open_video
-from ins3d.plugin.finished.camera_paths import camera_path
+from ins3d.plugin.finished.frames import evaluation_path
 from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.style_videos import style_frames
 from ins3d.runs.record import CONSOLE
-from ins3d.style.mix import FILE_NAME, StyleMix, make_mix, write_mix
+from ins3d.style.mix import FILE_NAME, Mix, MixSettings, make_mix, write_mix
 
 
 @dataclass
-class Film:
+class Film(MixSettings):
     """Which run, where the camera flies, how long."""
 
-    load_config: Path
+    load_config: Path = field(kw_only=True)
     """config.yml of a finished run."""
     output: Path | None = None
     """Folder of the videos; by default `styles` beside the config."""
@@ -37,8 +35,6 @@ class Film:
     mix: tuple[float, ...] = ()
     """Weights of the styles in the sweep of strength, and of the mix that is saved; by default those saved before, or else
     the config's."""
-    strength: float = 1.0
-    """Of the mix that is saved."""
     save_mix: bool = False
     """Save `--mix` and `--strength` next to the run, and render nothing."""
 
@@ -65,10 +61,7 @@ def run_film(settings: Film) -> None:
 
 
 def _check(settings: Film) -> None:
-    if not settings.load_config.is_file():
-        raise FileNotFoundError(
-            f"load-config: {settings.load_config} does not exist; give the config.yml of a finished run."
-        )
+    check_config(settings.load_config)
     if settings.frames < 2 or settings.fps < 1 or settings.scale <= 0:
         raise ValueError(
             f"frames, fps, scale: {settings.frames}, {settings.fps}, {settings.scale:g} make no video; use 2 or more "
@@ -76,10 +69,11 @@ def _check(settings: Film) -> None:
         )
 
 
-def _render(pipeline: Any, settings: Film, mix: StyleMix) -> None:
+def _render(pipeline: Any, settings: Film, mix: Mix) -> None:
     output = settings.output or settings.load_config.parent / "styles"
     paths = [output / f"{name}.mp4" for name in ("morph", "strength", "grid")]
-    cameras = _path(pipeline, settings)
+    cameras = evaluation_path("smooth", pipeline, settings.frames, settings.path).cameras
+    cameras.rescale_output_resolution(settings.scale)
     with ExitStack() as stack:
         films = [stack.enter_context(open_video(path, settings.fps)) for path in paths]
         frames = style_frames(pipeline.model, cameras, mix)
@@ -88,11 +82,3 @@ def _render(pipeline: Any, settings: Film, mix: StyleMix) -> None:
                 add(picture)
     for path, what in zip(paths, ("all styles in turn", "strength up and down", "all styles side by side"), strict=True):
         CONSOLE.print(f"{what}: {path}", soft_wrap=True)
-
-
-def _path(pipeline: Any, settings: Film) -> Cameras:
-    placement = pipeline.model.ray_content.placement
-    cameras = pipeline.datamanager.train_dataset.cameras.to(torch.device("cpu"))
-    path = camera_path(settings.path, cameras, placement.center.cpu(), bool(placement.bounded), settings.frames)
-    path.rescale_output_resolution(settings.scale)
-    return path

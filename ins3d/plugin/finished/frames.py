@@ -1,6 +1,6 @@
-"""A finished run becomes the frames that are evaluated: photographs, unstylised and stylised renders, and their geometry."""
+"""Renders the frames of an evaluation: photographs, unstylised and stylised renders, depth and opacity."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ from nerfstudio.data.datasets.base_dataset import InputDataset
 from torch import Tensor
 
 from ins3d.evaluation.frames import FrameFolder, PathName, Row
-from ins3d.evaluation.geometry_warp import LEAST_OPAQUE, GeometryView
+from ins3d.evaluation.geometry_warp import MIN_OPACITY, GeometryView
 from ins3d.evaluation.settings import Flight
-from ins3d.fields.content_features import ContentFeatures
-from ins3d.fields.frozen_teacher import FrozenTeacher
+from ins3d.evaluation.stages import tracked
 from ins3d.plugin.code_renders import CodeRenders, render_codes
+from ins3d.plugin.content import FrozenDensity
 from ins3d.plugin.content_checkpoint import FILE_NAME, load_content
 from ins3d.plugin.evaluation import depth_drift
 from ins3d.plugin.finished.camera_paths import camera_path
@@ -83,45 +83,32 @@ def _together(cameras: list[Cameras]) -> Cameras:
     )  # fmt: skip
 
 
-def frozen_field(pipeline: Any, run: Path) -> ContentFeatures | None:
-    """The content as it was at the boundary, where it has gone on learning since; else None."""
+def frozen_density(pipeline: Any, run: Path) -> FrozenDensity | None:
+    """The content's density as it was at the boundary, where it has gone on learning since; else None."""
     if pipeline.config.content_style_mult == 0:
         return None
-    field = FrozenTeacher(pipeline.model.ray_content.content).field
-    state = load_content(run / FILE_NAME).state
-    field.load_state_dict({k.removeprefix("content."): v for k, v in state.items() if k.startswith("content.")})
-    return field
+    return pipeline.model.movable_content.frozen_density(load_content(run / FILE_NAME).state)
 
 
-def render_frames(
-    pipeline: Any, path: EvaluationPath, folder: FrameFolder, frozen: ContentFeatures | None, report: Callable[[int], None]
-) -> None:
-    """Renders what is not there yet, under every style of the run; `report` is told how many frames there are."""
+def render_frames(pipeline: Any, path: EvaluationPath, folder: FrameFolder, frozen: FrozenDensity | None = None) -> None:
+    """Renders what is not there yet, under every style of the run."""
     model = pipeline.model
-    names = model.controls.names
-    for frame in range(len(path)):
-        if folder.numbers(frame) is None:
-            camera = path.cameras[frame : frame + 1]
-            renders = render_codes(model, camera, torch.eye(len(names)), frozen)
-            if path.photographs:
-                dataset, index = path.photographs[frame]
-                photograph = over_background(dataset.get_data(index)["image"], model.background.cpu())
-                folder.write_picture(Row("photographs"), frame, photograph.permute(2, 0, 1))
-            folder.write_picture(Row("unstylised"), frame, renders.content_rgb)
-            for name, rgb in zip(names, renders.rgb, strict=True):
-                folder.write_picture(Row("stylised", name), frame, rgb)
-            alpha = _alpha(path, frame)
-            bounded = bool(model.ray_content.placement.bounded)
-            folder.write_geometry(frame, geometry_view(camera, renders), geometry_numbers(renders, names, bounded, alpha))
-        report(frame + 1)
-
-
-def _alpha(path: EvaluationPath, frame: int) -> Tensor | None:
-    if not path.photographs:
-        return None
-    dataset, index = path.photographs[frame]
-    picture = dataset.get_data(index)["image"]
-    return picture[..., 3:].permute(2, 0, 1) if picture.shape[-1] == 4 else None
+    names, bounded = model.controls.names, bool(model.ray_content.placement.bounded)
+    for frame in tracked(range(len(path)), f"{path.name}: rendering"):
+        if folder.numbers(frame) is not None:
+            continue
+        camera = path.cameras[frame : frame + 1]
+        renders, alpha = render_codes(model, camera, torch.eye(len(names)), frozen), None
+        if path.photographs:
+            dataset, index = path.photographs[frame]
+            photograph = dataset.get_data(index)["image"]
+            alpha = photograph[..., 3:].permute(2, 0, 1) if photograph.shape[-1] == 4 else None
+            shown = over_background(photograph, model.background.cpu())
+            folder.write_picture(Row("photographs"), frame, shown.permute(2, 0, 1))
+        folder.write_picture(Row("unstylised"), frame, renders.content_rgb)
+        for name, rgb in zip(names, renders.rgb, strict=True):
+            folder.write_picture(Row("stylised", name), frame, rgb)
+        folder.write_geometry(frame, geometry_view(camera, renders), geometry_numbers(renders, names, bounded, alpha))
 
 
 def geometry_view(camera: Cameras, renders: CodeRenders) -> GeometryView:
@@ -134,7 +121,7 @@ def geometry_view(camera: Cameras, renders: CodeRenders) -> GeometryView:
 
 def geometry_numbers(renders: CodeRenders, names: Sequence[str], bounded: bool, alpha: Tensor | None) -> dict[str, Any]:
     """By style: how far depth, opacity and silhouette have moved from the frozen field's, and what floats before it."""
-    solid = renders.accumulation > LEAST_OPAQUE
+    solid = renders.accumulation > MIN_OPACITY
     found: dict[str, Any] = {}
     for index, name in enumerate(names):
         found[name] = depth_drift(renders.depth[index], renders.content_depth, renders.accumulation)
@@ -143,9 +130,9 @@ def geometry_numbers(renders: CodeRenders, names: Sequence[str], bounded: bool, 
             "floating": float(renders.floating[index].mean()),
         }
         if bounded:
-            found[name]["silhouette_iou"] = _overlap(renders.opacity[index] > LEAST_OPAQUE, solid)
+            found[name]["silhouette_iou"] = _overlap(renders.opacity[index] > MIN_OPACITY, solid)
     if bounded and alpha is not None:
-        found["frozen field"] = {"silhouette_iou": _overlap(solid.cpu(), alpha > LEAST_OPAQUE)}
+        found["frozen field"] = {"silhouette_iou": _overlap(solid.cpu(), alpha > MIN_OPACITY)}
     return found
 
 

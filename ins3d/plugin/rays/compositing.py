@@ -1,11 +1,11 @@
-"""Samples along rays become colours and depths of pixels."""
+"""Volume rendering of samples along rays: colours and depths of pixels."""
 
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras.rays import RaySamples
 from torch import Tensor
 
-LEAST_SEEN = 0.05
+MIN_ACCUMULATION = 0.05
 """Accumulation below which a ray's depth means nothing."""
 
 
@@ -34,4 +34,4 @@ def expected_depth(
     middles = (samples.frustums.starts + samples.frustums.ends) / 2
     accumulation = weights.sum(-2)
     depth = (weights * middles).sum(-2) / accumulation.clamp(min=1e-6)
-    return torch.where(accumulation > LEAST_SEEN, depth, nowhere)
+    return torch.where(accumulation > MIN_ACCUMULATION, depth, nowhere)

@@ -1,7 +1,9 @@
-"""Training pixels become rays; a lens that all pictures share is undistorted once, and not for every ray."""
+"""Rays of training pixels; a lens that all pictures share is undistorted once instead of for every ray."""
+
+from dataclasses import replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.model_components.ray_generators import RayGenerator
@@ -15,7 +17,7 @@ class PixelRays:
         self.cameras = cameras
         # The host leaves its table of pixels on the CPU, where indices of a GPU cannot read it.
         self.generator = RayGenerator(cameras).to(cameras.device)
-        self.lens = lens_directions(cameras)
+        self.lens = lens_rays(cameras)
 
     def __call__(self, pixel_indices: Int[Tensor, "rays 3"]) -> RayBundle:
         """Rays through the centres of pixels (camera, row, column)."""
@@ -23,13 +25,13 @@ class PixelRays:
             return self.generator(pixel_indices)
         camera, row, column = pixel_indices.unbind(-1)
         poses = self.cameras.camera_to_worlds[camera]
-        directions = (poses[:, :, :3] @ self.lens[row, column][..., None])[..., 0]
-        area = torch.ones_like(directions[:, :1])  # of no interest to fields without mip levels
+        directions = (poses[:, :, :3] @ self.lens.directions[row, column][..., None])[..., 0]
+        area = self.lens.pixel_area[row, column]  # a point's footprint is computed from it, in training as in rendering
         return RayBundle(poses[:, :, 3], directions, area, camera_indices=camera[:, None])
 
 
-def lens_directions(cameras: Cameras) -> Float[Tensor, "height width 3"] | None:
-    """Unit directions of a picture's pixels in the camera's own axes; None when the pictures' lenses differ."""
+def lens_rays(cameras: Cameras) -> RayBundle | None:
+    """Rays (height, width) of a picture's pixels in the camera's own axes; None when the pictures' lenses differ."""
     parts = [cameras.fx, cameras.fy, cameras.cx, cameras.cy, cameras.height, cameras.width, cameras.camera_type]
     if cameras.distortion_params is not None:
         parts.append(cameras.distortion_params)
@@ -37,10 +39,5 @@ def lens_directions(cameras: Cameras) -> Float[Tensor, "height width 3"] | None:
         return None
     if int(cameras.camera_type[0]) not in (CameraType.PERSPECTIVE.value, CameraType.FISHEYE.value):
         return None  # not all rays of such a picture start in one point
-    one = Cameras(
-        camera_to_worlds=torch.eye(4, device=cameras.device)[None, :3],
-        fx=cameras.fx[:1], fy=cameras.fy[:1], cx=cameras.cx[:1], cy=cameras.cy[:1],
-        width=cameras.width[:1], height=cameras.height[:1], camera_type=cameras.camera_type[:1],
-        distortion_params=None if cameras.distortion_params is None else cameras.distortion_params[:1],
-    )  # fmt: skip
-    return one.generate_rays(camera_indices=0, keep_shape=True).directions
+    one = replace(cameras[:1], camera_to_worlds=torch.eye(4, device=cameras.device)[None, :3])
+    return one.generate_rays(camera_indices=0, keep_shape=True)

@@ -1,0 +1,73 @@
+"""SIM and AM of a scene, by name: where positions are read from, and how wide the networks are."""
+
+from dataclasses import dataclass
+from typing import Annotated, Protocol, runtime_checkable
+
+from ins3d.extension.named_settings import option
+from ins3d.extension.registry import Registry
+from ins3d.fields.point_encoding import FrequencyEncoding
+from ins3d.fields.style_features import StylePlanes
+from ins3d.fields.stylized import StylizedField
+
+NUM_COLOR_LAYERS = 4
+
+
+@runtime_checkable
+class StyleFieldSettings(Protocol):
+    """A dataclass: what can be set about one kind. Its fields are the keys of `--pipeline.model.style-field`."""
+
+    view_direction: bool
+
+    def setup(self, num_density_features: int | None, num_color_features: int, num_styles: int) -> StylizedField:
+        """SIM and AM over a content with so many features; None: its geometry does not move."""
+        ...
+
+
+@dataclass
+class PlanesStyle:
+    """Feature planes for each style, and narrow networks."""
+
+    resolutions: tuple[int, ...] = (96, 192, 384)
+    """Cells along a side of each style's feature planes."""
+    channels: int = 8
+    """Features in each plane."""
+    width: int = 64
+    """Of SIM and AM."""
+    density_gate: float = 1.0
+    """Where the density gate starts."""
+    color_gate: float = 0.9
+    """Where the colour gate starts; with both at 1 nothing but the gates has a gradient (as in the release)."""
+    view_direction: bool = False
+    """Whether the style's change of colour depends on where one looks from (INS, `zero_viewdir` when False)."""
+
+    def setup(self, num_density_features: int | None, num_color_features: int, num_styles: int) -> StylizedField:
+        """See `StyleFieldSettings.setup`."""
+        return StylizedField(
+            num_density_features, num_color_features, StylePlanes(num_styles, self.resolutions, self.channels), num_styles,
+            self.width, NUM_COLOR_LAYERS, (self.density_gate, self.color_gate),
+        )  # fmt: skip
+
+
+@dataclass
+class FrequencyStyle:
+    """The paper's: all styles read the same ten frequencies, 256 wide (spec A.3)."""
+
+    num_frequencies: int = 10
+    width: int = 256
+    density_gate: float = 1.0
+    color_gate: float = 1.0
+    view_direction: bool = True
+
+    def setup(self, num_density_features: int | None, num_color_features: int, num_styles: int) -> StylizedField:
+        """See `StyleFieldSettings.setup`."""
+        return StylizedField(
+            num_density_features, num_color_features, FrequencyEncoding(3, self.num_frequencies), num_styles, self.width,
+            NUM_COLOR_LAYERS, (self.density_gate, self.color_gate),
+        )  # fmt: skip
+
+
+STYLE_FIELDS: Registry[type[StyleFieldSettings]] = Registry("style field", "ins3d.style_fields", StyleFieldSettings)
+STYLE_FIELDS.register("planes", PlanesStyle)
+STYLE_FIELDS.register("frequency", FrequencyStyle)
+StyleFieldChoice = Annotated[StyleFieldSettings, option(STYLE_FIELDS, "pipeline.model.style-field")]
+"""On the command line `NAME`, or `NAME:key=value,key=value`."""
