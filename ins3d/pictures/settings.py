@@ -10,6 +10,7 @@ from ins3d.pictures.pixel_objective import Optimizer, PixelSettings
 from ins3d.pictures.rendering import Direction
 from ins3d.pictures.stylized import BlendNetwork
 from ins3d.runs.settings import OnDevice, Output, Painted, Trained
+from ins3d.style.colors import Colors
 from ins3d.style.mix import MixFilmSettings
 from ins3d.style.settings import JudgeSettings, StyleSettings
 from ins3d.style.windows import PatchSettings
@@ -123,6 +124,8 @@ class Blend(PaintedPicture):
     """Folder to write into; what an earlier run left there is replaced, unless it is resumed."""
     network: BlendNetwork = "planes"
     """planes: feature planes and a narrow network, fastest. harmonic: the paper's sines and 256 wide layers."""
+    colors: Colors = "none"
+    """`none`: the losses decide. `content`: the style picture is seen in the content's colours. There is no `style` here."""
     fit_steps: int = ranged(300, min=0)
     """Steps that fit the picture, before style comes in."""
     steps: int = 400

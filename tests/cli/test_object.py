@@ -312,9 +312,8 @@ def test_photographs_of_the_projects_own_shape(script, judged: list[str], tmp_pa
     assert told["silhouette_iou"] > 0.7 and told["psnr"] > 8
     output = tmp_path / "p"
     script.main(["stylize", "--fit", str(fit), "--output", str(output), "--steps", "2", *judged, "--export"])
-    script.main(
-        ["render", "--load", str(output), "--output", str(tmp_path / "r"), "--size", "24", "--frames", "2", "--supersampling", "1"]
-    )
+    few = ["--size", "24", "--frames", "2", "--supersampling", "1"]
+    script.main(["render", "--load", str(output), "--output", str(tmp_path / "r"), *few])
     assert len(list((tmp_path / "r").iterdir())) == 2
 
 

@@ -448,8 +448,8 @@ class TestRefusals:
             ("content-weight", "-1", "content-weight: -1.0 is too little; use 0 or more."),
             ("patches.strides", "0", "patches.strides: 0 is too little; use 1 or more."),
             ("style-scales", "2", "style-scales: (2,) must hold 1, the pictures as they are, or more; use 1 2 4."),
-            ("patches.size", "4", "patches.size: 4 places are too few for the encoder's deepest layer, which needs 16 a side; use more, "
-             "or style and content layers less deep."),
+            ("patches.size", "4", "patches.size: 4 places are too few for the encoder's deepest layer, which needs 16 a "
+             "side; use more, or style and content layers less deep."),
             ("style-loss", "gram:0", "style-loss: every weight is 0; give one of them a weight above 0."),
         ],
     )  # fmt: skip
@@ -491,6 +491,11 @@ class TestRefusals:
     def test_of_weights_of_0_where_pixels_are_optimised_before_anything_is_written(self, script, flags, content, tmp_path):
         said = refusal(script, "gatys", *flags, *content, "--style-loss", "gram:0")
         assert said == "style-loss: every weight is 0; give one of them a weight above 0."
+        assert not (tmp_path / "out").exists()
+
+    def test_of_the_styles_colours_where_there_is_no_map_for_them(self, script, flags, content, tmp_path):
+        said = refusal(script, "blend", *flags, *content, "--colors", "style", *SHALLOW)
+        assert said == "colors: a blend has no colour map; use none, or content, or stylize."
         assert not (tmp_path / "out").exists()
 
     def test_of_a_window_rule_that_there_is_not(self, script, flags, content, tmp_path):
