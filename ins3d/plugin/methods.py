@@ -9,6 +9,7 @@ from nerfstudio.plugins.types import MethodSpecification
 from ins3d.plugin.datamanager import InsStylizeDataManagerConfig
 from ins3d.plugin.hash_content import HashSettings
 from ins3d.plugin.model import InsStylizeModelConfig
+from ins3d.plugin.old_options import check_process
 from ins3d.plugin.pipeline import InsStylizePipelineConfig
 from ins3d.plugin.pixel_sampler import PatchSettings
 from ins3d.plugin.ray_content import FrequencySettings
@@ -114,3 +115,4 @@ ins_stylize_hash = MethodSpecification(_hash(), description="ins-stylize on nerf
 ins_stylize_paper = MethodSpecification(
     _paper(), description="Unified Implicit Neural Stylization as published: 8x256 networks, the release's losses (ins3d)."
 )
+check_process([each.config.method_name for each in (ins_stylize, ins_stylize_hash, ins_stylize_paper)])

@@ -202,7 +202,9 @@ class TestContentStage:
 
     def test_losses_are_weighted_by_their_settings(self, trained_pipeline: Make):
         pipeline = trained_pipeline(
-            model__interlevel_loss_mult=0.0, model__distortion_loss_mult=0.0, model__view_dropout=0.0,
+            model__interlevel_loss_mult=0.0,
+            model__distortion_loss_mult=0.0,
+            model__view_dropout=0.0,
         )
         model = pipeline.model.train()
         rays, batch = pipeline.datamanager.next_train(0)
