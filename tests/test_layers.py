@@ -31,7 +31,7 @@ HOUSE: tuple[dict[str, Room], ...] = (
     {
         "cli": Room(
             "the command `ins3d`: what users type, read and run",
-            "plugin.finished evaluation pictures surfaces transfer perception files",
+            "plugin.finished evaluation pictures surfaces transfer perception extension files",
         ),
     },
     {
@@ -43,21 +43,21 @@ HOUSE: tuple[dict[str, Room], ...] = (
     {
         "plugin": Room(
             "the door to nerfstudio: methods, trainer, model, two stages",
-            "plugin.rays evaluation style fields placement perception extension files",
+            "plugin.rays evaluation style fields placement extension files",
         ),
     },
     {
-        "pictures": Room("the 2D case: a picture as a field, painted", "runs style fields perception files"),
+        "pictures": Room("the 2D case: a picture as a field, painted", "runs style fields perception extension files"),
         "surfaces": Room(
             "the SDF case: an object as a field, painted, a mesh again",
-            "runs style meshes fields placement perception files",
+            "runs style meshes fields placement perception extension files",
         ),
         "evaluation": Room("judging runs: numbers, pictures, a page", "runs style transfer perception files"),
     },
     {
         "runs": Room(
             "what trainings outside nerfstudio share: settings, steps, records",
-            "style perception files",
+            "style perception extension files",
         ),
         "plugin.rays": Room("training pixels to rays, fields along rays, samples to pixels", "fields placement perception"),
     },
@@ -74,7 +74,7 @@ HOUSE: tuple[dict[str, Room], ...] = (
     },
     {
         "files": Room("what lies on disk: pictures, films, fields, weights, records"),
-        "extension": Room("where other packages plug in: registries of named things"),
+        "extension": Room("where other packages plug in, and settings that say their bounds"),
         "fields": Room("what networks say about a point: CIM, SIM, AM and their parts"),
         "placement": Room("where a scene lies: measured, and mapped into the unit ball"),
     },

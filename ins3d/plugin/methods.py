@@ -9,10 +9,10 @@ from nerfstudio.plugins.types import MethodSpecification
 from ins3d.plugin.datamanager import InsStylizeDataManagerConfig
 from ins3d.plugin.hash_content import HashSettings
 from ins3d.plugin.model import InsStylizeModelConfig
-from ins3d.plugin.old_options import check_process
 from ins3d.plugin.pipeline import InsStylizePipelineConfig
 from ins3d.plugin.pixel_sampler import PatchSettings
 from ins3d.plugin.ray_content import FrequencySettings
+from ins3d.plugin.saved_runs import check_process
 from ins3d.plugin.schedule import FusedAdamConfig, StageScheduleConfig
 from ins3d.plugin.style_field import FrequencyStyle
 from ins3d.plugin.trainer import InsStylizeTrainerConfig

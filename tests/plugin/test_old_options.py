@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ins3d.plugin.old_options import OLD_OPTIONS, check_words
+from ins3d.plugin.saved_runs import OLD_OPTIONS, check_words
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 BEFORE, NOW = (set((GOLDEN / f"ins_stylize_options{name}.txt").read_text().splitlines()) for name in ("_0.2", ""))
