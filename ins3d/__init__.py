@@ -19,9 +19,53 @@ losses            scalar               unweighted; weights enter once, where los
 `size` counts rays along a patch, `stride` picture pixels between neighbouring rays, `extent` picture pixels.
 CIM, SIM and AM are the content implicit, style implicit and amalgamation modules of INS (Fan et al., ECCV 2022).
 Which folder holds what, and which may use which, is the first picture of docs/design.md.
+
+What scripts need is exported here, and imported when it is asked for: `from ins3d import paint_picture, Mix`.
 """
 
 import sys as _sys
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ins3d.evaluation.frame_judge import judge_frames
+    from ins3d.pictures.painted import fit_picture, open_picture, paint_picture
+    from ins3d.plugin.content import CONTENTS
+    from ins3d.plugin.finished.scenes import open_scene, paint_scene, scene_config
+    from ins3d.style.losses import LOSSES
+    from ins3d.style.mix import Mix
+    from ins3d.style.styles import STYLES
+    from ins3d.style.windows import WINDOW_RULES
+    from ins3d.surfaces.painted import fit_object, open_object, paint_object
+
+_EXPORTED = {
+    "CONTENTS": "plugin.content",
+    "LOSSES": "style.losses",
+    "Mix": "style.mix",
+    "STYLES": "style.styles",
+    "WINDOW_RULES": "style.windows",
+    "fit_object": "surfaces.painted",
+    "fit_picture": "pictures.painted",
+    "judge_frames": "evaluation.frame_judge",
+    "open_object": "surfaces.painted",
+    "open_picture": "pictures.painted",
+    "open_scene": "plugin.finished.scenes",
+    "paint_object": "surfaces.painted",
+    "paint_picture": "pictures.painted",
+    "paint_scene": "plugin.finished.scenes",
+    "scene_config": "plugin.finished.scenes",
+}
+__all__ = [
+    "CONTENTS", "LOSSES", "Mix", "STYLES", "WINDOW_RULES", "fit_object", "fit_picture", "judge_frames", "open_object",
+    "open_picture", "open_scene", "paint_object", "paint_picture", "paint_scene", "scene_config",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTED:
+        raise AttributeError(f"module 'ins3d' has no attribute {name!r}")
+    return getattr(_import_module(f"ins3d.{_EXPORTED[name]}"), name)
+
 
 MOVED = {
     "amalgamation": "fields.amalgamation",

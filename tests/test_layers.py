@@ -63,7 +63,7 @@ HOUSE: tuple[dict[str, Room], ...] = (
     },
     {
         "style": Room(
-            "style pictures, mixes, where they are judged, losses, the objective",
+            "styles, mixes, windows, losses, the objective, the style stage",
             "perception extension files",
         ),
     },

@@ -6,7 +6,7 @@ unstylised renders. Numbers of different protocols do not compare, nor do those 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -19,7 +19,6 @@ from ins3d.evaluation.picture_warp import Warped, rms_error
 from ins3d.perception.lpips import InputRange
 
 Protocol = Literal["G", "A", "B"]
-PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 LPIPS_RANGE: dict[Protocol, InputRange] = {"G": "-1..1", "A": "-1..1", "B": "0..1"}
 """What pictures are mapped to before LPIPS looks at them; the survey of protocol B feeds it unmapped ones."""
 MIN_VALID_SHARE = 0.05

@@ -53,7 +53,7 @@ def frechet_distance(
 
 def moments_of(features: Float[Tensor, "1 channels height width"], mask: Mask | None = None) -> Moments:
     """The Gaussian that fits the vectors at all positions best; with a mask, positions count by their weight."""
-    weights = None if mask is None else F.interpolate(mask.to(features), size=features.shape[2:], mode="area")
+    weights = None if mask is None else F.interpolate(mask.double(), size=features.shape[2:], mode="area")
     return weighted_moments(features[0].flatten(1).T, None if weights is None else weights[0].flatten(1).T)
 
 

@@ -9,8 +9,8 @@ T = TypeVar("T")
 def ranged(default: T, min: int | float | None = None, max: int | float | None = None, **facts: bool) -> T:
     """A dataclass field with a default and bounds, both included; of a tuple every number must lie between them.
 
-    `facts` are what `with_fact` finds fields by, such as `may_change`: a run that is resumed may be given another value. What
-    is not said here is as in the class that declared the field first.
+    `facts` are what `with_fact` finds fields by, such as `may_change`: a run that is resumed may be given another value.
+    What is not said here is as in the class that declared the field first.
     """
     return field(default=default, metadata={"min": min, "max": max, **facts})
 

@@ -43,12 +43,12 @@ def weights_at_hand(
 ) -> WeightsFile | None:
     """What `find_weights_file` takes without a download, else None."""
     named = os.environ.get(variable)
-    for path, name, found_in in ((given, setting, f"the setting {setting}"), (named and Path(named), variable, variable)):
-        if path:
-            if not (path.is_file() if kind == "file" else path.is_dir()):
-                wrong = f"is no {kind}" if path.exists() else "does not exist"
-                raise FileNotFoundError(f"{name}: {path} {wrong}; give the {kind} of the network's weights.")
-            return WeightsFile(path, found_in)
+    path, name = (given, setting) if given else (Path(named) if named else None, variable)
+    if path is not None:
+        if not (path.is_file() if kind == "file" else path.is_dir()):
+            wrong = f"is no {kind}" if path.exists() else "does not exist"
+            raise FileNotFoundError(f"{name}: {path} {wrong}; give the {kind} of the network's weights.")
+        return WeightsFile(path, f"the setting {setting}" if given else variable)
     cached = cached_file(official) if official else None
     return WeightsFile(cached, "torch's cache") if cached and cached.is_file() else None
 

@@ -76,6 +76,8 @@ def run_stylize(settings: Stylize) -> None:
 
 def run_blend(settings: Blend) -> None:
     """`blend`: one network learns content and style, and all between."""
+    if settings.colors == "style":
+        raise ValueError("colors: a blend has no colour map; use none, or content, or stylize.")
     settings, source, objective, windows = prepared(settings)
     if len(objective.styles) != 1:
         raise ValueError(f"styles: {len(objective.styles)} were given; blend takes one, stylize takes several.")

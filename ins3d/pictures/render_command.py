@@ -18,9 +18,9 @@ from ins3d.pictures.settings import Render
 from ins3d.pictures.windows import PictureWindow, window_of_size
 from ins3d.runs.objective import torch_device
 from ins3d.runs.record import CONSOLE, make_folder
-from ins3d.style.mix import Mix, round_trip
+from ins3d.style.mix import Mix, MixPath, round_trip
 
-STYLE_ONLY = ("mix", "strength", "mask", "strength_map", "gradation", "bands")
+STYLE_ONLY = ("mix", "strength", "keyframes", "mask", "strength_map", "gradation", "bands")
 MOVING = (".mp4", ".gif")
 
 
@@ -31,16 +31,16 @@ def run_render(settings: Render) -> None:
     strengths = strength_map(settings)
     field, spec = load_field(settings.load, "load", device)
     moving = check_render(settings, spec)
-    mix = settings.mix_of(spec.styles or ("content",))
+    mixes = film_mixes(settings, spec.styles) if moving else [settings.mix_of(spec.styles or ("content",))]
     size = spec.long_side if settings.size is None else settings.size
     window = window_of_size(size, spec.aspect, settings.window)
     make_folder(settings.output.parent)
     if moving and min(window.height, window.width) < 2:
         raise ValueError(f"size: a film of {window.width}x{window.height} pixels is none; use a larger size or window.")
     if moving:
-        write_animation(settings, field, window, spec.styles, strengths, device)
+        write_animation(settings, field, window, mixes, strengths, device)
     else:
-        write_picture(settings.output, field, window, mix, strengths, device)
+        write_picture(settings.output, field, window, mixes[0], strengths, device)
     CONSOLE.print(f"Wrote {settings.output}, {window.width}x{window.height}.", soft_wrap=True)
 
 
@@ -58,8 +58,12 @@ def check_render(settings: Render, spec: FieldSpec) -> bool:
             )
         if suffix in MOVING:
             raise ValueError(f"load: {settings.load} holds a picture without a style, which does not move; write a .png.")
-    if suffix in MOVING and len(spec.styles) > 1 and settings.mix:
-        raise ValueError(f"mix: an animation goes through all {len(spec.styles)} styles; leave it out, or write a .png.")
+    if settings.keyframes and suffix not in MOVING:
+        raise ValueError("keyframes: a .png shows one mix; write an .mp4 or .gif, or give mix and strength instead.")
+    if suffix in MOVING and len(spec.styles) > 1 and settings.mix and not settings.keyframes:
+        raise ValueError(
+            f"mix: an animation goes through all {len(spec.styles)} styles; leave it out, give keyframes, or write a .png."
+        )
     return suffix in MOVING
 
 
@@ -89,14 +93,23 @@ def write_picture(
 
 
 def write_animation(
-    settings: Render, field: PictureField, window: PictureWindow, styles: tuple[str, ...], strengths: StrengthMap,
+    settings: Render, field: PictureField, window: PictureWindow, mixes: list[Mix], strengths: StrengthMap,
     device: torch.device,
 ) -> None:  # fmt: skip
-    """Through all styles and back; with one style, from the content to full strength and back."""
-    trip = round_trip(len(styles))
+    """A mix for each frame; its strength is one more factor of the strength map."""
     with open_video(settings.output, settings.fps) as add:
-        for frame in track(range(settings.frames), "rendering", console=CONSOLE, transient=True):
-            share = 1 - abs(2 * frame / settings.frames - 1) if len(styles) == 1 else 1.0
-            mix = Mix(tuple(trip.code(frame / settings.frames).tolist()))
-            here = replace(strengths, strength=share * strengths.strength)
+        for mix in track(mixes, "rendering", console=CONSOLE, transient=True):
+            here = replace(strengths, strength=mix.strength * strengths.strength)
             add(render_picture(field, window, mix, here, device))
+
+
+def film_mixes(settings: Render, styles: tuple[str, ...]) -> list[Mix]:
+    """One for each frame: along the keyframes; else a loop, whose last frame comes before its first."""
+    path = settings.path_of(styles, otherwise=_loop(len(styles)))
+    last = settings.frames - 1 if settings.keyframes else settings.frames
+    return [Mix.of_code(path.code(frame / last)) for frame in range(settings.frames)]
+
+
+def _loop(num_styles: int) -> MixPath:
+    """Through all styles and back; with one style, from the content to full strength and back."""
+    return MixPath((0.0, 0.5, 1.0), torch.tensor([[0.0], [1.0], [0.0]])) if num_styles == 1 else round_trip(num_styles)

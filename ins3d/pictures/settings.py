@@ -10,7 +10,8 @@ from ins3d.pictures.pixel_objective import Optimizer, PixelSettings
 from ins3d.pictures.rendering import Direction
 from ins3d.pictures.stylized import BlendNetwork
 from ins3d.runs.settings import OnDevice, Output, Painted, Trained
-from ins3d.style.mix import MixSettings
+from ins3d.style.colors import Colors
+from ins3d.style.mix import MixFilmSettings
 from ins3d.style.settings import JudgeSettings, StyleSettings
 from ins3d.style.windows import PatchSettings
 
@@ -123,6 +124,8 @@ class Blend(PaintedPicture):
     """Folder to write into; what an earlier run left there is replaced, unless it is resumed."""
     network: BlendNetwork = "planes"
     """planes: feature planes and a narrow network, fastest. harmonic: the paper's sines and 256 wide layers."""
+    colors: Colors = "none"
+    """`none`: the losses decide. `content`: the style picture is seen in the content's colours. There is no `style` here."""
     fit_steps: int = ranged(300, min=0)
     """Steps that fit the picture, before style comes in."""
     steps: int = 400
@@ -134,7 +137,7 @@ class Blend(PaintedPicture):
 
 
 @dataclass
-class Render(MixSettings, OnDevice):
+class Render(MixFilmSettings, OnDevice):
     """Renders what fit, stylize or blend have made: any size, part, mix, and strength at every pixel; or an animation."""
 
     load: Path = Path("outputs/stylize")
@@ -159,6 +162,7 @@ class Render(MixSettings, OnDevice):
     band_direction: Direction = "horizontal"
     """horizontal: bands side by side; vertical: one above the other."""
     frames: int = ranged(48, min=2)
-    """Of an animation: through all styles and back, or with one style from the content to full strength and back."""
+    """Of an animation. Without keyframes it goes through all styles and back, or with one style from the content to full
+    strength and back."""
     fps: int = ranged(24, min=1)
     """Frames a second of an animation."""

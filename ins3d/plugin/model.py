@@ -98,7 +98,8 @@ class InsStylizeModel(Model):
         )  # fmt: skip
 
     @property
-    def _learnable_content(self) -> LearnableContent:
+    def learnable_content(self) -> LearnableContent:
+        """The content as one that training rays teach."""
         return able(
             self.ray_content, LearnableContent,
             "pipeline.content-steps: content {} cannot be learned from pictures; use 0.",
@@ -148,7 +149,7 @@ class InsStylizeModel(Model):
         `normals` are the content's, at its depth; -1 to 1 mapped to [0, 1], as the host's exporters take them.
         """
         if self.training:
-            return self._learnable_content.training_outputs(ray_bundle, self.config.view_dropout)
+            return self.learnable_content.training_outputs(ray_bundle, self.config.view_dropout)
         look = self.look(ray_bundle)
         normals = self.ray_content.normals(ray_bundle.origins + ray_bundle.directions * look.depth)
         rgb, painted = look.rgb, look
@@ -242,7 +243,7 @@ class InsStylizeModel(Model):
         weights = {
             "interlevel_loss": config.interlevel_loss_mult, "distortion_loss": config.distortion_loss_mult,
         }  # fmt: skip
-        losses = self._learnable_content.losses(outputs, image)
+        losses = self.learnable_content.losses(outputs, image)
         return {name: weights.get(name, 1.0) * loss for name, loss in losses.items()}
 
     # ---- style stage

@@ -97,6 +97,8 @@ class InsStylizePipeline(VanillaPipeline):
         if config.run_dir is not None:
             self.style.take_saved(config.run_dir / MIX_FILE_NAME)
         if test_mode == "val":
+            if self.content_steps > 0:
+                _ = self.model.learnable_content  # refused now where it cannot be learned
             # Now, and not at the boundary: a mistyped style must not cost the content stage.
             self.model.colors.see_scene(self.datamanager.store.color_statistics(self.datamanager.config.seed))
             self.objective = self.model.build_objective()

@@ -62,7 +62,8 @@ class StyleColors(nn.Module):
     def match(self, style: int, seen: ColorStatistics, wanted: ColorStatistics) -> None:
         """From now on, what had the colours `seen` under this style has those `wanted`; in mode `style` only.
 
-        In a grey scene there is no hue to stretch but noise: directions of colour are stretched up to `MOST_GAIN` times.
+        In a grey scene there is no hue to stretch but noise: directions of colour are stretched up to `MOST_GAIN` times, by
+        all maps together.
         """
         self.finish(style, seen, wanted)
         self.trained[style] = self.maps[style]
@@ -71,7 +72,7 @@ class StyleColors(nn.Module):
         """As `match`, until training is taken up again (`reopen`)."""
         if self.mode == "style":
             color_map = matching_map(_on_cpu(seen), _on_cpu(wanted), MOST_GAIN).to(self.maps)
-            self.maps[style] = compose(color_map, self.maps[style])
+            self.maps[style] = _limited(compose(color_map, self.maps[style]), wanted.mean.to(self.maps))
 
     def reopen(self, styles: Sequence[int]) -> None:
         """Back to the maps under which these styles' strokes are learned."""
@@ -93,6 +94,16 @@ class StyleColors(nn.Module):
         identity = identity_map().to(self.maps)
         mixed = identity + (code[:, None, None] * (self.maps - identity)).sum(0)
         return apply_color_map(mixed, rgb, alpha)
+
+
+def _limited(color_map: Float[Tensor, "3 4"], mean: Float[Tensor, " 3"]) -> Float[Tensor, "3 4"]:
+    """The map with no direction of colour stretched beyond `MOST_GAIN`; what it makes `mean` stays that."""
+    left, gains, _ = torch.linalg.svd(color_map[:, :3])
+    if float(gains.max()) <= MOST_GAIN * 1.001:
+        return color_map
+    shrink = left @ torch.diag((MOST_GAIN / gains).clamp(max=1)) @ left.T
+    offset = shrink @ (color_map[:, 3] - mean) + mean
+    return torch.cat([shrink @ color_map[:, :3], offset[:, None]], dim=1)
 
 
 def _on_cpu(colors: ColorStatistics) -> ColorStatistics:

@@ -34,6 +34,16 @@ class Mix:
         weights = torch.tensor(self.weights)
         return self.strength * weights / weights.sum()
 
+    @classmethod
+    def of_code(cls, code: Float[Tensor, " styles"]) -> "Mix":
+        """The mix that has this style code. The zero code has no direction: it is the first style at strength 0.
+
+        >>> Mix.of_code(torch.tensor([0.125, 0.375])), Mix.of_code(torch.zeros(2))
+        (Mix(weights=(0.125, 0.375), strength=0.5), Mix(weights=(1.0, 0.0), strength=0.0))
+        """
+        strength = float(code.sum())
+        return cls(tuple(code.tolist()), strength) if strength > 0 else single_style(0, len(code), 0.0)
+
     def describe(self, names: Sequence[str]) -> str:
         """For people.
 
@@ -89,7 +99,8 @@ class MixFilmSettings(MixSettings):
     def path_of(self, names: Sequence[str], otherwise: "MixPath | None" = None) -> "MixPath":
         """The keyframes; without them `otherwise`, or the one mix all the time."""
         if not self.keyframes:
-            return otherwise or MixPath((0.0,), self.mix_of(names).code()[None])
+            mix = self.mix_of(names)
+            return otherwise or MixPath((0.0,), mix.code()[None])
         if self.mix or self.strength != 1.0:
             raise ValueError("keyframes: mix or strength is given too; say them in the keyframes.")
         return read_keyframes(self.keyframes, names)

@@ -129,7 +129,8 @@ def check_styles(styles: Sequence[Style], setting: str = "styles") -> None:
         if [source.resolved() for source in other.sources] == [source.resolved() for source in style.sources]:
             raise ValueError(f"{setting}: {style} is given twice; give every picture once.")
         raise ValueError(
-            f"{setting}: {other} and {style} would both be called {style.name!r}; rename one of them, as in NAME={style.place}."
+            f"{setting}: {other} and {style} would both be called {style.name!r}; rename one of them, as in "
+            f"NAME={style.place}."
         )
 
 

@@ -42,6 +42,8 @@ class Squares:
 
     def plan(self, extent: tuple[int, int], budget: int, strides: tuple[int, ...], size: int) -> WindowPlan:
         """Strides that are not given are 1, 1, 2, 4, ...: motifs are painted large, and strokes, seen first, fine."""
+        if size < 1:
+            raise ValueError(f"patches.size: {size} is too little for windows; use 1 or more.")
         drawn = strides or (1, *doubling_strides(size, *extent))
         for stride in drawn:
             check_patch_fits(size, stride, *extent, "patches.size / patches.strides")

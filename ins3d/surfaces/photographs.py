@@ -106,17 +106,16 @@ def _read_idr(folder: Path, long_side: int | None) -> ObjectPictures:
 
 
 def _read_nerfstudio(path: Path, long_side: int | None) -> ObjectPictures:
+    remedy = "make it with ns-process-data, or give IDR's files."
     try:
         contents = json.loads(path.read_text())
         frames = [nerfstudio_frame(path.parent, contents, frame) for frame in contents["frames"]]
     except KeyError as error:
-        raise ValueError(f"images: {path} lacks {error}; make it with ns-process-data, or give IDR's files.") from error
+        raise ValueError(f"images: {path} lacks {error}; {remedy}") from error
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(
-            f"images: {path} is no file of cameras; make it with ns-process-data, or give IDR's files."
-        ) from error
+        raise ValueError(f"images: {path} is no file of cameras; {remedy}") from error
     if not frames:
-        raise ValueError(f"images: {path} lists no pictures; make it with ns-process-data, or give IDR's files.")
+        raise ValueError(f"images: {path} lists no pictures; {remedy}")
     pictures, cameras = _read_frames(frames, long_side)
     small = PosedPictures(pictures, cameras.camera_to_world, cameras.intrinsics)
     points = hull_points(small).double().numpy()

@@ -21,12 +21,12 @@ import ins3d.cli.object
 from ins3d.files.pictures import read_rgb
 from ins3d.meshes.files import read_mesh
 from ins3d.runs import record
+from ins3d.style.mix import read_keyframes
 from ins3d.surfaces import fit_commands, stylize_command
 from ins3d.surfaces.checkpoint import load_surface
-from ins3d.surfaces.render_command import read_keyframe
 
 CPU = torch.device("cpu")
-SMALL_FIT = ["--steps", "40", "--points", "512"]
+SMALL_FIT = ["--steps", "40"]
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,7 @@ def script() -> ModuleType:
 def few_places():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit_commands, "PLACES", 20_000)
+        patch.setattr(fit_commands, "POINTS", 512)
         patch.setattr(fit_commands, "PREVIEW_SIZE", 32)
         patch.setattr(fit_commands, "PREVIEW_VIEWS", 2)
         yield
@@ -78,9 +79,10 @@ def judged(shared: Path, tiny_vgg: Callable[..., dict[str, Tensor]]) -> list[str
     for name in ("wave", "mosaic"):
         colors = np.random.default_rng(len(name)).integers(0, 256, (8, 8, 3), dtype=np.uint8)
         imageio.imwrite(shared / f"{name}.png", np.kron(colors, np.ones((5, 5, 1), dtype=np.uint8)))
-    layers = ["--style-layers", "relu1_1", "relu2_1", "--content-layers", "relu2_1", "--size", "40"]
+    layers = ["--style-layers", "relu1_1", "relu2_1", "--content-layers", "relu2_1", "--style-size", "40"]
     styles = ["--styles", str(shared / "wave.png"), str(shared / "mosaic.png")]
-    small = ["--patch", "16", "--rays", "4000", "--views", "4", "--view-size", "64", "--strides", "1", "2"]
+    patches = ["--patches.size", "16", "--patches.max-rays", "4000", "--patches.strides", "1", "2"]
+    small = [*patches, "--views", "4", "--view-size", "64"]
     return ["--perceptual-weights", str(shared / "tiny.pth"), *layers, *styles, *small]
 
 
@@ -282,12 +284,12 @@ class TestExport:
 
 class TestRender:
     def test_a_film_of_colour_normals_and_depth(self, script, painted: Path, tmp_path: Path):
-        flags = ["--pictures", "rgb", "normals", "depth", "--size", "32", "--frames", "4", "--finer", "1"]
+        flags = ["--pictures", "rgb", "normals", "depth", "--size", "32", "--frames", "4", "--supersampling", "1"]
         script.main(["render", "--load", str(painted), "--output", str(tmp_path / "film.mp4"), *flags])
         assert imageio.imread(tmp_path / "film.mp4").shape == (4, 32, 96, 3)
 
     def test_keyframes_move_mix_and_strength(self, script, painted: Path, tmp_path: Path):
-        still = ["render", "--load", str(painted), "--size", "32", "--finer", "1"]
+        still = ["render", "--load", str(painted), "--size", "32", "--supersampling", "1"]
         keys = ["--keyframes", "0:1,0@0", "1:0,1@1"]
         # Three frames of a turn, of which the first is strength 0 and the last the second style.
         script.main([*still, "--output", str(tmp_path / "k"), "--frames", "3", *keys])
@@ -310,9 +312,8 @@ def test_photographs_of_the_projects_own_shape(script, judged: list[str], tmp_pa
     assert told["silhouette_iou"] > 0.7 and told["psnr"] > 8
     output = tmp_path / "p"
     script.main(["stylize", "--fit", str(fit), "--output", str(output), "--steps", "2", *judged, "--export"])
-    script.main(
-        ["render", "--load", str(output), "--output", str(tmp_path / "r"), "--size", "24", "--frames", "2", "--finer", "1"]
-    )
+    few = ["--size", "24", "--frames", "2", "--supersampling", "1"]
+    script.main(["render", "--load", str(output), "--output", str(tmp_path / "r"), *few])
     assert len(list((tmp_path / "r").iterdir())) == 2
 
 
@@ -326,14 +327,15 @@ class TestRefusals:
             (["stylize", "--mesh", "a.obj", "--images", "b"], "images: mesh is given too; paint one object in a run."),
             (["stylize", "--resume"], "resume: there is no training.pt in"),
             (["stylize", "--mesh", "gone.obj"], "mesh: gone.obj does not exist"),
-            (["stylize", "--patch", "0"], "patch: 0 is too little"),
+            (["stylize", "--patches.size", "0"], "patches.size: 0 is too little"),
+            (["stylize", "--patches.max-rays", "0"], "patches.max-rays: 0 is too little; use 1 or more."),
             (["stylize", "--bound", "-1", "--geometry", "distilled"], "bound: -1"),
             (["export", "--load", "gone"], "load: there is no field.json in gone; give the output folder of fit-mesh, "),
             (["export", "--resolution", "2"], "resolution: 2 is too little; use 8 or more."),
             (["export", "--formats"], "formats: none is given; use one or more of obj, glb, ply."),
             (["render", "--output", "film.avi"], "output: film.avi is no .mp4 or .gif"),
-            (["render", "--elevation", "100"], "elevation: 100 degrees is beyond straight above; use -90 to 90."),
-            (["render", "--background", "2"], "background: 2 is no grey; use 0 (black) to 1 (white)."),
+            (["render", "--elevation", "100"], "elevation: 100.0 is too much; use 90 or less."),
+            (["render", "--background", "2"], "background: 2.0 is too much; use 1 or less."),
             (["render", "--frames", "0"], "frames: 0 is too little; use 1 or more."),
             (["fit-mesh", "--seed", "-1"], "seed: -1 is too little; use 0 or more."),
             (["fit-images", "--hold-out", "1"], "hold-out: 1 leaves no picture to learn from; use 2 or more, or 0."),
@@ -360,7 +362,7 @@ class TestRefusals:
     )
     def test_of_keyframes(self, text: str, said: str):
         with pytest.raises(ValueError, match=re.escape(said)):
-            read_keyframe(text, ("wave", "mosaic"))
+            read_keyframes([text], ("wave", "mosaic"))
 
     def test_of_a_film_whose_name_a_folder_has(self, script, painted: Path, tmp_path: Path):
         (tmp_path / "film.mp4").mkdir()

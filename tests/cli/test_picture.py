@@ -107,13 +107,13 @@ class TestGatys:
     def test_starts_at_half_the_size_when_that_says_something(self, script):
         assert script.Gatys(size=96, steps=9).pixel_settings().long_sides == (48, 96)
         assert script.Gatys(size=95, steps=9).pixel_settings().long_sides == (95,)
-        assert script.Texture(size=191, steps=9).pixel_settings(scales=(1, 2)).long_sides == (191,)
-        assert script.Texture(size=192, steps=9).pixel_settings(scales=(1, 2)).long_sides == (96, 192)
+        assert script.Texture(size=191, steps=9).pixel_settings().long_sides == (191,)  # seen at half its size too
+        assert script.Texture(size=192, steps=9).pixel_settings().long_sides == (96, 192)
         assert script.Gatys(size=96, steps=1).pixel_settings().long_sides == (96,)
 
     def test_default_pictures_are_there(self, script):
         for kind in (script.Gatys, script.Stylize, script.Blend):
-            assert kind().content.is_file() and all(style.is_file() for style in kind().styles)
+            assert kind().content.is_file() and all(Path(style).is_file() for style in kind().styles)
 
     def test_same_seed_same_picture(self, script, flags, content, tmp_path):
         pictures = []
@@ -160,7 +160,7 @@ class TestFields:
         assert "Gram distance to style: " in " ".join(capsys.readouterr().out.split())
         field, spec = load_field(stylized, "load", torch.device("cpu"))
         assert spec.styles == ("style", "second") and len(field.style_features.columns) == 2
-        assert json.loads((stylized / "run.json").read_text())["last"]["step"] == 7  # 5, and half of them for the second
+        assert json.loads((stylized / "run.json").read_text())["last"]["step"] == 7  # 5, and 45 % of them for the second
 
     def test_stylize_fits_first_when_there_is_no_fit(self, script, flags, content, tmp_path, monkeypatch):
         monkeypatch.setitem(commands.FIT_STEPS, "planes", 3)
@@ -168,7 +168,7 @@ class TestFields:
         assert load_field(tmp_path / "out" / "fit", "load", torch.device("cpu"))[1].kind == "fit"
 
     def test_stylize_with_patches(self, script, flags, content, fitted, tmp_path):
-        script.main(["stylize", *flags, *content, "--fit", str(fitted), "--steps", "3", "--patch", "18", *SHALLOW])
+        script.main(["stylize", *flags, *content, "--fit", str(fitted), "--steps", "3", "--patches.size", "18", *SHALLOW])
         assert imageio.imread(tmp_path / "out" / "picture.png").shape == (36, 48, 3)
 
     @pytest.mark.parametrize("network", ["siren", "fourier"])
@@ -228,6 +228,32 @@ class TestFields:
             frames = self.render(script, stylized, name, "--frames", "4")
             assert frames.shape[:3] == (4, 36, 48)
             assert np.abs(frames[0].astype(int) - frames[2]).max() > 5  # the first style, the second
+
+    def test_render_along_keyframes(self, script, stylized, fitted):
+        """From the content to the second style."""
+        frames = self.render(script, stylized, "k.gif", "--frames", "3", "--keyframes", "0:1,0@0", "1:0,1@1").astype(int)
+        content = self.render(script, fitted, "content.png").astype(int)
+        second = self.render(script, stylized, "second.png", "--mix", "0", "1").astype(int)
+        apart = [[np.abs(frame - picture).mean() for picture in (content, second)] for frame in frames]
+        # A GIF has few colours, but the first and the last frame are those pictures; the middle lies between them.
+        far = np.abs(content - second).mean()
+        assert apart[0][0] < 0.2 * far and apart[2][1] < 0.2 * far
+        assert all(0.2 * far < distance < 0.9 * far for distance in apart[1])
+
+    def test_a_style_of_two_pictures_and_a_part(self, script, flags, content, fitted, second_style, tmp_path):
+        word = f"both={tmp_path}/style.png@0,0,1,.5+{second_style}"
+        more = ["--fit", str(fitted), "--steps", "2", *SHALLOW]
+        script.main(["stylize", *flags, *content, *more, "--styles", word])
+        assert load_field(tmp_path / "out", "load", torch.device("cpu"))[1].styles == ("both",)
+
+    def test_the_style_is_looked_at_in_a_size_of_its_own(self, script, flags, content, fitted, tmp_path):
+        """By default in that of the picture."""
+        totals = []
+        for size in ([], ["--style-size", "48"], ["--style-size", "32"]):
+            script.main(["stylize", *flags, *content, "--fit", str(fitted), "--steps", "1", *SHALLOW, *size])
+            with (tmp_path / "out" / "loss.csv").open() as file:
+                totals.append(float(next(csv.DictReader(file))["total"]))
+        assert totals[0] == totals[1] != totals[2]
 
     def test_a_stopped_run_is_usable_and_resumed_where_it_was(self, script, flags, content, fitted, tmp_path, monkeypatch):
         arguments = ["stylize", *flags, *content, "--fit", str(fitted), "--steps", "6", *SHALLOW]
@@ -314,7 +340,9 @@ class TestRefusals:
         if flag == "styles":
             missing = [*missing, "--styles", str(tmp_path / "no.png")]
         said = refusal(script, "gatys", *flags, *missing)
-        assert said == f"{flag}: {tmp_path}/no.png does not exist; give the path of a picture (png, jpg, webp, tiff)."
+        give = "the path of a picture" if flag == "content" else "paths of pictures"
+        more = "" if flag == "content" else ", or a folder of them"
+        assert said == f"{flag}: {tmp_path}/no.png does not exist; give {give} (png, jpg, webp, tiff){more}."
 
     def test_of_text_that_is_named_png(self, script, flags, tmp_path):
         (tmp_path / "text.png").write_text("this is no picture")
@@ -356,7 +384,8 @@ class TestRefusals:
         for name, what in (("gatys", "pixels take one"), ("texture", "pixels take one"), ("blend", "blend takes one")):
             more = content if name != "texture" else []
             said = refusal(script, name, *flags, *more, *two)
-            assert said == f"styles: 2 pictures were given; {what}, stylize takes several."
+            given = "2 pictures or a mask" if name != "blend" else "2"
+            assert said == f"styles: {given} were given; {what}, stylize takes several{', and masks' * (name != 'blend')}."
 
     def test_of_a_mix_before_anything_is_trained(self, script, flags, content, tmp_path):
         said = refusal(script, "stylize", *flags, *content, "--mix", "1", "2")
@@ -370,10 +399,10 @@ class TestRefusals:
         assert said == f"styles: {tmp_path}/style.png is given twice; give every picture once."
 
     def test_of_patches_larger_than_the_picture(self, script, flags, content):
-        said = refusal(script, "stylize", *flags, *content, "--patch", "30", *SHALLOW)
+        said = refusal(script, "stylize", *flags, *content, "--patches.size", "30", "--patches.strides", "1", "2", *SHALLOW)
         assert said == (
-            "patch: 30 places at stride 2 cover 60 pixels, and the picture has 48x36; use a smaller patch, smaller strides, "
-            "or 0 for all of the picture."
+            "patches.size / patches.strides: a patch of 30 rays at stride 2 covers 60 pixels, more than the 48x36 picture "
+            "has; use a stride of 1 or less."
         )
 
     def test_of_something_that_is_no_fit(self, script, flags, content, tmp_path):
@@ -400,7 +429,7 @@ class TestRefusals:
     def test_of_strengths_outside_0_to_1(self, script, content, tmp_path):
         script.main(["fit", *content, "--output", str(tmp_path / "fit"), "--size", "16", "--steps", "1"])
         said = refusal(script, "render", "--load", str(tmp_path / "fit"), "--bands", ".5", "2")
-        assert said == "bands: 2 is outside 0 (the content) to 1 (full style)."
+        assert said == "bands: 2.0 is too much; use 1 or less."
 
     def test_of_a_fit_of_another_picture(self, script, flags, content, tmp_path):
         fit = ["fit", "--content", str(tmp_path / "style.png"), "--output", str(tmp_path / "fit"), "--size", "48"]
@@ -417,11 +446,10 @@ class TestRefusals:
         [
             ("steps", "0", "steps: 0 is too little; use 1 or more."),
             ("content-weight", "-1", "content-weight: -1.0 is too little; use 0 or more."),
-            ("mix-share", "2", "mix-share: 2.0 is no share of the steps; use 0 or more, below 1."),
-            ("strides", "0", "strides: 0; give whole numbers of 1 or more."),
-            ("scales", "2", "scales: 2 must hold 1, the pictures as they are; use 1 2 4."),
-            ("patch", "4", "patch: 4 places are too few for the encoder's deepest layer, which needs 16 a side; use more, "
-             "or style and content layers less deep."),
+            ("patches.strides", "0", "patches.strides: 0 is too little; use 1 or more."),
+            ("style-scales", "2", "style-scales: (2,) must hold 1, the pictures as they are, or more; use 1 2 4."),
+            ("patches.size", "4", "patches.size: 4 places are too few for the encoder's deepest layer, which needs 16 a "
+             "side; use more, or style and content layers less deep."),
             ("style-loss", "gram:0", "style-loss: every weight is 0; give one of them a weight above 0."),
         ],
     )  # fmt: skip
@@ -439,7 +467,40 @@ class TestRefusals:
             "of stylize or blend."
         )
         said = refusal(script, "render", "--load", str(tmp_path / "fit"), "--size", "-5")
-        assert said == "size: -5 is no picture; use 1 or more."
+        assert said == "size: -5 is too little; use 1 or more."
+
+    def test_of_keyframes_where_nothing_moves_or_a_mix_is_given_too(self, script, flags, content, tmp_path):
+        script.main(["blend", *flags, *content, "--fit-steps", "1", "--steps", "1", *SHALLOW])
+        render = ["render", "--load", str(tmp_path / "out"), "--keyframes", "0:1@0", "1:1", "--output"]
+        said = refusal(script, *render, str(tmp_path / "a.png"))
+        assert said == "keyframes: a .png shows one mix; write an .mp4 or .gif, or give mix and strength instead."
+        said = refusal(script, *render, str(tmp_path / "a.gif"), "--strength", ".5")
+        assert said == "keyframes: mix or strength is given too; say them in the keyframes."
+        said = refusal(script, *render, str(tmp_path / "a.gif"), "--keyframes", "2:1")
+        assert said == "keyframes: the time of '2:1' is outside 0 (the first frame) to 1 (the last)."
+        assert not (tmp_path / "a.gif").exists()
+        script.main(["fit", *content, "--output", str(tmp_path / "fit"), "--size", "16", "--steps", "1"])
+        said = refusal(script, "render", "--load", str(tmp_path / "fit"), "--keyframes", "0:1")
+        assert said.startswith(f"keyframes: {tmp_path}/fit holds a picture without a style")
+
+    def test_of_a_mask_where_pixels_are_optimised(self, script, flags, content, tmp_path):
+        masked = ["--styles", f"{tmp_path}/style.png@{tmp_path}/content.png"]
+        said = refusal(script, "gatys", *flags, *content, *masked)
+        assert said == "styles: 1 pictures or a mask were given; pixels take one, stylize takes several, and masks."
+
+    def test_of_weights_of_0_where_pixels_are_optimised_before_anything_is_written(self, script, flags, content, tmp_path):
+        said = refusal(script, "gatys", *flags, *content, "--style-loss", "gram:0")
+        assert said == "style-loss: every weight is 0; give one of them a weight above 0."
+        assert not (tmp_path / "out").exists()
+
+    def test_of_the_styles_colours_where_there_is_no_map_for_them(self, script, flags, content, tmp_path):
+        said = refusal(script, "blend", *flags, *content, "--colors", "style", *SHALLOW)
+        assert said == "colors: a blend has no colour map; use none, or content, or stylize."
+        assert not (tmp_path / "out").exists()
+
+    def test_of_a_window_rule_that_there_is_not(self, script, flags, content, tmp_path):
+        said = refusal(script, "stylize", *flags, *content, "--patches.size", "16", "--patches.rule", "square", *SHALLOW)
+        assert said == "patches.rule: there is no 'square' (did you mean squares?); choose among squares."
 
     def test_of_other_styles_in_a_resumed_run(self, script, flags, content, second_style, tmp_path, monkeypatch):
         monkeypatch.setitem(commands.FIT_STEPS, "planes", 3)

@@ -1,6 +1,8 @@
 """What every kind of content answers, and what is said of one that does not."""
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from nerfstudio.cameras.rays import RayBundle
 
 from ins3d.placement.scene import Placement
 from ins3d.plugin.content import CONTENTS, PARAM_GROUPS, Content, GeometryLook, Merging, MovableGeometry, able, build_content
-from tests.plugin.tiny_scenes import small_content
+from tests.plugin.tiny_scenes import Scene, build_pipeline, small_config, small_content
 
 KINDS = ["planes", "hash", "frequency"]
 
@@ -102,6 +104,32 @@ class Flat(Content):
 
     def param_groups(self) -> dict[str, list[torch.nn.Parameter]]:
         return {}
+
+
+@dataclass
+class FlatSettings:
+    def setup(self) -> Any:
+        return Flat()
+
+
+class TestInAPipeline:
+    def test_what_cannot_be_learned_is_refused_before_the_first_step(
+        self, open_scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setitem(CONTENTS._entries, "flat", FlatSettings)
+        text = "pipeline.content-steps: content flat cannot be learned from pictures; use 0."
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            build_pipeline(small_config(open_scene, tmp_path, model__content=FlatSettings()))
+
+    def test_a_parameter_group_without_an_optimizer_is_refused(
+        self, open_scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setitem(CONTENTS._entries, "flat", FlatSettings)
+        pipeline = build_pipeline(small_config(open_scene, tmp_path, model__content=FlatSettings(), content_steps=0))
+        monkeypatch.setattr(Flat, "param_groups", lambda self: {"splats": []})
+        text = "pipeline.model.content: flat has a parameter group 'splats', for which there is no optimizer; choose among "
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}content_tables, content, proposals"):
+            pipeline.model.get_param_groups()
 
 
 class TestWhatIsNone:

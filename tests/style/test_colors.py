@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ins3d.perception.color_transfer import ColorStatistics, color_statistics
-from ins3d.style.colors import StyleColors
+from ins3d.style.colors import MOST_GAIN, StyleColors
 
 
 @pytest.fixture
@@ -38,6 +38,31 @@ class TestModes:
         colors.match(0, color_statistics(pixels), ColorStatistics(torch.full((3,), 0.3), 0.1 * torch.eye(3)))
         colors.match(0, color_statistics(colors.map(pixels, 1.0, code)), wanted)
         assert torch.allclose(color_statistics(colors.map(pixels, 1.0, code)).mean, wanted.mean, atol=1e-5)
+
+    def test_grey_is_not_stretched_into_noise_however_often_it_is_matched(self, random, wanted: ColorStatistics):
+        grey = torch.rand(500, 1, generator=random).expand(-1, 3) + 0.004 * torch.rand(500, 3, generator=random)
+        colors, code = StyleColors("style", 1), torch.ones(1)
+        for finish in (colors.match, colors.finish, colors.finish):
+            finish(0, color_statistics(colors.map(grey, 1.0, code)), wanted)
+            found = color_statistics(colors.map(grey, 1.0, code))
+            torch.testing.assert_close(found.mean, wanted.mean, atol=1e-4, rtol=0)
+            assert float(torch.linalg.svdvals(colors.maps[0, :, :3]).max()) <= MOST_GAIN * 1.001
+
+    def test_what_is_finished_is_undone_by_reopening(self, pixels, wanted: ColorStatistics):
+        colors, code = StyleColors("style", 2), torch.tensor([1.0, 0.0])
+        for style in (0, 1):
+            colors.match(style, color_statistics(pixels), ColorStatistics(torch.full((3,), 0.3), 0.1 * torch.eye(3)))
+        learned = colors.maps.clone()
+        for style in (0, 1):
+            colors.finish(style, color_statistics(colors.map(pixels, 1.0, code)), wanted)
+        finished = colors.maps.clone()
+        torch.testing.assert_close(color_statistics(colors.map(pixels, 1.0, code)).mean, wanted.mean, atol=1e-5, rtol=0)
+        colors.reopen([0])
+        assert torch.equal(colors.maps[0], learned[0]) and torch.equal(colors.maps[1], finished[1])
+        again = StyleColors("style", 2)
+        again.load_state_dict(colors.state_dict())
+        again.reopen([0, 1])
+        assert torch.equal(again.maps, learned)
 
     @pytest.mark.parametrize("mode", ["content", "none"])
     def test_only_the_styles_colours_move_the_scene(self, mode, pixels, wanted: ColorStatistics):

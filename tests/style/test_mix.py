@@ -6,6 +6,7 @@ import torch
 
 from ins3d.style.mix import (
     Mix,
+    MixFilmSettings,
     make_mix,
     read_mix,
     round_trip,
@@ -123,6 +124,71 @@ class TestRoundTrip:
 
     def test_one_style_has_nowhere_to_go(self):
         assert torch.equal(round_trip_codes(1, 3), torch.ones(3, 1))
+
+
+class TestMixFilmSettings:
+    def test_keyframes_are_mixes_at_times_in_any_order_with_what_lies_between(self):
+        path = MixFilmSettings(keyframes=("1:0,0,1@0.5", "0:1,0,0", "0.5:0,2,2@1")).path_of(NAMES)
+        assert path.times == (0.0, 0.5, 1.0)
+        torch.testing.assert_close(path.code(0.0), torch.tensor([1.0, 0, 0]))
+        torch.testing.assert_close(path.code(0.25), torch.tensor([0.5, 0.25, 0.25]))
+        torch.testing.assert_close(path.code(0.75), torch.tensor([0.0, 0.25, 0.5]))
+        torch.testing.assert_close(path.code(1.0), torch.tensor([0.0, 0.0, 0.5]))
+
+    def test_before_the_first_and_after_the_last_keyframe_nothing_moves(self):
+        path = MixFilmSettings(keyframes=("0.25:1,0,0@0", "0.75:0,1,0")).path_of(NAMES)
+        assert path.code(0.0).tolist() == [0, 0, 0] and path.code(1.0).tolist() == [0, 1, 0]
+
+    def test_without_them_the_mix_stays_all_the_time(self):
+        path = MixFilmSettings((1.0, 0.0, 3.0), 0.5).path_of(NAMES)
+        assert [path.code(time).tolist() for time in (0.0, 0.7)] == [[0.125, 0.0, 0.375]] * 2
+        assert MixFilmSettings().path_of(NAMES).code(1.0).tolist() == [1, 0, 0]
+
+    def test_or_what_a_command_shows_otherwise(self):
+        trip = round_trip(3)
+        assert MixFilmSettings().path_of(NAMES, trip) is trip
+        assert MixFilmSettings(keyframes=("0:1,1,1",)).path_of(NAMES, trip).times == (0.0,)
+
+    @pytest.mark.parametrize("said", [{"mix": (1.0, 0.0, 0.0)}, {"strength": 0.5}])
+    def test_keyframes_beside_a_mix_are_refused(self, said):
+        with pytest.raises(ValueError) as caught:
+            MixFilmSettings(keyframes=("0:1,0,0",), **said).path_of(NAMES)
+        assert str(caught.value) == "keyframes: mix or strength is given too; say them in the keyframes."
+
+    @pytest.mark.parametrize("otherwise", [None, round_trip(3)])
+    def test_a_mix_that_is_none_is_refused_whatever_is_shown(self, otherwise):
+        with pytest.raises(ValueError, match=r"^strength: 2 is outside 0 \(the content\) to 1"):
+            MixFilmSettings(strength=2.0).path_of(NAMES, otherwise)
+        with pytest.raises(ValueError, match=r"^mix: 2 weights for 3 styles"):
+            MixFilmSettings((1.0, 1.0)).path_of(NAMES, otherwise)
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("x", "keyframes: 'x' is not TIME:WEIGHTS@STRENGTH, such as 0.5:1,1,1@0.8."),
+            ("0:1,a,1", "keyframes: '0:1,a,1' is not TIME:WEIGHTS@STRENGTH, such as 0.5:1,1,1@0.8."),
+            ("2:1,0,0", "keyframes: the time of '2:1,0,0' is outside 0 (the first frame) to 1 (the last)."),
+            ("nan:1,0,0", "keyframes: the time of 'nan:1,0,0' is outside 0 (the first frame) to 1 (the last)."),
+            ("0:1", "keyframes: '0:1': 1 weights for 3 styles; give one for each of wave, candy, mosaic."),
+            ("0:1,0,0@3", "keyframes: '0:1,0,0@3': 3 is outside 0 (the content) to 1 (full style)."),
+            ("0:0,0,0", "keyframes: '0:0,0,0': all weights are 0; give one of wave, candy, mosaic a weight, and use a style "
+             "strength of 0 for the content."),
+        ],
+    )  # fmt: skip
+    def test_what_is_no_keyframe_is_refused(self, text: str, said: str):
+        with pytest.raises(ValueError) as caught:
+            MixFilmSettings(keyframes=("0:1,0,0", text)).path_of(NAMES)
+        assert str(caught.value) == said
+
+
+class TestMixOfACode:
+    def test_has_that_code(self, random: torch.Generator):
+        for mix in (Mix((1.0, 0.0, 3.0), 0.4), Mix((0.0, 1.0, 0.0)), Mix((2.0, 1.0, 1.0), 0.0)):
+            torch.testing.assert_close(Mix.of_code(mix.code()).code(), mix.code())
+
+
+def test_the_main_style_weighs_most():
+    assert Mix((0.2, 0.5, 0.3)).main == 1 and Mix((1.0, 1.0)).main == 0
 
 
 def test_towards_no_strength_the_pull_of_the_style_gives_way_to_the_contents():

@@ -131,8 +131,8 @@ class TestFindStyles:
         for path in paths:
             shutil.copy(folder / "wave.jpg", path)
         assert message([*paths]) == (
-            f"styles: 50 pictures are more than the {MAX_STYLES} that one network holds; give fewer, and train the others in "
-            "another run, from the same content."
+            f"styles: 50 pictures are more than the {MAX_STYLES} that one network holds; give fewer, and train the others "
+            "in another run, from the same content."
         )
 
     def test_as_many_as_one_network_holds(self):
@@ -187,8 +187,8 @@ class TestParseStyle:
         "word",
         [
             "wave.jpg", "night=wave.jpg", "wave.jpg+candy.PNG", "wave.jpg@0,0,.5,1", "wave.jpg@.3333333333333333,0,1,1",
-            "wave.jpg@candy.PNG", "n=wave.jpg@0,0,.5,1@candy.PNG+candy.PNG", "gone.png", "gone.png+away.png@0,0,1,.1", "a+b.jpg",
-            "x=a+b.jpg", "a=b=c@d.jpg@0,0,1,.5",
+            "wave.jpg@candy.PNG", "n=wave.jpg@0,0,.5,1@candy.PNG+candy.PNG", "gone.png", "gone.png+away.png@0,0,1,.1",
+            "a+b.jpg", "x=a+b.jpg", "a=b=c@d.jpg@0,0,1,.5",
         ],
     )  # fmt: skip
     def test_what_it_is_written_as_is_read_as_the_same(self, folder: Path, word: str):
@@ -248,9 +248,7 @@ class TestParsers:
         assert message(["plan:ff0033"]).startswith(f"styles: {Path.cwd()}/plan:ff0033 does not exist; give paths of")
 
     def test_what_is_none_is_refused(self):
-        with pytest.raises(
-            TypeError, match="ins3d.styles: text is no style: it has no parse; see ins3d.style.styles.StyleP"
-        ):
+        with pytest.raises(TypeError, match="ins3d.styles: text is no style: it has no parse; see .*StyleParser"):
             STYLES.register("text", "text")  # type: ignore[arg-type]
 
 

@@ -169,9 +169,8 @@ class TestStyleTarget:
 
     def test_keeps_no_gradient(self, picture: Path, features: PerceptualFeatures):
         target = looked_at(picture, features, StyleView(losses=("gram", "swd"), layers=LAYERS, long_side=45))
-        assert not any(
-            value.requires_grad for held in (target.grams, *target.references.values()) for value in held.values()
-        )
+        held = (target.grams, *target.references.values())
+        assert not any(value.requires_grad for values in held for value in values.values())
 
     def test_names_the_setting_of_a_picture_that_is_missing(self, tmp_path: Path, features: PerceptualFeatures):
         with pytest.raises(

@@ -15,12 +15,9 @@ def content() -> PlanesSurface:
 
 
 def windows(
-    content: PlanesSurface,
-    cameras: ObjectCameras | None = None,
-    patch: int = 8,
-    strides: tuple[int, ...] = (1, 4),
-    **weights,
-) -> SurfaceWindows:
+    content: PlanesSurface, cameras: ObjectCameras | None = None, patch: int = 8, strides: tuple[int, ...] = (1, 4),
+    **weights: bool,
+) -> SurfaceWindows:  # fmt: skip
     plan = plan_windows((200, 200), 2000, PatchSettings(patch, strides))
     cameras = cameras or cameras_around(6, "y", 100)
     return SurfaceWindows(content, cameras, plan, RayWeighting(**weights), torch.Generator().manual_seed(0))

@@ -22,7 +22,7 @@ from ins3d.evaluation.style_distances import recognised
 from ins3d.files.run_record import peak_memory_mb, run_record
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.content_checkpoint import FILE_NAME
-from ins3d.plugin.finished.frames import evaluation_path, render_frames
+from ins3d.plugin.finished.frames import evaluation_path, frozen_density, render_frames
 from ins3d.runs.record import CONSOLE, make_folder
 
 RECORD = "run.json"
