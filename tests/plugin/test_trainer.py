@@ -3,6 +3,7 @@
 import copy
 import re
 import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.content_checkpoint import load_content
 from ins3d.plugin.style_field import FrequencyStyle, PlanesStyle
 from ins3d.style.mix import Mix, write_mix
+from ins3d.style.targets import StyleView
 from tests.plugin.tiny_scenes import HEIGHT, WIDTH, Scene, build_trainer, small_config, small_content, train
 
 CONTENT_STEPS, STYLE_STEPS = 13, 8
@@ -388,6 +390,25 @@ class TestResume:
         said = r"^pipeline\.model\.perceptual-encoder: this run's losses were normalised with 'vgg19.*', and now it is 'comp"
         with pytest.raises(ValueError, match=said):
             build_trainer(config)
+
+    def test_another_way_to_look_at_styles_changes_what_is_compared_of_nothing_else(
+        self, undisturbed: dict[str, Any], open_scene: Scene, tmp_path: Path
+    ):
+        """Settings are compared one by one: a field more in a later version refuses no run of before."""
+
+        @dataclass(frozen=True)
+        class LaterView(StyleView):
+            sharpened: bool = False
+
+        objective = undisturbed["locked"][0].pipeline.objective
+        later = replace(objective, view=LaterView(**vars(objective.view)))
+        assert later.judged_by == objective.judged_by
+        models = self.stopped_after(undisturbed["locked"][0], 18, tmp_path)
+        (path,) = models.iterdir()
+        saved = torch.load(path, weights_only=True)
+        del saved["judged_by"]["style-scales"]  # as if nothing had been said of it
+        torch.save(saved, path)
+        assert build_trainer(self.config(open_scene, tmp_path, "locked", load_dir=models))._start_step == 18
 
     def test_before_its_style_stage_a_run_may_have_other_losses(
         self, undisturbed: dict[str, Any], open_scene: Scene, tmp_path: Path
