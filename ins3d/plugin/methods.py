@@ -115,4 +115,4 @@ ins_stylize_hash = MethodSpecification(_hash(), description="ins-stylize on nerf
 ins_stylize_paper = MethodSpecification(
     _paper(), description="Unified Implicit Neural Stylization as published: 8x256 networks, the release's losses (ins3d)."
 )
-check_process([each.config.method_name for each in (ins_stylize, ins_stylize_hash, ins_stylize_paper)])
+check_process(("ins-stylize", "ins-stylize-hash", "ins-stylize-paper"))
