@@ -15,9 +15,9 @@ style() {
 # Every sample shaded, for as long as the default style stage takes (2500 deferred steps).
 style full "$@" --pipeline.model.shading full --pipeline.style-steps 400
 # Geometry: held back by the teacher, and left alone (INS: with and without geometry consistency).
-style distilled "$@" --pipeline.model.geometry distilled --pipeline.style-steps 400 --pipeline.model.gate-init 0.9 0.9
+style distilled "$@" --pipeline.model.geometry distilled --pipeline.style-steps 400 --pipeline.model.style-field planes:density_gate=0.9
 style free "$@" --pipeline.model.geometry free --pipeline.model.shading full --pipeline.style-steps 400 \
-    --pipeline.model.gate-init 0.9 0.9
+    --pipeline.model.style-field planes:density_gate=0.9
 # Sampling stride (INS): the same 32x32 rays over 32, 64 and 128 pixels.
 for stride in 1 2 4; do
     style "stride_$stride" "$@" --pipeline.patches.size 32 --pipeline.patches.strides "$stride" --pipeline.style-steps 600

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from ins3d.plugin.content import CONTENTS
+from ins3d.plugin.style_field import STYLE_FIELDS
 from ins3d.style.losses import LOSSES
+from ins3d.style.styles import STYLES
+from ins3d.style.windows import WINDOW_RULES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -15,7 +18,7 @@ PAGES = sorted(
 )
 OF_TODAY = [page for page in PAGES if page.name != "CHANGELOG.md"]
 """A changelog names what was before."""
-ENTRY_POINTS = (LOSSES.group, CONTENTS.group)
+ENTRY_POINTS = tuple(registry.group for registry in (CONTENTS, LOSSES, STYLES, STYLE_FIELDS, WINDOW_RULES))
 """Named like modules, and none."""
 
 

@@ -31,7 +31,7 @@ HOUSE: tuple[dict[str, Room], ...] = (
     {
         "cli": Room(
             "the command `ins3d`: what users type, read and run",
-            "plugin.finished evaluation pictures surfaces transfer perception files",
+            "plugin.finished evaluation pictures surfaces transfer perception extension files",
         ),
     },
     {

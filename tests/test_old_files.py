@@ -11,6 +11,7 @@ import torch
 
 from ins3d.cli import object as object_command
 from ins3d.cli import picture as picture_command
+from ins3d.style.mix import Mix
 from ins3d.style.styles import DEFAULT_STYLE
 from tests.plugin.conftest import clean_host  # noqa: F401
 
@@ -91,6 +92,31 @@ class TestScenes:
         assert kept.styles == (DEFAULT_STYLE,) and kept.settings.style_field.resolutions == (8, 16)
         assert kept.content == run / "content.ckpt"
 
+    def test_a_style_is_added_to_it_and_its_own_stays(self, run: Path, tmp_path: Path):
+        from ins3d.plugin.finished.scenes import open_scene, paint_scene
+
+        config = short_run(tmp_path)
+        config.pipeline.style_checkpoint = run
+        config.pipeline.model.styles = (str(negative(tmp_path)),)
+        scene, before = paint_scene(config), open_scene(run)
+        assert scene.styles == ("default_style", "negative")
+        for name, value in before.pipeline.model.stylized.state_dict().items():
+            if "columns.0" in name:
+                assert torch.equal(scene.pipeline.model.stylized.state_dict()[name], value)
+        camera = scene.cameras[0]
+        camera.rescale_output_resolution(48 / 144)
+        assert torch.equal(scene.render(camera, Mix((1.0, 0.0))), before.render(camera, Mix((1.0,))))
+
+    def test_its_content_is_painted_in_another_style(self, run: Path, tmp_path: Path):
+        from ins3d.plugin.finished.scenes import open_scene, paint_scene
+
+        config = short_run(tmp_path)
+        config.pipeline.content_checkpoint = run / "config.yml"
+        scene, before = paint_scene(config), open_scene(run)
+        content = scene.pipeline.model.ray_content.state_dict()
+        for name, value in before.pipeline.model.ray_content.state_dict().items():
+            assert torch.equal(content[name], value), name
+
     def test_training_goes_on_from_its_checkpoint(self, run: Path, tmp_path: Path):
         from nerfstudio.engine.trainer import Trainer
 
@@ -98,6 +124,22 @@ class TestScenes:
         assert isinstance(trainer, Trainer)
         trainer.train()
         assert trainer.step == 189 and bool(trainer.pipeline.model.is_stylized)
+
+
+def short_run(output: Path) -> Any:
+    """`ns-train ins-stylize` on the scene of the old run, two steps long."""
+    from ins3d.plugin.finished.scenes import scene_config
+
+    config = scene_config(ROOT / "scenes" / "still_life")
+    config.output_dir, config.machine.device_type = output, "cpu"
+    config.pipeline.style_steps, config.pipeline.patches.max_rays = 2, 20_000
+    return config
+
+
+def negative(folder: Path) -> Path:
+    """A style picture."""
+    imageio.imwrite(folder / "negative.png", 255 - imageio.imread(DEFAULT_STYLE)[..., :3])
+    return folder / "negative.png"
 
 
 def longer(run: Path, output: Path) -> Any:

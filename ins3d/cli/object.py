@@ -8,6 +8,7 @@ first. `export` writes any mix of the styles as a mesh, `render` a turntable or 
 is a shape of the project's own.
 """
 
+from ins3d.cli.old_options import OBJECT
 from ins3d.cli.subcommands import Commands, run_subcommand
 from ins3d.surfaces.export_command import run_export
 from ins3d.surfaces.fit_commands import run_fit_images, run_fit_mesh
@@ -26,4 +27,4 @@ COMMANDS: Commands = {
 
 def main(arguments: list[str] | None = None, prog: str | None = None) -> None:
     """Runs a subcommand of `ins3d object`, which is also `scripts/sdf_stylize.py`."""
-    run_subcommand(COMMANDS, __doc__, arguments, prog)
+    run_subcommand(COMMANDS, __doc__, arguments, prog, OBJECT)

@@ -8,6 +8,7 @@ of them. `gatys` paints a photograph by optimising its pixels; `texture` makes a
 they write picture.png and loss.csv into the output folder; at the end also loss.png and run.json.
 """
 
+from ins3d.cli.old_options import PICTURE
 from ins3d.cli.subcommands import Commands, run_subcommand
 from ins3d.pictures.commands import run_blend, run_fit, run_stylize
 from ins3d.pictures.pixel_commands import run_gatys, run_texture
@@ -26,4 +27,4 @@ COMMANDS: Commands = {
 
 def main(arguments: list[str] | None = None, prog: str | None = None) -> None:
     """Runs a subcommand of `ins3d picture`, which is also `scripts/fit_image.py`."""
-    run_subcommand(COMMANDS, __doc__, arguments, prog)
+    run_subcommand(COMMANDS, __doc__, arguments, prog, PICTURE)

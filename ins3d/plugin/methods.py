@@ -12,6 +12,7 @@ from ins3d.plugin.model import InsStylizeModelConfig
 from ins3d.plugin.pipeline import InsStylizePipelineConfig
 from ins3d.plugin.pixel_sampler import PatchSettings
 from ins3d.plugin.ray_content import FrequencySettings
+from ins3d.plugin.saved_runs import check_process
 from ins3d.plugin.schedule import FusedAdamConfig, StageScheduleConfig
 from ins3d.plugin.style_field import FrequencyStyle
 from ins3d.plugin.trainer import InsStylizeTrainerConfig
@@ -114,3 +115,4 @@ ins_stylize_hash = MethodSpecification(_hash(), description="ins-stylize on nerf
 ins_stylize_paper = MethodSpecification(
     _paper(), description="Unified Implicit Neural Stylization as published: 8x256 networks, the release's losses (ins3d)."
 )
+check_process(("ins-stylize", "ins-stylize-hash", "ins-stylize-paper"))

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 class FusedAdamConfig(AdamOptimizerConfig):
     """Adam in one pass over the memory: on a CPU the planes' update takes half the time."""
 
-    fused: bool = True
+    fused: tyro.conf.Suppress[bool] = True
     """Whether to use torch's fused kernel."""
 
 
@@ -23,7 +23,7 @@ class StageScheduleConfig(SchedulerConfig):
     """The trainer fills in where the stages begin; everything returned is a plain float, so checkpoints load safely."""
 
     _target: type = field(default_factory=lambda: StageSchedule)
-    stage: Literal["content", "style"] = "content"
+    stage: tyro.conf.Suppress[Literal["content", "style"]] = "content"
     """The stage in which the group learns at its full rate."""
     warmup: int = 50
     """Steps over which the rate rises from 0.02 of itself."""

@@ -217,9 +217,10 @@ class InsStylizeTrainer(Trainer):
         if before is None or not bool(saved["pipeline"]["_model.is_stylized"]):
             return  # its style stage has not begun, or it is a run of before 0.3, which said nothing of this
         for name, now in self._judged_by().items():
-            if before[name] != now:
+            then = before.get(name, now)  # what a later version compares with besides was as it is
+            if then != now:
                 raise ValueError(
-                    f"pipeline.model.{name}: this run's losses were normalised with {before[name]!r}, and now it is "
+                    f"pipeline.model.{name}: this run's losses were normalised with {then!r}, and now it is "
                     f"{now!r}; resume it with the settings in its config.yml and the same weights."
                 )
 

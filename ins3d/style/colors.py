@@ -1,7 +1,7 @@
 """What a style does to colours: it brings its own, leaves the scene's, or whatever the losses make of them."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -42,6 +42,12 @@ class StyleColors(nn.Module):
         self.register_buffer("trained", self.maps.clone())
         self.register_buffer("scene_mean", torch.zeros(3))
         self.register_buffer("scene_covariance", torch.eye(3))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *more: Any) -> None:
+        """Before 0.3 the maps that strokes were learned under were not kept: they are those that are rendered with."""
+        if f"{prefix}maps" in state_dict:
+            state_dict.setdefault(f"{prefix}trained", state_dict[f"{prefix}maps"])
+        super()._load_from_state_dict(state_dict, prefix, *more)
 
     @property
     def scene(self) -> ColorStatistics:

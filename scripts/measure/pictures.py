@@ -36,7 +36,7 @@ from ins3d.pictures.settings import Gatys, Stylize
 from ins3d.pictures.stylized import StylizedPicture
 from ins3d.pictures.windows import window_of_size
 from ins3d.style.losses import GATYS_LAYERS
-from ins3d.style.mix import StyleMix, single_style
+from ins3d.style.mix import Mix, single_style
 
 CONSOLE = Console()
 CPU = torch.device("cpu")
@@ -123,7 +123,7 @@ def _pair(content: Path, style: Path, settings: Pairs, judges: list[Judge]) -> d
     )
     folder = settings.output / f"{content.stem}_{style.stem}"
     ours = Stylize(
-        output=folder, content=content, styles=(style,), size=settings.size, perceptual_encoder="compact", device="cpu"
+        output=folder, content=content, styles=(str(style),), size=settings.size, perceptual_encoder="compact", device="cpu"
     )
     started = time.perf_counter()
     run_stylize(ours)
@@ -213,7 +213,7 @@ def measure_controls(settings: Controls) -> None:
     if len(styles) > 1:
         mixes = [
             single_style(0, len(styles)),
-            StyleMix((0.5, 0.5, *[0.0] * (len(styles) - 2))),
+            Mix((0.5, 0.5, *[0.0] * (len(styles) - 2))),
             single_style(1, len(styles)),
         ]
         mixed = [render_picture(field, window, mix, StrengthMap(), CPU) for mix in mixes]

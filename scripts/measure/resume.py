@@ -60,7 +60,7 @@ def _command(settings: Settings, name: str, load_dir: Path | None, seed: int) ->
         "--output-dir", str(settings.output), "--experiment-name", "run", "--timestamp", name,
         "--machine.seed", str(seed), "--pipeline.datamanager.seed", str(seed),
         "--pipeline.content-steps", str(settings.content_steps), "--pipeline.style-steps", str(settings.style_steps),
-        "--steps-per-save", str(settings.save_every), "--pipeline.pool.max-rays", "150000",
+        "--steps-per-save", str(settings.save_every), "--pipeline.patches.max-rays", "150000",
     ]  # fmt: skip
     return command + (["--load-dir", str(load_dir)] if load_dir else [])
 

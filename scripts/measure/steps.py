@@ -22,6 +22,7 @@ from rich.table import Table
 from ins3d.files.run_record import run_record
 from ins3d.plugin import methods
 from ins3d.plugin.pixel_sampler import PatchSettings
+from ins3d.plugin.saved_runs import upgrade
 
 PAPER = "16x16: published networks, 64 + 128 samples"
 SMALL = 16
@@ -43,9 +44,9 @@ class Settings:
 
 def main(settings: Settings) -> None:
     """Prints a table of medians and writes it as JSON."""
-    ways = {f"deferred, {count} point{'s' * (count > 1)}": _ours(settings, num_training_points=count) for count in (1, 2, 4)}
+    ways = {f"deferred, {count} point{'s' * (count > 1)}": _ours(settings, num_points=(count, 4)) for count in (1, 2, 4)}
     ways["every sample shaded"] = _ours(settings, shading="full")
-    ways["16x16: deferred, 1 point"] = _ours(settings, patch_size=SMALL, num_training_points=1)
+    ways["16x16: deferred, 1 point"] = _ours(settings, patch_size=SMALL, num_points=(1, 4))
     ways[PAPER] = _paper(settings)
     steps = {name: 0 for name in ways}
     times: dict[str, list[float]] = {name: [] for name in ways}
@@ -77,18 +78,24 @@ def _frames(trainer: Any, rounds: int) -> dict[str, float]:
     return {name: sorted(values[1:])[rounds // 2] for name, values in times.items()}
 
 
-def _ours(settings: Settings, patch_size: int | None = None, **model: Any) -> Any:
+def _run_config(settings: Settings) -> Any:
     config = yaml.load(settings.load_config.read_text(), Loader=yaml.Loader)
+    upgrade(config.pipeline)
+    return config
+
+
+def _ours(settings: Settings, patch_size: int | None = None, **model: Any) -> Any:
+    config = _run_config(settings)
     for name, value in model.items():
         setattr(config.pipeline.model, name, value)
     config.pipeline.patches.size = patch_size or config.pipeline.patches.size
     config.pipeline.content_checkpoint = settings.load_config
-    config.pipeline.pool.max_rays = 50_000
+    config.pipeline.patches.max_rays = 50_000
     return _trainer(config)
 
 
 def _paper(settings: Settings) -> Any:
-    theirs = yaml.load(settings.load_config.read_text(), Loader=yaml.Loader)
+    theirs = _run_config(settings)
     config = deepcopy(methods.ins_stylize_paper.config)
     config.pipeline.datamanager = theirs.pipeline.datamanager
     config.pipeline.model.styles = theirs.pipeline.model.styles

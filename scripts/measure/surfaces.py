@@ -21,7 +21,7 @@ from ins3d.files.pictures import write_rgb
 from ins3d.files.run_record import run_record
 from ins3d.meshes.files import read_mesh
 from ins3d.meshes.queries import MeshQueries
-from ins3d.style.mix import StyleMix
+from ins3d.style.mix import Mix
 from ins3d.surfaces.cameras import cameras_around, turntable
 from ins3d.surfaces.checkpoint import load_surface, show_field
 from ins3d.surfaces.content import SurfaceContent
@@ -107,8 +107,8 @@ def measure_tracing(
 def measure_export(settings: Exported) -> dict[str, float]:
     """Each exported file, from twelve sides, beside the field; over the whole picture and where the object is."""
     field, spec = load_surface(settings.load, "load", CPU)
-    run_export(Export(settings.load, settings.output, texture=settings.texture))
-    surface = show_field(field, StyleMix((1.0, *[0.0] * (len(spec.styles) - 1))).code())
+    run_export(Export(load=settings.load, output=settings.output, texture=settings.texture))
+    surface = show_field(field, Mix((1.0, *[0.0] * (len(spec.styles) - 1))).code())
     cameras = turntable(12, spec.up, 384)
     found = {}
     for name in ("obj", "glb", "ply"):

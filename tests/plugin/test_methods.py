@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from nerfstudio.models.base_model import ModelConfig
 
 from ins3d.plugin.methods import ins_stylize, ins_stylize_hash, ins_stylize_paper
 
@@ -79,3 +80,14 @@ class TestCommandLine:
             golden.parent.mkdir(exist_ok=True)
             golden.write_text("\n".join(options) + "\n")
         assert options == golden.read_text().splitlines()
+
+    def test_no_more_than_45_options_are_ours(self):
+        """Whoever reads the help must find theirs; the host's are its own."""
+        options = (GOLDEN / "ins_stylize_options.txt").read_text().splitlines()
+        of_host = {f"--pipeline.model.{name.replace('_', '-')}" for name in ModelConfig.__dataclass_fields__}
+        ours = [
+            option for option in options
+            if option not in of_host
+            and not option.startswith(("--pipeline.datamanager.", "--pipeline.model.loss-coefficients."))
+        ]  # fmt: skip
+        assert 30 < len(ours) + 1 <= 45  # and pipeline.datamanager.seed

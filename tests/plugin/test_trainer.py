@@ -3,6 +3,7 @@
 import copy
 import re
 import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.content_checkpoint import load_content
 from ins3d.plugin.style_field import FrequencyStyle, PlanesStyle
 from ins3d.style.mix import Mix, write_mix
+from ins3d.style.targets import StyleView
 from tests.plugin.tiny_scenes import HEIGHT, WIDTH, Scene, build_trainer, small_config, small_content, train
 
 CONTENT_STEPS, STYLE_STEPS = 13, 8
@@ -319,6 +321,101 @@ class TestResume:
         config = self.config(open_scene, tmp_path, "locked", load_dir=models)
         config.pipeline.style_steps = STYLE_STEPS + 3
         assert checkpoints_of(train(config)) == [f"step-{CONTENT_STEPS + STYLE_STEPS + 2:09d}.ckpt"]
+
+    def test_a_finished_run_goes_on_from_the_maps_its_strokes_were_learned_under(
+        self, undisturbed: dict[str, Any], open_scene: Scene, tmp_path: Path
+    ):
+        whole, finished = undisturbed["locked"]
+        maps, trained = (finished[f"_model.colors.{name}"] for name in ("maps", "trained"))
+        assert not torch.equal(maps, trained)
+        models = self.stopped_after(whole, CONTENT_STEPS + STYLE_STEPS, tmp_path)
+        config = self.config(open_scene, tmp_path, "locked", load_dir=models)
+        config.pipeline.style_steps = STYLE_STEPS + 3
+        trainer = build_trainer(config)
+        colors = trainer.pipeline.model.colors
+        assert torch.equal(colors.maps, maps)
+        trainer.pipeline.train()
+        trainer.train_iteration(CONTENT_STEPS + STYLE_STEPS)
+        assert torch.equal(colors.maps, trained) and torch.equal(colors.trained, trained)
+
+    def test_a_run_in_two_pieces_ends_where_one_of_the_same_length_does(self, open_scene: Scene, tmp_path: Path):
+        """But for what the length itself decides: the rates' decay, and how many rays are kept."""
+
+        def config(name: str, style_steps: int, **more: Any) -> Any:
+            made = self.config(open_scene, tmp_path / name, "locked", **more)
+            for group in made.optimizers.values():
+                group["scheduler"].final = 1.0
+            made.pipeline.style_steps, made.pipeline.patches.max_rays = style_steps, 600
+            return made
+
+        first = train(config("first", 8))
+        last = train(config("last", 12, load_dir=first.checkpoint_dir), seed=93)
+        whole = train(config("whole", 12))
+        assert_same(parameters_of(last), parameters_of(whole), 1e-5)
+
+    @pytest.mark.parametrize(
+        ("edits", "setting", "before", "now"),
+        [
+            ({"model__style_loss": ("gram", "swd")}, "style-loss, content-weight and tv-weight",
+             "content_loss gram_loss", "content_loss gram_loss swd_loss"),
+            ({"model__style_layers": ("relu1_2",)}, "style-layers", "relu1_2 relu2_2", "relu1_2"),
+            ({"model__style_scales": (1, 2)}, "style-scales", "1", "1 2"),
+            ({"model__style_size": 48}, "style-size", "56", "48"),
+            ({"model__colors": "none"}, "colors", "style", "none"),
+            ({"model__content_layers": ("relu1_2",)}, "content-layers", "relu2_2", "relu1_2"),
+            ({"model__perceptual_pooling": "max"}, "perceptual-pooling", "average", "max"),
+        ],
+        ids=["loss", "layers", "scales", "size", "colors", "content layers", "pooling"],
+    )  # fmt: skip
+    def test_losses_that_are_measured_otherwise_are_refused_by_name(
+        self, undisturbed: dict[str, Any], open_scene: Scene, tmp_path: Path, edits: dict[str, Any], setting: str,
+        before: str, now: str,
+    ):  # fmt: skip
+        models = self.stopped_after(undisturbed["locked"][0], 18, tmp_path)
+        config = small_config(
+            open_scene, tmp_path, content_steps=CONTENT_STEPS, style_steps=STYLE_STEPS, load_dir=models, **edits
+        )
+        text = (
+            f"pipeline.model.{setting}: this run's losses were normalised with {before!r}, and now it is {now!r}; "
+            "resume it with the settings in its config.yml and the same weights."
+        )
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            build_trainer(config)
+
+    def test_another_encoder_is_refused_by_name(self, undisturbed: dict[str, Any], open_scene: Scene, tmp_path: Path):
+        models = self.stopped_after(undisturbed["locked"][0], 18, tmp_path)
+        config = self.config(open_scene, tmp_path, "locked", load_dir=models)
+        config.pipeline.model.perceptual_weights, config.pipeline.model.perceptual_encoder = None, "compact"
+        config.pipeline.model.perceptual_pooling = "average"
+        said = r"^pipeline\.model\.perceptual-encoder: this run's losses were normalised with 'vgg19.*', and now it is 'comp"
+        with pytest.raises(ValueError, match=said):
+            build_trainer(config)
+
+    def test_another_way_to_look_at_styles_changes_what_is_compared_of_nothing_else(
+        self, undisturbed: dict[str, Any], open_scene: Scene, tmp_path: Path
+    ):
+        """Settings are compared one by one: a field more in a later version refuses no run of before."""
+
+        @dataclass(frozen=True)
+        class LaterView(StyleView):
+            sharpened: bool = False
+
+        objective = undisturbed["locked"][0].pipeline.objective
+        later = replace(objective, view=LaterView(**vars(objective.view)))
+        assert later.judged_by == objective.judged_by
+        models = self.stopped_after(undisturbed["locked"][0], 18, tmp_path)
+        (path,) = models.iterdir()
+        saved = torch.load(path, weights_only=True)
+        del saved["judged_by"]["style-scales"]  # as if nothing had been said of it
+        torch.save(saved, path)
+        assert build_trainer(self.config(open_scene, tmp_path, "locked", load_dir=models))._start_step == 18
+
+    def test_before_its_style_stage_a_run_may_have_other_losses(
+        self, undisturbed: dict[str, Any], open_scene: Scene, tmp_path: Path
+    ):
+        models = self.stopped_after(undisturbed["locked"][0], 5, tmp_path)
+        config = self.config(open_scene, tmp_path, "locked", load_dir=models, model__style_size=48)
+        assert build_trainer(config)._start_step == 5
 
     def test_other_settings_than_the_checkpoints_are_refused_by_name(
         self, undisturbed: dict[str, Any], open_scene: Scene, tmp_path: Path

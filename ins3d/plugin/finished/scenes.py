@@ -53,7 +53,7 @@ def scene_config(data: str | Path, styles: Sequence[str] = (), method: str = "in
     >>> config.pipeline.model.content_weight
     0.3
     """
-    known = {each.config.method_name: each.config for each in (ins_stylize, ins_stylize_hash, ins_stylize_paper)}
+    known = {str(each.config.method_name): each.config for each in (ins_stylize, ins_stylize_hash, ins_stylize_paper)}
     if method not in known:
         raise ValueError(f"method: there is no {method!r}; choose among {', '.join(known)}.")
     config: Any = copy.deepcopy(known[method])
