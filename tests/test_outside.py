@@ -108,7 +108,7 @@ class TestStyle:
 
     def test_what_it_refuses_is_said_with_the_option(self, tmp_path: Path):
         said = run("ins3d.cli.main", "picture", "stylize", "--styles", "pair:a.png", folder=tmp_path, fails=True)
-        assert "styles: 1 pictures are no pair; write pair:FIRST,SECOND." in said
+        assert "styles: pair:a.png: 1 pictures are no pair; write pair:FIRST,SECOND." in said
 
 
 @pytest.mark.slow
@@ -134,7 +134,10 @@ def test_pictures_and_objects_take_all_of_them(tmp_path: Path):
     pair = f"pair:{make_picture(tmp_path / 'sea.png', 0)},{make_picture(tmp_path / 'sky.png', 1)}"
     words = ["--styles", pair, "--style-loss", "gram", "maxima:0.5", "--device", "cpu", "--steps", "3"]
     tiles = ["--patches.rule", "somebodys_tiles", "--patches.size", "32", "--patches.strides", "1"]
-    run("ins3d.cli.main", "picture", "stylize", "--size", "64", *words, *tiles, "--output", "picture", folder=tmp_path)
+    shape = ["--size", "64", "--device", "cpu"]
+    run("ins3d.cli.main", "picture", "fit", *shape, "--steps", "60", "--output", "fitted", folder=tmp_path)
+    fitted = ["--size", "64", "--fit", "fitted", "--output", "picture"]
+    run("ins3d.cli.main", "picture", "stylize", *fitted, *words, *tiles, folder=tmp_path)
     told = json.loads((tmp_path / "picture" / "field.json").read_text())
     assert told["styles"] == ["sea_and_sky"]
     fit = ["object", "fit-mesh", "--steps", "2", "--device", "cpu", "--output", "fit"]

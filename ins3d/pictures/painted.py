@@ -48,7 +48,7 @@ def paint_picture(content: str | Path, styles: Sequence[str], output: str | Path
     >>> import tempfile
     >>> from ins3d.pictures.settings import DEFAULT_CONTENT
     >>> from ins3d.style.styles import DEFAULT_STYLE
-    >>> fit, output, small = tempfile.mkdtemp(), tempfile.mkdtemp(), {"size": 64, "device": "cpu"}
+    >>> fit, output, small = Path(tempfile.mkdtemp()), tempfile.mkdtemp(), {"size": 64, "device": "cpu"}
     >>> fitted = fit_picture(DEFAULT_CONTENT, fit, steps=60, **small)  # doctest: +ELLIPSIS
     total ...
     >>> painted = paint_picture(DEFAULT_CONTENT, [DEFAULT_STYLE], output, fit=fit, steps=3, **small)  # doctest: +ELLIPSIS

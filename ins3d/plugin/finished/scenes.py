@@ -73,7 +73,7 @@ def paint_scene(config: InsStylizeTrainerConfig) -> Scene:
     >>> config.pipeline.content_steps = config.pipeline.style_steps = 2  # for a picture: leave them as they are
     >>> config.pipeline.patches.max_rays = 20_000
     >>> scene = paint_scene(config)  # doctest: +ELLIPSIS
-    Auto image downscale factor...
+    Mixed precision ...
     >>> scene.render(scene.cameras[0], Mix((1.0,), strength=0.5)).shape
     torch.Size([3, 144, 144])
     """
