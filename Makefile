@@ -20,7 +20,7 @@ demo: $(READY)
 	rm -rf $(RUN)
 	$(BIN)/ns-train ins-stylize --data scenes/still_life --vis tensorboard \
 	    --experiment-name demo --timestamp run \
-	    --pipeline.content-steps 1200 --pipeline.style-steps 1800
+	    --pipeline.content-steps 1200
 	$(BIN)/ns-render interpolate --load-config $(RUN)/config.yml --pose-source eval --interpolation-steps 12 \
 	    --rendered-output-names rgb --output-path outputs/demo/stylized.mp4
 	$(BIN)/ns-render interpolate --load-config $(RUN)/config.yml --pose-source eval --interpolation-steps 12 \
