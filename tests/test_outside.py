@@ -26,7 +26,7 @@ def run(*words: str, folder: Path, fails: bool = False) -> str:
 class TestLoss:
     def test_ns_train_minimises_it(self, tmp_path: Path):
         small = [
-            "--pipeline.content-steps", "4", "--pipeline.style-steps", "4", "--pipeline.pool.max-rays", "20000",
+            "--pipeline.content-steps", "4", "--pipeline.style-steps", "4", "--pipeline.patches.max-rays", "20000",
             "--pipeline.model.style-loss", "gram", "maxima:0.5", "--vis", "tensorboard", "--machine.device-type", "cpu",
         ]  # fmt: skip
         said = run(
@@ -53,7 +53,7 @@ class TestContent:
     def ns_train(self, content: str, folder: Path, *more: str, fails: bool = False) -> str:
         small = [
             "--pipeline.model.content", content, "--pipeline.content-steps", "6", "--pipeline.style-steps", "4",
-            "--pipeline.pool.max-rays", "20000", "--vis", "tensorboard", "--machine.device-type", "cpu",
+            "--pipeline.patches.max-rays", "20000", "--vis", "tensorboard", "--machine.device-type", "cpu",
             "--timestamp", "run", "--experiment-name", "scene", *more,
         ]  # fmt: skip
         where = ["--data", str(ROOT / "scenes" / "still_life"), "--output-dir", str(folder)]
