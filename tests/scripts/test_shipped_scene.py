@@ -62,7 +62,7 @@ class TestStylePictures:
         assert np.array_equal(script.woodcut(32), script.woodcut(32))
 
     def test_ship_with_the_package(self):
-        from ins3d.style.pictures import DEFAULT_STYLE
+        from ins3d.style.styles import DEFAULT_STYLE
 
         assert imageio.imread(DEFAULT_STYLE).shape == (256, 256, 3)
         assert {file.name for file in (ROOT / "scenes" / "styles").iterdir()} == {"swirls.png", "woodcut.png"}
