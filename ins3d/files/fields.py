@@ -43,7 +43,8 @@ def read_numbers(folder: Path, field: Field, setting: str) -> Field:
 def read_meaning(folder: Path, setting: str, commands: tuple[str, ...], build: Callable[[dict[str, Any]], Spec]) -> Spec:
     """What `build` makes of the metadata that `write_field` wrote.
 
-    Raises FileNotFoundError where there is none, and ValueError for what none of the `commands` made, or `build` does not take.
+    Raises FileNotFoundError where there is none, and ValueError for what none of the `commands` made or `build` does
+    not take.
     """
     makers = f"{', '.join(commands[:-1])} or {commands[-1]}"
     if not (folder / MEANING).is_file():

@@ -21,9 +21,7 @@ WRITE_EVERY = 25
 def run_gatys(settings: Gatys) -> None:
     """`gatys`: reads both pictures, optimises."""
     check_ranges(settings)
-    pixels = settings.pixel_settings(
-        content_weight=settings.content_weight, content_layers=settings.content_layers, colors=settings.colors
-    )
+    pixels = settings.pixel_settings()
     content, style = read_rgb(settings.content, "content"), only_picture(settings)
     device = torch_device(settings.device)
     features = command_encoder(settings, pixels.all_layers, device)

@@ -181,7 +181,7 @@ def _coarse_to_fine(
 
 def _refuse_small(setting: str, picture: Tensor, features: PerceptualFeatures, settings: PixelSettings) -> None:
     height, width = picture.shape[1:]
-    least = features.smallest_side * max(settings.scales)
+    least = features.smallest_side * max(settings.style_scales)
     if min(height, width) < least:
         raise ValueError(
             f"{setting}: {width}x{height} pixels are too few for the encoder's deepest layer, which needs {least} a side; "
