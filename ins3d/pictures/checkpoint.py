@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 
@@ -55,6 +55,8 @@ def load_field(folder: Path, setting: str, device: torch.device) -> tuple[Pictur
 
 def read_spec(folder: Path, setting: str) -> FieldSpec:
     """The metadata that `save_field` wrote, without the weights."""
-    return read_meaning(
-        folder, setting, get_args(Kind), lambda meaning: FieldSpec(**meaning | {"styles": tuple(meaning["styles"])})
-    )
+
+    def build(meaning: dict[str, Any]) -> FieldSpec:
+        return FieldSpec(**meaning | {"styles": tuple(meaning["styles"])})
+
+    return read_meaning(folder, setting, get_args(Kind), build)

@@ -6,7 +6,7 @@ from pathlib import Path
 import imageio.v3 as imageio
 import numpy as np
 import torch
-from rich.progress import Progress, track
+from rich.progress import Progress
 
 from ins3d.extension.ranges import check_ranges
 from ins3d.files.pictures import read_rgb, rgb_bytes
@@ -17,7 +17,7 @@ from ins3d.pictures.rendering import StrengthMap, render_picture, render_rows
 from ins3d.pictures.settings import Render
 from ins3d.pictures.windows import PictureWindow, window_of_size
 from ins3d.runs.objective import torch_device
-from ins3d.runs.record import CONSOLE, make_folder
+from ins3d.runs.record import CONSOLE, make_folder, progress
 from ins3d.style.mix import Mix, MixPath, round_trip
 
 STYLE_ONLY = ("mix", "strength", "keyframes", "mask", "strength_map", "gradation", "bands")
@@ -98,7 +98,7 @@ def write_animation(
 ) -> None:  # fmt: skip
     """A mix for each frame; its strength is one more factor of the strength map."""
     with open_video(settings.output, settings.fps) as add:
-        for mix in track(mixes, "rendering", console=CONSOLE, transient=True):
+        for mix in progress(mixes, "rendering"):
             here = replace(strengths, strength=mix.strength * strengths.strength)
             add(render_picture(field, window, mix, here, device))
 

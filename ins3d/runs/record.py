@@ -3,19 +3,20 @@
 import csv
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
 from torch import Tensor
 
 from ins3d.files.pictures import write_rgb
 from ins3d.files.run_record import run_record
 
 CONSOLE = Console()
+T = TypeVar("T")
 
 
 class PictureRecord:
@@ -96,6 +97,11 @@ class PictureRecord:
         axes.set_ylim(bottom=0.1 * min(row["total"] for row in self.rows))
         axes.legend()
         figure.savefig(self.output / "loss.png", dpi=110)
+
+
+def progress(steps: Sequence[T], what: str) -> Iterable[T]:
+    """The steps, under a bar named `what` that disappears after the last one."""
+    return track(steps, what, console=CONSOLE, transient=True)
 
 
 def make_folder(path: Path) -> None:

@@ -77,12 +77,10 @@ class SurfaceSubject:
         code = mix.code().to(rays.rgb)
         shown = self.field.shown(code)
         hits = trace_rays(shown.signed_distance, rays.origins, rays.directions)
-        hit = hits.hit
-        origins, directions, distances = rays.origins[hit], rays.directions[hit], hits.distances[hit]
-        at = origins + distances[:, None] * directions
+        hit, at = hits.hit, hits.positions[hits.hit]
         with torch.no_grad():
             gradient = shown.gradient(at)
-        positions = surface_positions(origins, directions, distances, shown.signed_distance(at), gradient)
+        positions = surface_positions(at, rays.directions[hit], shown.signed_distance(at), gradient)
         rgb = torch.zeros_like(rays.rgb)
         rgb[hit] = shown.rgb(positions)
         return rgb, hit[:, None].float(), at
