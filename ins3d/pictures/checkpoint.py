@@ -57,6 +57,7 @@ def read_spec(folder: Path, setting: str) -> FieldSpec:
     """The metadata that `save_field` wrote, without the weights."""
 
     def build(meaning: dict[str, Any]) -> FieldSpec:
-        return FieldSpec(**meaning | {"styles": tuple(meaning["styles"])})
+        meaning["styles"] = tuple(meaning["styles"])
+        return FieldSpec(**meaning)
 
     return read_meaning(folder, setting, get_args(Kind), build)
