@@ -28,6 +28,7 @@ from ins3d.style.mix import Mix
 from ins3d.style.objective import StyleObjective
 from ins3d.style.sampling import MixSampler, steps_for
 from ins3d.style.stage import StyleStage
+from ins3d.style.targets import refuse_small
 from ins3d.style.windows import plan_windows
 
 FIT_STEPS = {"planes": 500, "siren": 1500, "fourier": 1500}
@@ -148,13 +149,9 @@ def prepared(settings: Painting) -> tuple[Painting, PictureSource, StyleObjectiv
     plan = plan_windows(source.rgb.shape[1:], 0, settings.patches) if settings.patches.size else None  # type: ignore[arg-type]
     objective = command_objective(settings, device, color_statistics(source.rgb.flatten(1).T))
     height, width = source.rgb.shape[1:]
-    least, seen = objective.features.smallest_side * max(settings.style_scales), settings.patches.size or min(height, width)
-    if seen < least:
-        what = f"patches.size: {seen} places are" if plan else f"size: {width}x{height} pixels are"
-        raise ValueError(
-            f"{what} too few for the encoder's deepest layer, which needs {least} a side; use more, or style and content "
-            "layers less deep."
-        )
+    seen = settings.patches.size or min(height, width)
+    what = f"patches.size: {seen} places are" if plan else f"size: {width}x{height} pixels are"
+    least = refuse_small(what, seen, objective.features, settings.style_scales, "use more")
     coarse = settings.steps // 2 if min(height, width) >= 2 * least else 0
     return settings, source, objective, WindowSampler(source, plan, coarse)
 

@@ -61,9 +61,5 @@ class PixelRecord(PictureRecord):
     def __call__(self, step: int, losses: dict[str, float], picture) -> None:
         """See `PictureRecord`; when it is stopped by hand, what was reached is written."""
 
-        def stop() -> None:
-            reached: Tensor = picture()
-            self.end(reached)
-
-        self.on_stop = stop
+        self.on_stop = lambda: self.end(picture())
         super().__call__(step, losses, picture)

@@ -24,6 +24,7 @@ from ins3d.perception.features import PerceptualFeatures
 from ins3d.perception.losses import at_quantiles
 from ins3d.pictures.pixel_objective import Picture, PixelObjective, PixelSettings
 from ins3d.style.colors import Colors
+from ins3d.style.targets import refuse_small
 
 Report = Callable[[int, dict[str, float], Callable[[], Tensor]], None]
 """Called after every step: its number from 1, its losses, and what the picture would be if this were the end."""
@@ -181,12 +182,8 @@ def _coarse_to_fine(
 
 def _refuse_small(setting: str, picture: Tensor, features: PerceptualFeatures, settings: PixelSettings) -> None:
     height, width = picture.shape[1:]
-    least = features.smallest_side * max(settings.style_scales)
-    if min(height, width) < least:
-        raise ValueError(
-            f"{setting}: {width}x{height} pixels are too few for the encoder's deepest layer, which needs {least} a side; "
-            "use a larger size, or style and content layers less deep."
-        )
+    what = f"{setting}: {width}x{height} pixels are"
+    refuse_small(what, min(height, width), features, settings.style_scales, "use a larger size")
 
 
 def _resized(picture: Tensor, like: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from ins3d.runs.training import Training
 from ins3d.style.sampling import MixSampler, steps_for
 from ins3d.style.stage import StyleStage
 from ins3d.style.styles import find_styles
+from ins3d.style.targets import refuse_small
 from ins3d.style.windows import WindowPlan, plan_windows
 from ins3d.surfaces.cameras import cameras_around
 from ins3d.surfaces.checkpoint import SurfaceSpec, load_surface, read_surface_spec
@@ -38,13 +39,8 @@ def run_stylize_surface(settings: StylizeSurface) -> None:
     names = tuple(style.name for style in find_styles(settings.styles))
     mix = settings.mix_of(names)
     objective = command_objective(replace(settings, colors="none"), device)
-    least = objective.features.smallest_side * max(settings.style_scales)
     size = window_plan(settings, 2 * settings.view_size, 2 * settings.view_size).patch
-    if size < least:
-        raise ValueError(
-            f"patches.size: {size} is too little for the encoder's deepest layer, which needs {least}; use more, or style "
-            "and content layers less deep."
-        )
+    refuse_small(f"patches.size: {size} places are", size, objective.features, settings.style_scales, "use more")
     content, fitted, settings = fitted_surface(settings, device)
     windows = surface_windows(settings, content, fitted, device)
     if settings.colors == "content":
