@@ -25,7 +25,7 @@ def run_gatys(settings: Gatys) -> None:
     content, style = read_rgb(settings.content, "content"), only_picture(settings)
     device = torch_device(settings.device)
     features = command_encoder(settings, pixels.all_layers, device)
-    with PixelRecord(settings, features) as record:
+    with pixel_record(settings, features) as record:
         record.end(gatys(content.to(device), style.to(device), features, pixels, record))
 
 
@@ -36,7 +36,7 @@ def run_texture(settings: Texture) -> None:
     source = only_picture(settings)
     device = torch_device(settings.device)
     features = command_encoder(settings, pixels.all_layers, device)
-    with PixelRecord(settings, features) as record:
+    with pixel_record(settings, features) as record:
         record.end(texture(source.to(device), features, pixels, settings.height, settings.width, record))
 
 
@@ -51,15 +51,7 @@ def only_picture(settings: Pixels) -> Tensor:
     return pictures[0][0]
 
 
-class PixelRecord(PictureRecord):
-    """A report for the optimiser of pixels, which keeps its best picture so far."""
-
-    def __init__(self, settings: Pixels, features: PerceptualFeatures) -> None:
-        about = {"settings": asdict(settings), "encoder": features.source, "precision": str(features.precision)}
-        super().__init__(settings.output, settings.steps, WRITE_EVERY, **about, threads=torch.get_num_threads())
-
-    def __call__(self, step: int, losses: dict[str, float], picture) -> None:
-        """See `PictureRecord`; when it is stopped by hand, what was reached is written."""
-
-        self.on_stop = lambda: self.end(picture())
-        super().__call__(step, losses, picture)
+def pixel_record(settings: Pixels, features: PerceptualFeatures) -> PictureRecord:
+    """The record of an optimisation of pixels."""
+    about = {"settings": asdict(settings), "encoder": features.source, "precision": str(features.precision)}
+    return PictureRecord(settings.output, settings.steps, WRITE_EVERY, **about, threads=torch.get_num_threads())

@@ -22,7 +22,8 @@ T = TypeVar("T")
 class PictureRecord:
     """Shows and writes what happens while a picture is made: picture.png and loss.csv; in the end loss.png and run.json.
 
-    What an earlier run left in the folder is replaced, but for the first `resumed_from` rows of its curve.
+    What an earlier run left in the folder is replaced, but for the first `resumed_from` rows of its curve. After Ctrl-C,
+    what was reached is written, and `stopped` recorded.
     """
 
     def __init__(self, output: Path, steps: int, write_every: int, resumed_from: int = 0, **about: Any) -> None:
@@ -32,8 +33,6 @@ class PictureRecord:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.bar = Progress(*columns, console=CONSOLE)
         self.task = self.bar.add_task("looking at the pictures", total=steps)
-        self.on_stop: Callable[[], None] = lambda: None
-        """Called after Ctrl-C, if a step has been made."""
 
     def __enter__(self) -> "PictureRecord":
         make_folder(self.output)
@@ -55,12 +54,13 @@ class PictureRecord:
         self.bar.stop()
         self.file.close()
         if kind is KeyboardInterrupt and self.rows:
-            self.on_stop()
+            self.end(self.picture(), stopped=True)
 
     def __call__(self, step: int, losses: dict[str, float], picture: Callable[[], Tensor]) -> None:
         """Records a step; every `write_every` steps writes the picture."""
         row = {"step": step, "seconds": round(time.perf_counter() - self.started, 3), **losses}
         self.rows.append(row)
+        self.picture = picture
         self._write(row)
         self.bar.update(self.task, completed=step, description=words_of(losses))
         if step % self.write_every == 0:
