@@ -42,28 +42,25 @@ class PictureRecord:
             self.rows = [row | {"step": int(row["step"])} for row in self.rows if row["step"] <= self.resumed_from]
         for name in ("picture.png", "loss.png", "run.json"):
             (self.output / name).unlink(missing_ok=True)
-        self.file = (self.output / "loss.csv").open("w", newline="", buffering=1)
-        self.columns: list[str] = []
-        for row in self.rows:
-            self._write(row)
+        self._write_rows()
         self.started = time.perf_counter() - (self.rows[-1]["seconds"] if self.rows else 0)
         self.bar.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.bar.stop()
-        self.file.close()
+        self._write_rows()
         if kind is KeyboardInterrupt and self.rows:
             self.end(self.picture(), stopped=True)
 
     def __call__(self, step: int, losses: dict[str, float], picture: Callable[[], Tensor]) -> None:
-        """Records a step; every `write_every` steps writes the picture."""
+        """Records a step; every `write_every` steps writes the curve and the picture."""
         row = {"step": step, "seconds": round(time.perf_counter() - self.started, 3), **losses}
         self.rows.append(row)
         self.picture = picture
-        self._write(row)
         self.bar.update(self.task, completed=step, description=words_of(losses))
         if step % self.write_every == 0:
+            self._write_rows()
             write_rgb(self.output / "picture.png", picture())
 
     def end(self, picture: Tensor, **more: Any) -> None:
@@ -76,16 +73,12 @@ class PictureRecord:
         (self.output / "run.json").write_text(json.dumps(record, indent=1, default=str))
         CONSOLE.print(f"Wrote {self.output / 'picture.png'}, loss.csv, loss.png and run.json.", soft_wrap=True)
 
-    def _write(self, row: dict[str, Any]) -> None:
-        new = [name for name in row if name not in self.columns]
-        rows = [row]
-        if new:  # from now on there is more to be told: the file begins anew
-            self.columns += new
-            self.file.seek(0)
-            self.file.truncate()
-            csv.DictWriter(self.file, self.columns).writeheader()
-            rows = [each for each in self.rows if each["step"] <= row["step"]]
-        csv.DictWriter(self.file, self.columns).writerows(rows)
+    def _write_rows(self) -> None:
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        with (self.output / "loss.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
 
     def _plot(self) -> None:
         figure = Figure(figsize=(7, 4), layout="constrained")

@@ -100,7 +100,6 @@ class StyleLoss:
         return self.compare(seen.maps, reference, seen.mask, seen.generator)
 
 
-@dataclass(frozen=True)
 class ContentLoss:
     """Feature distance to the photographs (INS, spec A.7)."""
 
@@ -116,7 +115,6 @@ class ContentLoss:
         return content_loss(seen.maps, {layer: seen.content[layer] for layer in seen.maps}, seen.mask)
 
 
-@dataclass(frozen=True)
 class TotalVariation:
     """Against noise; 1 is that of the photographs."""
 

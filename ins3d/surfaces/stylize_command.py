@@ -63,12 +63,8 @@ def surface_windows(
     settings: StylizeSurface, content: SurfaceContent, spec: SurfaceSpec, device: torch.device
 ) -> SurfaceWindows:
     """Where the steps look."""
-    cameras = spec.object_cameras()
-    cameras = (
-        cameras_around(settings.views, spec.up, settings.view_size)
-        if cameras is None
-        else cameras.resized(settings.view_size)
-    )
+    given, size = spec.object_cameras(), settings.view_size
+    cameras = cameras_around(settings.views, spec.up, size) if given is None else given.resized(size)
     plan = window_plan(settings, 2 * cameras.height, 2 * cameras.width)
     weighting = RayWeighting(settings.weigh_angle, settings.weigh_depth)
     generator = torch.Generator().manual_seed(settings.seed)
