@@ -1,4 +1,4 @@
-"""`NAME:key=value,key=value` becomes the settings that are registered under that name, and back.
+"""Reads and writes settings as `NAME:key=value,key=value`, where NAME is registered.
 
 Registered are dataclasses; keys are their fields, and values are read as the fields' types say: numbers, words, true or
 false, and tuples with a slash between the parts (`64/128/256`).

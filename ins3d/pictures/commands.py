@@ -1,4 +1,4 @@
-"""The subcommands of `ins3d picture` that make fields: from what they are told to files."""
+"""Runs `ins3d picture fit`, `stylize` and `blend`: reads the pictures, trains a field, writes its folder."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,7 +38,7 @@ LEAST_PSNR = 20.0
 
 
 def run_fit(settings: Fit) -> None:
-    """`fit`: a picture becomes a field of its own."""
+    """`fit`: fits a network to a picture."""
     check_ranges(settings)
     make_folder(settings.output)
     device = torch_device(settings.device)

@@ -1,4 +1,4 @@
-"""CIM of a picture: places on it become content features, features become colour."""
+"""CIM of a picture: networks from 2D positions to content features, and from those to RGB."""
 
 from abc import ABC, abstractmethod
 from typing import Literal
@@ -24,7 +24,7 @@ class PictureContent(nn.Module, ABC):
 
     @abstractmethod
     def features(self, positions: Float[Tensor, "points 2"]) -> Float[Tensor, "points features"]:
-        """What AM blends with the style's."""
+        """Content features: the input of AM."""
 
     def rgb(self, features: Float[Tensor, "points features"]) -> Float[Tensor, "points 3"]:
         """Colour in [0, 1], or about so."""

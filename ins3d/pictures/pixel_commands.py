@@ -1,4 +1,4 @@
-"""The subcommands of `ins3d picture` that optimise pixels: from what they are told to files."""
+"""Runs `ins3d picture gatys` and `texture`: reads the pictures, optimises pixels, writes the result and its record."""
 
 from dataclasses import asdict
 

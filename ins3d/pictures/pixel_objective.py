@@ -97,7 +97,10 @@ class PixelObjective:
         return torch.stack([self.objective.weights[name] * value for name, value in losses.items()]).sum()
 
     def measure_normalisers(self, start: Picture, elsewhere: Picture) -> None:
-        """Every loss becomes 1 at `start`, content at `elsewhere`, total variation at the content, or else at the style."""
+        """Divides every loss by its value at `start`; content by that at `elsewhere`, total variation by the content's.
+
+        Without a content total variation is divided by the style's.
+        """
         content = self.style[None] if self.content is None else self.content
         found = self.objective.measure_normalisers(start[None], content, 0, self._random(), elsewhere=elsewhere[None])
         self.objective.normalisers = found[None]

@@ -1,4 +1,4 @@
-"""A content and a style picture become a stylised picture, or a texture becomes more of itself, by optimising pixels.
+"""Style transfer and texture synthesis by optimising pixels.
 
 Gatys et al., CVPR 2016 and NIPS 2015 (spec F.1, F.2): the judge of this project's encoders and losses. One step is one
 evaluation, forward and backward, whatever the optimiser: steps are comparable.
@@ -153,7 +153,7 @@ def texture(
 
 
 def match_histograms(picture: Picture, source: Picture) -> Picture:
-    """Every channel's values become those of `source` at the same rank; pictures may differ in size.
+    """The picture with every channel's histogram matched to that of `source`, by rank; pictures may differ in size.
 
     >>> match_histograms(torch.tensor([[[0.3, -0.2, 9.0]]] * 3), torch.tensor([[[0.0, 1.0, 0.5]]] * 3))[0].tolist()
     [[0.5, 0.0, 1.0]]

@@ -1,4 +1,4 @@
-"""`render`: a field, a window and strengths become a picture or an animation in a file."""
+"""Runs `ins3d picture render`: a picture or an animation of a field, written to a file."""
 
 from dataclasses import replace
 from pathlib import Path

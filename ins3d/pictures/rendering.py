@@ -1,4 +1,4 @@
-"""A field, a window, a mix and a strength for every place become rows of a picture, a few at a time."""
+"""Renders a window of a picture field, row by row, with a strength of the style at every place."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

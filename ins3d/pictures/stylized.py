@@ -1,4 +1,4 @@
-"""A picture's CIM, SIM and AM; or one network for content and style with a latent for each: places become colours."""
+"""Painted picture fields: CIM with SIM and AM (INS), or one network with a latent each for content and style (INR-st)."""
 
 from typing import Literal
 

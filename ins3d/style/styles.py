@@ -1,4 +1,4 @@
-"""Styles by name: what a user writes becomes pictures, parts of pictures, or several pictures that are one style."""
+"""Parses styles as users write them: pictures, crops, masks, and several pictures that are one style."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -53,7 +53,7 @@ class SurfaceSpec:
 
 
 def cameras_words(cameras: ObjectCameras) -> dict[str, Any]:
-    """For `SurfaceSpec.cameras`."""
+    """The cameras as JSON takes them, for `SurfaceSpec.cameras`."""
     poses, intrinsics = cameras.camera_to_world.tolist(), cameras.intrinsics.tolist()
     return {"camera_to_world": poses, "intrinsics": intrinsics, "height": cameras.height, "width": cameras.width}
 

@@ -1,4 +1,4 @@
-"""`export`: writes a field, under a mix of styles, as mesh files."""
+"""Runs `ins3d object export`: writes a field, under a mix of styles, as mesh files."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The subcommands of `ins3d object` that make an object a field: from what they are told to files."""
+"""Runs `ins3d object fit-mesh` and `fit-images`: reads the object, trains its field, writes the folder."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +35,7 @@ PREVIEW_SIZE, PREVIEW_VIEWS = 192, 4
 
 
 def run_fit_mesh(settings: FitMesh) -> None:
-    """`fit-mesh`: a mesh becomes a field of its own."""
+    """`fit-mesh`: fits signed distance and colours to a mesh."""
     check_ranges(settings)
     mesh, placement = placed_mesh(settings.mesh, settings.up, settings.clay)
     device = torch_device(settings.device)
@@ -92,7 +92,7 @@ def lit_clay(mesh: SurfaceMesh, up: str) -> SurfaceMesh:
 
 
 def run_fit_images(settings: FitImages) -> None:
-    """`fit-images`: photographs of an object become a field of it."""
+    """`fit-images`: fits signed distance and colours to photographs with masks."""
     check_ranges(settings)
     device = torch_device(settings.device)
     seen = read_pictures(settings).to(device)

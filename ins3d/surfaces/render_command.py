@@ -1,4 +1,4 @@
-"""`render`: a field, cameras and mixes become a film or stills."""
+"""Runs `ins3d object render`: a film or stills of a field."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""A signed distance and rays become first hits: places along the rays, and whether there is one."""
+"""First hits of rays with a signed distance field, by sphere tracing (spec A.9)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

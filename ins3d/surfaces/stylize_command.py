@@ -1,4 +1,4 @@
-"""`stylize`: a fitted object, or one that is fitted now, is painted and becomes a mesh."""
+"""Runs `ins3d object stylize`: fits the object unless that is done, paints it, writes it as a mesh."""
 
 from dataclasses import replace
 from functools import partial

@@ -1,4 +1,4 @@
-"""SIM and AM over a surface: a style code gives an object another paint, and, if it may, a slightly other shape."""
+"""SIM and AM over a fitted surface: colours, and within a bound the shape, as functions of a style code."""
 
 from collections.abc import Callable
 from copy import deepcopy

@@ -1,4 +1,4 @@
-"""Cameras become windows: squares of rays whose hits are kept, from which the style stage cuts its patches."""
+"""Cache of traced rays in square windows, from which the style stage cuts its patches."""
 
 from dataclasses import dataclass
 
