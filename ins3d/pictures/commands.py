@@ -159,4 +159,4 @@ def train(
 
 
 def _render(field: Any, source: PictureSource, mix: Mix) -> Tensor:
-    return render_picture(field, source.whole, mix, StrengthMap(mix.strength), source.rgb.device)
+    return render_picture(field, source.whole, mix, StrengthMap(mix.strength))

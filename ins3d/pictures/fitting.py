@@ -138,7 +138,7 @@ class PictureSubject:
         if not painted:
             photographs = self._recolored(self.windows.fixed_photographs(), mix)
             return Patches(photographs, photographs)
-        whole = render_picture(self.field, self.source.whole, mix, StrengthMap(mix.strength), self.source.rgb.device)
+        whole = render_picture(self.field, self.source.whole, mix, StrengthMap(mix.strength))
         return Patches(whole[None].to(self.source.rgb), self._recolored(self.source.rgb[None], mix))
 
     def _recolored(self, photographs: Tensor, mix: Mix) -> Tensor:

@@ -27,8 +27,7 @@ MOVING = (".mp4", ".gif")
 def run_render(settings: Render) -> None:
     """`render`: a picture or an animation of a field."""
     check_ranges(settings)
-    device = torch_device(settings.device)
-    strengths = strength_map(settings)
+    device, strengths = torch_device(settings.device), strength_map(settings)
     field, spec = load_field(settings.load, "load", device)
     moving = check_render(settings, spec)
     mixes = film_mixes(settings, spec.styles) if moving else [settings.mix_of(spec.styles or ("content",))]
@@ -38,9 +37,9 @@ def run_render(settings: Render) -> None:
     if moving and min(window.height, window.width) < 2:
         raise ValueError(f"size: a film of {window.width}x{window.height} pixels is none; use a larger size or window.")
     if moving:
-        write_animation(settings, field, window, mixes, strengths, device)
+        write_animation(settings, field, window, mixes, strengths)
     else:
-        write_picture(settings.output, field, window, mixes[0], strengths, device)
+        write_picture(settings.output, field, window, mixes[0], strengths)
     CONSOLE.print(f"Wrote {settings.output}, {window.width}x{window.height}.", soft_wrap=True)
 
 
@@ -78,14 +77,12 @@ def strength_map(settings: Render) -> StrengthMap:
     )
 
 
-def write_picture(
-    path: Path, field: PictureField, window: PictureWindow, mix: Mix, strengths: StrengthMap, device: torch.device
-) -> None:
+def write_picture(path: Path, field: PictureField, window: PictureWindow, mix: Mix, strengths: StrengthMap) -> None:
     """Row by row, kept in 8 bits: 8192 x 8192 pixels take 330 MB more than 1024 x 1024 do."""
     pixels, top = np.empty((window.height, window.width, 3), np.uint8), 0
     with Progress(console=CONSOLE, transient=True) as bar:
         task = bar.add_task("rendering", total=window.height)
-        for rows in render_rows(field, window, mix, strengths, device):
+        for rows in render_rows(field, window, mix, strengths):
             pixels[top : top + rows.shape[1]] = rgb_bytes(rows)
             top += rows.shape[1]
             bar.update(task, completed=top)
@@ -93,14 +90,13 @@ def write_picture(
 
 
 def write_animation(
-    settings: Render, field: PictureField, window: PictureWindow, mixes: list[Mix], strengths: StrengthMap,
-    device: torch.device,
-) -> None:  # fmt: skip
+    settings: Render, field: PictureField, window: PictureWindow, mixes: list[Mix], strengths: StrengthMap
+) -> None:
     """A mix for each frame; its strength is one more factor of the strength map."""
     with open_video(settings.output, settings.fps) as add:
         for mix in progress(mixes, "rendering"):
             here = replace(strengths, strength=mix.strength * strengths.strength)
-            add(render_picture(field, window, mix, here, device))
+            add(render_picture(field, window, mix, here))
 
 
 def film_mixes(settings: Render, styles: tuple[str, ...]) -> list[Mix]:
