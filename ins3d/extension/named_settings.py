@@ -1,4 +1,4 @@
-"""`NAME:key=value,key=value` becomes the settings that are registered under that name, and back.
+"""Reads and writes settings as `NAME:key=value,key=value`, where NAME is registered.
 
 Registered are dataclasses; keys are their fields, and values are read as the fields' types say: numbers, words, true or
 false, and tuples with a slash between the parts (`64/128/256`).
@@ -7,12 +7,11 @@ false, and tuples with a slash between the parts (`64/128/256`).
 import types
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
-from difflib import get_close_matches
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from tyro.constructors import PrimitiveConstructorSpec
 
-from ins3d.extension.registry import Registry
+from ins3d.extension.registry import Registry, nearest
 
 SIMPLE: dict[type, tuple[Callable[[str], Any], str]] = {
     bool: (lambda text: {"true": True, "false": False}[text.lower()], "true or false"),
@@ -35,11 +34,9 @@ def parse(registry: Registry[Any], text: str, setting: str) -> Any:
     known, hints = [each.name for each in fields(settings) if each.init], get_type_hints(settings)
     for key in values:
         if key not in known:
-            near = get_close_matches(key, known, n=1)
-            meant = f" (did you mean {near[0]}?)" if near else ""
-            raise ValueError(f"{where} has no key {key!r}{meant}; it has {', '.join(known) or 'none'}.")
+            raise ValueError(f"{where} has no key {key!r}{nearest(key, known)}; it has {', '.join(known) or 'none'}.")
     read = {key: _value(hints[key], value, f"{where}:{key}") for key, value in values.items()}
-    needed = [each.name for each in fields(settings) if each.init and not _has_default(each) and each.name not in read]
+    needed = [each.name for each in fields(settings) if each.init and _default(each) is MISSING and each.name not in read]
     if needed:
         raise ValueError(f"{where} needs {', '.join(needed)}; write {name}:{needed[0]}=VALUE.")
     return settings(**read)  # type: ignore[operator]
@@ -102,9 +99,6 @@ def _text(value: Any) -> str:
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
-def _has_default(field: Field[Any]) -> bool:
-    return field.default is not MISSING or field.default_factory is not MISSING
-
-
 def _default(field: Field[Any]) -> Any:
+    """MISSING where there is none."""
     return field.default_factory() if field.default_factory is not MISSING else field.default

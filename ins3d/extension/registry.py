@@ -38,9 +38,7 @@ class Registry(Mapping[str, T], Generic[T]):
         """The entry of a name that a user wrote; a ValueError names the setting, what there is, and the nearest name."""
         if name in self:
             return self[name]
-        near = get_close_matches(name, list(self), n=1)
-        meant = f" (did you mean {near[0]}?)" if near else ""
-        raise ValueError(f"{setting}: there is no {name!r}{meant}; choose among {', '.join(self)}.")
+        raise ValueError(f"{setting}: there is no {name!r}{nearest(name, list(self))}; choose among {', '.join(self)}.")
 
     def name_of(self, entry: Any) -> str:
         """The name under which an entry is registered; only entries of its own package are loaded to find it."""
@@ -80,6 +78,16 @@ class Registry(Mapping[str, T], Generic[T]):
         """What the protocol declares: attributes and methods."""
         methods = [name for name in vars(self.protocol) if not name.startswith("_")]
         return [*self.protocol.__annotations__, *(name for name in methods if name not in self.protocol.__annotations__)]
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """(did you mean the nearest of the known names?), or nothing where none is near.
+
+    >>> nearest("gran", ["gram", "swd"])
+    ' (did you mean gram?)'
+    """
+    near = get_close_matches(name, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _load(entry: EntryPoint, group: str) -> Any:

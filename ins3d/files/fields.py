@@ -1,9 +1,9 @@
 """Saves and loads a trained field: weights (field.safetensors), metadata (field.json), training state (training.pt)."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -15,6 +15,8 @@ from ins3d.files.whole import replace_file
 NUMBERS, MEANING, TRAINING = "field.safetensors", "field.json", "training.pt"
 FORMAT = 2
 """Of training.pt; since 2 the settings have one vocabulary."""
+Spec = TypeVar("Spec")
+Field = TypeVar("Field", bound=nn.Module)
 
 
 def write_field(folder: Path, field: nn.Module, meaning: Mapping[str, Any]) -> None:
@@ -24,18 +26,26 @@ def write_field(folder: Path, field: nn.Module, meaning: Mapping[str, Any]) -> N
     replace_file(folder / MEANING, lambda path: path.write_text(json.dumps(meaning, indent=1)))
 
 
-def read_numbers(folder: Path, field: nn.Module, setting: str) -> None:
-    """Loads the weights into a field that was built from the metadata; errors name `setting`, the folder's option."""
+def read_numbers(folder: Path, field: Field, setting: str) -> Field:
+    """The field, which was built from the metadata, with the weights of `write_field`, frozen and in eval mode.
+
+    Raises ValueError naming `setting`, the folder's option, for weights of another field.
+    """
     try:
         field.load_state_dict(load_file(folder / NUMBERS))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ValueError(
             f"{setting}: {folder / NUMBERS} does not hold what {MEANING} beside it says; run it again."
         ) from error
+    return field.requires_grad_(False).eval()
 
 
-def read_meaning(folder: Path, setting: str, commands: tuple[str, ...]) -> dict[str, Any]:
-    """The metadata that `write_field` wrote. FileNotFoundError or ValueError for what none of the `commands` made."""
+def read_meaning(folder: Path, setting: str, commands: tuple[str, ...], build: Callable[[dict[str, Any]], Spec]) -> Spec:
+    """What `build` makes of the metadata that `write_field` wrote.
+
+    Raises FileNotFoundError where there is none, and ValueError for what none of the `commands` made or `build` does
+    not take.
+    """
     makers = f"{', '.join(commands[:-1])} or {commands[-1]}"
     if not (folder / MEANING).is_file():
         raise FileNotFoundError(f"{setting}: there is no {MEANING} in {folder}; give the output folder of {makers}.")
@@ -43,11 +53,11 @@ def read_meaning(folder: Path, setting: str, commands: tuple[str, ...]) -> dict[
         meaning = json.loads((folder / MEANING).read_text())
         if meaning["kind"] not in commands:
             raise ValueError(meaning["kind"])
+        return build(meaning)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
             f"{setting}: {folder / MEANING} is not what {makers} write; name their output, or run it again."
         ) from error
-    return meaning
 
 
 def save_training(path: Path, state: dict[str, object], settings: Mapping[str, object]) -> None:

@@ -17,6 +17,10 @@ class ColorStatistics:
     mean: Float[Tensor, " 3"]
     covariance: Float[Tensor, "3 3"]
 
+    def to(self, device: torch.device | str) -> "ColorStatistics":
+        """On another device."""
+        return ColorStatistics(self.mean.to(device), self.covariance.to(device))
+
 
 def weighted_moments(
     values: Float[Tensor, "points channels"], weights: Float[Tensor, "points 1"] | None = None

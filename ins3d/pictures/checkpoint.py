@@ -1,4 +1,4 @@
-"""What a picture's field is, apart from its numbers, and how it is built from that."""
+"""Saves and loads the field of a picture: its weights, and the metadata from which it is built."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any, Literal, cast, get_args
 
 import torch
 
-from ins3d.files.fields import MEANING, read_meaning, read_numbers, write_field
+from ins3d.files.fields import read_meaning, read_numbers, write_field
 from ins3d.pictures.content import PictureContent, PictureNetwork, make_picture_content
 from ins3d.pictures.stylized import BlendedPicture, BlendNetwork, StylizedPicture
 from ins3d.style.colors import Colors
@@ -17,7 +17,7 @@ PictureField = PictureContent | StylizedPicture | BlendedPicture
 
 @dataclass(frozen=True)
 class FieldSpec:
-    """What a field is, apart from its numbers."""
+    """The metadata of a field: all that it is built from."""
 
     kind: Kind
     """The subcommand that made it."""
@@ -43,25 +43,21 @@ class FieldSpec:
 
 
 def save_field(folder: Path, field: PictureField, spec: FieldSpec) -> None:
-    """Writes the field's numbers and what they mean."""
+    """Writes weights and metadata; see `files.fields`."""
     write_field(folder, field, asdict(spec))
 
 
 def load_field(folder: Path, setting: str, device: torch.device) -> tuple[PictureField, FieldSpec]:
     """What `save_field` wrote, ready to be asked; `setting` is the option that the folder came from."""
     spec = read_spec(folder, setting)
-    field = spec.build()
-    read_numbers(folder, field, setting)
-    return field.requires_grad_(False).eval().to(device), spec
+    return read_numbers(folder, spec.build(), setting).to(device), spec
 
 
 def read_spec(folder: Path, setting: str) -> FieldSpec:
-    """What is in a folder."""
-    meaning = read_meaning(folder, setting, get_args(Kind))
-    try:
-        values: dict[str, Any] = {**meaning, "styles": tuple(meaning["styles"])}
-        return FieldSpec(**values)
-    except (TypeError, KeyError) as error:
-        raise ValueError(
-            f"{setting}: {folder / MEANING} is not what fit, stylize or blend write; name their output, or run it again."
-        ) from error
+    """The metadata that `save_field` wrote, without the weights."""
+
+    def build(meaning: dict[str, Any]) -> FieldSpec:
+        meaning["styles"] = tuple(meaning["styles"])
+        return FieldSpec(**meaning)
+
+    return read_meaning(folder, setting, get_args(Kind), build)

@@ -1,7 +1,8 @@
-"""The subcommands of `ins3d picture` that make fields: from what they are told to files."""
+"""Runs `ins3d picture fit`, `stylize` and `blend`: reads the pictures, trains a field, writes its folder."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -23,11 +24,10 @@ from ins3d.pictures.stylized import BlendedPicture, StylizedPicture
 from ins3d.runs.objective import command_objective, torch_device
 from ins3d.runs.record import CONSOLE, make_folder
 from ins3d.runs.training import Losses, Training
-from ins3d.runs.training_folder import run_training
+from ins3d.runs.training_folder import fit_first, is_finished, paint, run_training
 from ins3d.style.mix import Mix
 from ins3d.style.objective import StyleObjective
-from ins3d.style.sampling import MixSampler, steps_for
-from ins3d.style.stage import StyleStage
+from ins3d.style.targets import refuse_small
 from ins3d.style.windows import plan_windows
 
 FIT_STEPS = {"planes": 500, "siren": 1500, "fourier": 1500}
@@ -38,7 +38,7 @@ LEAST_PSNR = 20.0
 
 
 def run_fit(settings: Fit) -> None:
-    """`fit`: a picture becomes a field of its own."""
+    """`fit`: fits a network to a picture."""
     check_ranges(settings)
     make_folder(settings.output)
     device = torch_device(settings.device)
@@ -58,20 +58,14 @@ def run_stylize(settings: Stylize) -> None:
     names = tuple(style.name for style in objective.styles)
     mix = settings.mix_of(names)
     make_folder(settings.output)
-    device = source.rgb.device
-    content, content_spec, settings = fitted_content(settings, source, device)
+    content, content_spec, settings = fitted_content(settings, source)
     torch.manual_seed(settings.seed)
-    field = StylizedPicture(content, len(names), settings.size, settings.colors).to(device)
+    field = StylizedPicture(content, len(names), settings.size, settings.colors).to(source.rgb.device)
     spec = FieldSpec(
         "stylize", content_spec.network, settings.size, content_spec.long_side, source.aspect, names, settings.colors
     )
-    training = Training(field, field.groups(), steps_for(settings.steps, len(names)), settings.seed)
-    mixes = MixSampler(len(names), range(len(names)), settings.seed)
-    stage = StyleStage(PictureSubject(field, source, windows), objective, mixes)
-    stage.begin()
-    before = stage.gram_distance(mix.main, strength=0.0)
-    train(settings, spec, training, stage.losses, source, mix, stage.end, encoder=objective.features.source)
-    CONSOLE.print(f"Gram distance to {names[mix.main]}: {before:.3f} -> {stage.gram_distance(mix.main):.3f}.")
+    subject = PictureSubject(field, source, windows)
+    paint(settings, field, subject, objective, mix, partial(train, settings, spec, source=source, mix=mix))
 
 
 def run_blend(settings: Blend) -> None:
@@ -103,28 +97,17 @@ def read_source(path: Path, size: int, device: torch.device) -> PictureSource:
     return PictureSource(resize_long_side(read_rgb(path, "content"), size).to(device))
 
 
-def fitted_content(
-    settings: Stylize, source: PictureSource, device: torch.device
-) -> tuple[PictureContent, FieldSpec, Stylize]:
-    """The fitted picture, from where it was told to be, or fitted now; --resume goes on with a fit that was stopped.
+def fitted_content(settings: Stylize, source: PictureSource) -> tuple[PictureContent, FieldSpec, Stylize]:
+    """The fitted picture, which is fitted now unless it was named or a painting of it is resumed; see `fit_first`."""
 
-    And the settings: a run that was stopped while it fitted the picture has nothing else to resume.
-    """
-    painted = settings.output / TRAINING
-    folder = settings.fit or settings.output / "fit"
-    if settings.fit is None:
-        resume = settings.resume and (folder / TRAINING).is_file()
-        if settings.resume and not resume and not painted.is_file():
-            raise FileNotFoundError(
-                f"resume: there is no {TRAINING} in {settings.output}; leave out --resume, or name its output."
-            )
-        if not settings.resume:
-            painted.unlink(missing_ok=True)
-        CONSOLE.print(f"The picture is fitted first, into {folder}.", soft_wrap=True)
-        told = {name: getattr(settings, name) for name in ("seed", "device", "content", "size")}
-        run_fit(Fit(output=folder, resume=resume, **told))
-        settings = replace(settings, resume=settings.resume and painted.is_file())
-    content, spec = load_field(folder, "fit", device)
+    def is_fitted(folder: Path) -> bool:
+        return settings.resume and (settings.output / TRAINING).is_file() and is_finished(folder)
+
+    def fit(**told: Any) -> None:
+        run_fit(Fit(content=settings.content, size=settings.size, **told))
+
+    folder, settings = fit_first(settings, settings.fit, "picture", is_fitted, fit)
+    content, spec = load_field(folder, "fit", source.rgb.device)
     if not isinstance(content, PictureContent):
         raise ValueError(f"fit: {folder} was made by {spec.kind}; give the output folder of fit, or leave it out.")
     alike = float(peak_signal_noise_ratio(_render(content, source, Mix((1.0,))), source.rgb.cpu(), data_range=1.0))
@@ -148,13 +131,9 @@ def prepared(settings: Painting) -> tuple[Painting, PictureSource, StyleObjectiv
     plan = plan_windows(source.rgb.shape[1:], 0, settings.patches) if settings.patches.size else None  # type: ignore[arg-type]
     objective = command_objective(settings, device, color_statistics(source.rgb.flatten(1).T))
     height, width = source.rgb.shape[1:]
-    least, seen = objective.features.smallest_side * max(settings.style_scales), settings.patches.size or min(height, width)
-    if seen < least:
-        what = f"patches.size: {seen} places are" if plan else f"size: {width}x{height} pixels are"
-        raise ValueError(
-            f"{what} too few for the encoder's deepest layer, which needs {least} a side; use more, or style and content "
-            "layers less deep."
-        )
+    seen = settings.patches.size or min(height, width)
+    what = f"patches.size: {seen} places are" if plan else f"size: {width}x{height} pixels are"
+    least = refuse_small(what, seen, objective.features, settings.style_scales, "use more")
     coarse = settings.steps // 2 if min(height, width) >= 2 * least else 0
     return settings, source, objective, WindowSampler(source, plan, coarse)
 
@@ -180,4 +159,4 @@ def train(
 
 
 def _render(field: Any, source: PictureSource, mix: Mix) -> Tensor:
-    return render_picture(field, source.whole, mix, StrengthMap(mix.strength), source.rgb.device)
+    return render_picture(field, source.whole, mix, StrengthMap(mix.strength))

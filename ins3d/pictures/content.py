@@ -1,4 +1,4 @@
-"""CIM of a picture: places on it become content features, features become colour."""
+"""CIM of a picture: networks from 2D positions to content features, and from those to RGB."""
 
 from abc import ABC, abstractmethod
 from typing import Literal
@@ -17,16 +17,18 @@ class PictureContent(nn.Module, ABC):
     """A picture as a function. Positions are (x, y), rightwards and downwards; the long side spans [-1, 1]."""
 
     num_features: int
+    color: nn.Module
+    """Features to colour, before its range is limited."""
     learning_rate: float
     """Adam's, at the beginning."""
 
     @abstractmethod
     def features(self, positions: Float[Tensor, "points 2"]) -> Float[Tensor, "points features"]:
-        """What AM blends with the style's."""
+        """Content features: the input of AM."""
 
-    @abstractmethod
     def rgb(self, features: Float[Tensor, "points features"]) -> Float[Tensor, "points 3"]:
         """Colour in [0, 1], or about so."""
+        return torch.sigmoid(self.color(features))
 
     def forward(self, positions: Float[Tensor, "points 2"]) -> Float[Tensor, "points 3"]:
         """Colour at places."""
@@ -50,10 +52,6 @@ class PlanesPicture(PictureContent):
     def features(self, positions: Float[Tensor, "points 2"]) -> Float[Tensor, "points features"]:
         """See `PictureContent.features`."""
         return self.base(self.planes(positions))
-
-    def rgb(self, features: Float[Tensor, "points features"]) -> Float[Tensor, "points 3"]:
-        """See `PictureContent.rgb`."""
-        return torch.sigmoid(self.color(features))
 
 
 class SirenPicture(PictureContent):
@@ -98,10 +96,6 @@ class FourierPicture(PictureContent):
         """See `PictureContent.features`."""
         turned = positions @ self.get_buffer("frequencies")
         return torch.relu(self.base(torch.cat([turned.sin(), turned.cos()], dim=-1)))
-
-    def rgb(self, features: Float[Tensor, "points features"]) -> Float[Tensor, "points 3"]:
-        """See `PictureContent.rgb`."""
-        return torch.sigmoid(self.color(features))
 
 
 def make_picture_content(network: PictureNetwork, long_side: int) -> PictureContent:

@@ -1,7 +1,4 @@
-"""A picture becomes a continuous field, and the field is stylised.
-
-Nothing is kept but the field: it is asked at any place, in any size, as strongly styled as one likes at every place.
-"""
+"""Losses of a fitted and of a painted picture (spec A.10): where a step samples the picture, and what it compares."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,7 +69,7 @@ def fit_losses(ask: Callable[[Tensor], Tensor], source: PictureSource, num_point
 def fit_picture(
     content: PictureContent, source: PictureSource, num_steps: int, num_points: int, seed: int
 ) -> tuple[Training, Losses]:
-    """What `Training.run` needs to make `content` the picture (spec A.10, stage 1)."""
+    """(training, losses) of stage 1 (spec A.10): `content` is fitted to the picture, by `training.run(losses)`."""
     training = Training(content, [{"params": list(content.parameters()), "lr": content.learning_rate}], num_steps, seed)
     return training, fit_losses(content, source, num_points)
 
@@ -141,7 +138,7 @@ class PictureSubject:
         if not painted:
             photographs = self._recolored(self.windows.fixed_photographs(), mix)
             return Patches(photographs, photographs)
-        whole = render_picture(self.field, self.source.whole, mix, StrengthMap(mix.strength), self.source.rgb.device)
+        whole = render_picture(self.field, self.source.whole, mix, StrengthMap(mix.strength))
         return Patches(whole[None].to(self.source.rgb), self._recolored(self.source.rgb[None], mix))
 
     def _recolored(self, photographs: Tensor, mix: Mix) -> Tensor:

@@ -38,8 +38,7 @@ class Picture:
         """
         mix = mix or single_style(0, max(len(self.styles), 1))
         window = window_of_size(size or self.spec.long_side, self.spec.aspect, bounds)
-        device = next(self.field.parameters()).device
-        return render_picture(self.field, window, mix, strengths or StrengthMap(mix.strength), device)
+        return render_picture(self.field, window, mix, strengths or StrengthMap(mix.strength))
 
 
 def paint_picture(content: str | Path, styles: Sequence[str], output: str | Path, **settings: Any) -> Picture:

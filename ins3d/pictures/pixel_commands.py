@@ -1,4 +1,4 @@
-"""The subcommands of `ins3d picture` that optimise pixels: from what they are told to files."""
+"""Runs `ins3d picture gatys` and `texture`: reads the pictures, optimises pixels, writes the result and its record."""
 
 from dataclasses import asdict
 
@@ -21,13 +21,11 @@ WRITE_EVERY = 25
 def run_gatys(settings: Gatys) -> None:
     """`gatys`: reads both pictures, optimises."""
     check_ranges(settings)
-    pixels = settings.pixel_settings(
-        content_weight=settings.content_weight, content_layers=settings.content_layers, colors=settings.colors
-    )
+    pixels = settings.pixel_settings()
     content, style = read_rgb(settings.content, "content"), only_picture(settings)
     device = torch_device(settings.device)
     features = command_encoder(settings, pixels.all_layers, device)
-    with PixelRecord(settings, features) as record:
+    with pixel_record(settings, features) as record:
         record.end(gatys(content.to(device), style.to(device), features, pixels, record))
 
 
@@ -38,7 +36,7 @@ def run_texture(settings: Texture) -> None:
     source = only_picture(settings)
     device = torch_device(settings.device)
     features = command_encoder(settings, pixels.all_layers, device)
-    with PixelRecord(settings, features) as record:
+    with pixel_record(settings, features) as record:
         record.end(texture(source.to(device), features, pixels, settings.height, settings.width, record))
 
 
@@ -53,19 +51,7 @@ def only_picture(settings: Pixels) -> Tensor:
     return pictures[0][0]
 
 
-class PixelRecord(PictureRecord):
-    """A report for the optimiser of pixels, which keeps its best picture so far."""
-
-    def __init__(self, settings: Pixels, features: PerceptualFeatures) -> None:
-        about = {"settings": asdict(settings), "encoder": features.source, "precision": str(features.precision)}
-        super().__init__(settings.output, settings.steps, WRITE_EVERY, **about, threads=torch.get_num_threads())
-
-    def __call__(self, step: int, losses: dict[str, float], picture) -> None:
-        """See `PictureRecord`; when it is stopped by hand, what was reached is written."""
-
-        def stop() -> None:
-            reached: Tensor = picture()
-            self.end(reached)
-
-        self.on_stop = stop
-        super().__call__(step, losses, picture)
+def pixel_record(settings: Pixels, features: PerceptualFeatures) -> PictureRecord:
+    """The record of an optimisation of pixels."""
+    about = {"settings": asdict(settings), "encoder": features.source, "precision": str(features.precision)}
+    return PictureRecord(settings.output, settings.steps, WRITE_EVERY, **about, threads=torch.get_num_threads())

@@ -7,41 +7,32 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ins3d.extension.ranges import check_ranges, ranged
+from ins3d.extension.ranges import check_ranges
 from ins3d.perception.color_transfer import color_statistics
 from ins3d.perception.features import PerceptualFeatures
-from ins3d.style.colors import Colors
 from ins3d.style.losses import GATYS_LAYERS, GRAM_LAYERS, LOSSES, loss_of, loss_weights, parse_style_losses
 from ins3d.style.objective import StyleObjective
+from ins3d.style.settings import StyleSettings, style_view
 from ins3d.style.targets import StyleView, target_of
 
 Optimizer = Literal["lbfgs", "adam"]
 Picture = Float[Tensor, "3 _ _"]
 
 
-@dataclass(frozen=True)
-class PixelSettings:
+@dataclass
+class PixelSettings(StyleSettings):
     """What is minimised, and how. Departs from Gatys, who adds relu5_1 and takes content from relu4_2.
 
     The defaults end at relu4_1, where the shipped weights do; deeper layers may be named when the weights reach them.
+    `style_layers` that are empty are `GATYS_LAYERS` where all losses are statistics of features, else each its own;
+    `style_size` is in pixels of the last of `long_sides`, and by default that.
     """
 
     long_sides: tuple[int, ...] = (128, 256)
     """Coarse to fine, in pixels; each size gets its share of the steps and its own targets."""
     steps: int = 300
-    style_losses: tuple[str, ...] = ("gram",)
-    """Names in `LOSSES`, with `:weight` when it is not 1."""
-    style_layers: tuple[str, ...] = ()
-    """The same for every loss; empty: `GATYS_LAYERS` where all losses are statistics, else each its own."""
-    style_size: int | None = None
-    """Long side at which the style picture is looked at, in pixels of the last of `long_sides`; None: that."""
-    scales: tuple[int, ...] = (1,)
-    """How much pictures are shrunk before style is compared; (1, 2) also sees structures twice as large."""
-    content_layers: tuple[str, ...] = ("relu4_1",)
-    content_weight: float = ranged(1.0, min=0)
-    tv_weight: float = ranged(0.0, min=0)
-    colors: Colors = "style"
-    """Whose colours a stylised picture has; none: whatever the losses make of them."""
+    content_weight: float = 1.0
+    """1 is the difference between the content and the style picture."""
     optimizer: Optimizer = "lbfgs"
     seed: int = 0
 
@@ -50,20 +41,19 @@ class PixelSettings:
             raise ValueError(f"steps: {self.steps} is too few; use at least {len(self.long_sides)}, one for each size.")
         if not self.long_sides or list(self.long_sides) != sorted({*self.long_sides}) or self.long_sides[0] < 1:
             raise ValueError(f"size: {self.long_sides} must grow, coarse to fine; use for example (128, 256).")
-        check_ranges(self)
         _ = self.view, self.weights  # refuse losses and scales that mean nothing before anything is read
+        check_ranges(self)
 
     @property
     def weights(self) -> dict[str, float]:
         """Of all losses, by name."""
-        return loss_weights(self.style_losses, self.content_weight, self.tv_weight)
+        return loss_weights(self.style_loss, self.content_weight, self.tv_weight)
 
     @property
     def view(self) -> StyleView:
         """How the style picture is looked at."""
-        losses = tuple(parse_style_losses(self.style_losses))
-        alike = all(LOSSES[name].layers == GRAM_LAYERS for name in losses)
-        return StyleView(losses, self.style_layers or (GATYS_LAYERS if alike else ()), self.scales)
+        alike = all(LOSSES[name].layers == GRAM_LAYERS for name in parse_style_losses(self.style_loss))
+        return style_view(self, usual_layers=GATYS_LAYERS if alike else ())
 
     @property
     def all_layers(self) -> tuple[str, ...]:
@@ -107,7 +97,10 @@ class PixelObjective:
         return torch.stack([self.objective.weights[name] * value for name, value in losses.items()]).sum()
 
     def measure_normalisers(self, start: Picture, elsewhere: Picture) -> None:
-        """Every loss becomes 1 at `start`, content at `elsewhere`, total variation at the content, or else at the style."""
+        """Divides every loss by its value at `start`; content by that at `elsewhere`, total variation by the content's.
+
+        Without a content total variation is divided by the style's.
+        """
         content = self.style[None] if self.content is None else self.content
         found = self.objective.measure_normalisers(start[None], content, 0, self._random(), elsewhere=elsewhere[None])
         self.objective.normalisers = found[None]

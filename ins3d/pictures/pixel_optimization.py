@@ -1,4 +1,4 @@
-"""A content and a style picture become a stylised picture, or a texture becomes more of itself, by optimising pixels.
+"""Style transfer and texture synthesis by optimising pixels.
 
 Gatys et al., CVPR 2016 and NIPS 2015 (spec F.1, F.2): the judge of this project's encoders and losses. One step is one
 evaluation, forward and backward, whatever the optimiser: steps are comparable.
@@ -24,6 +24,7 @@ from ins3d.perception.features import PerceptualFeatures
 from ins3d.perception.losses import at_quantiles
 from ins3d.pictures.pixel_objective import Picture, PixelObjective, PixelSettings
 from ins3d.style.colors import Colors
+from ins3d.style.targets import refuse_small
 
 Report = Callable[[int, dict[str, float], Callable[[], Tensor]], None]
 """Called after every step: its number from 1, its losses, and what the picture would be if this were the end."""
@@ -152,7 +153,7 @@ def texture(
 
 
 def match_histograms(picture: Picture, source: Picture) -> Picture:
-    """Every channel's values become those of `source` at the same rank; pictures may differ in size.
+    """The picture with every channel's histogram matched to that of `source`, by rank; pictures may differ in size.
 
     >>> match_histograms(torch.tensor([[[0.3, -0.2, 9.0]]] * 3), torch.tensor([[[0.0, 1.0, 0.5]]] * 3))[0].tolist()
     [[0.5, 0.0, 1.0]]
@@ -181,12 +182,8 @@ def _coarse_to_fine(
 
 def _refuse_small(setting: str, picture: Tensor, features: PerceptualFeatures, settings: PixelSettings) -> None:
     height, width = picture.shape[1:]
-    least = features.smallest_side * max(settings.scales)
-    if min(height, width) < least:
-        raise ValueError(
-            f"{setting}: {width}x{height} pixels are too few for the encoder's deepest layer, which needs {least} a side; "
-            "use a larger size, or style and content layers less deep."
-        )
+    what = f"{setting}: {width}x{height} pixels are"
+    refuse_small(what, min(height, width), features, settings.style_scales, "use a larger size")
 
 
 def _resized(picture: Tensor, like: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""`render`: a field, a window and strengths become a picture or an animation in a file."""
+"""Runs `ins3d picture render`: a picture or an animation of a field, written to a file."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import imageio.v3 as imageio
 import numpy as np
 import torch
-from rich.progress import Progress, track
+from rich.progress import Progress
 
 from ins3d.extension.ranges import check_ranges
 from ins3d.files.pictures import read_rgb, rgb_bytes
@@ -17,7 +17,7 @@ from ins3d.pictures.rendering import StrengthMap, render_picture, render_rows
 from ins3d.pictures.settings import Render
 from ins3d.pictures.windows import PictureWindow, window_of_size
 from ins3d.runs.objective import torch_device
-from ins3d.runs.record import CONSOLE, make_folder
+from ins3d.runs.record import CONSOLE, make_folder, progress
 from ins3d.style.mix import Mix, MixPath, round_trip
 
 STYLE_ONLY = ("mix", "strength", "keyframes", "mask", "strength_map", "gradation", "bands")
@@ -27,8 +27,7 @@ MOVING = (".mp4", ".gif")
 def run_render(settings: Render) -> None:
     """`render`: a picture or an animation of a field."""
     check_ranges(settings)
-    device = torch_device(settings.device)
-    strengths = strength_map(settings)
+    device, strengths = torch_device(settings.device), strength_map(settings)
     field, spec = load_field(settings.load, "load", device)
     moving = check_render(settings, spec)
     mixes = film_mixes(settings, spec.styles) if moving else [settings.mix_of(spec.styles or ("content",))]
@@ -38,9 +37,9 @@ def run_render(settings: Render) -> None:
     if moving and min(window.height, window.width) < 2:
         raise ValueError(f"size: a film of {window.width}x{window.height} pixels is none; use a larger size or window.")
     if moving:
-        write_animation(settings, field, window, mixes, strengths, device)
+        write_animation(settings, field, window, mixes, strengths)
     else:
-        write_picture(settings.output, field, window, mixes[0], strengths, device)
+        write_picture(settings.output, field, window, mixes[0], strengths)
     CONSOLE.print(f"Wrote {settings.output}, {window.width}x{window.height}.", soft_wrap=True)
 
 
@@ -78,14 +77,12 @@ def strength_map(settings: Render) -> StrengthMap:
     )
 
 
-def write_picture(
-    path: Path, field: PictureField, window: PictureWindow, mix: Mix, strengths: StrengthMap, device: torch.device
-) -> None:
+def write_picture(path: Path, field: PictureField, window: PictureWindow, mix: Mix, strengths: StrengthMap) -> None:
     """Row by row, kept in 8 bits: 8192 x 8192 pixels take 330 MB more than 1024 x 1024 do."""
     pixels, top = np.empty((window.height, window.width, 3), np.uint8), 0
     with Progress(console=CONSOLE, transient=True) as bar:
         task = bar.add_task("rendering", total=window.height)
-        for rows in render_rows(field, window, mix, strengths, device):
+        for rows in render_rows(field, window, mix, strengths):
             pixels[top : top + rows.shape[1]] = rgb_bytes(rows)
             top += rows.shape[1]
             bar.update(task, completed=top)
@@ -93,14 +90,13 @@ def write_picture(
 
 
 def write_animation(
-    settings: Render, field: PictureField, window: PictureWindow, mixes: list[Mix], strengths: StrengthMap,
-    device: torch.device,
-) -> None:  # fmt: skip
+    settings: Render, field: PictureField, window: PictureWindow, mixes: list[Mix], strengths: StrengthMap
+) -> None:
     """A mix for each frame; its strength is one more factor of the strength map."""
     with open_video(settings.output, settings.fps) as add:
-        for mix in track(mixes, "rendering", console=CONSOLE, transient=True):
+        for mix in progress(mixes, "rendering"):
             here = replace(strengths, strength=mix.strength * strengths.strength)
-            add(render_picture(field, window, mix, here, device))
+            add(render_picture(field, window, mix, here))
 
 
 def film_mixes(settings: Render, styles: tuple[str, ...]) -> list[Mix]:

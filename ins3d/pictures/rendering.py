@@ -1,4 +1,4 @@
-"""A field, a window, a mix and a strength for every place become rows of a picture, a few at a time."""
+"""Renders a window of a picture field, row by row, with a strength of the style at every place."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -56,13 +56,13 @@ class StrengthMap:
 
 
 def render_rows(
-    field: PictureField, window: PictureWindow, mix: Mix, strengths: StrengthMap, device: torch.device
+    field: PictureField, window: PictureWindow, mix: Mix, strengths: StrengthMap
 ) -> Iterator[Float[Tensor, "3 rows width"]]:
     """The picture from top to bottom, in [0, 1]; every place is asked by itself, so no seam shows.
 
     A field of several styles takes the weights of `mix`; all strength comes from `strengths`.
     """
-    ask = _asker(field, mix)
+    ask, device = _asker(field, mix), next(field.parameters()).device
     num_rows = max(POINTS_AT_ONCE // window.width, 1)
     for top in range(0, window.height, num_rows):
         rows = slice(top, min(top + num_rows, window.height))
@@ -73,14 +73,10 @@ def render_rows(
 
 
 def render_picture(
-    field: PictureField,
-    window: PictureWindow,
-    mix: Mix,
-    strengths: StrengthMap,
-    device: torch.device,
+    field: PictureField, window: PictureWindow, mix: Mix, strengths: StrengthMap
 ) -> Float[Tensor, "3 height width"]:
     """All rows of `render_rows`, for pictures that fit into memory."""
-    return torch.cat([rows.cpu() for rows in render_rows(field, window, mix, strengths, device)], dim=1)
+    return torch.cat([rows.cpu() for rows in render_rows(field, window, mix, strengths)], dim=1)
 
 
 def _asker(field: PictureField, mix: Mix) -> Callable[[Tensor, Tensor], Tensor]:

@@ -33,21 +33,11 @@ class Pixels(JudgeSettings, Output):
     """lbfgs gets further in as many steps; adam bears losses that are not smooth."""
 
     def pixel_settings(self, **more: Any) -> PixelSettings:
-        """The core's settings, with `more` of them."""
+        """The same settings for `gatys` and `texture`, which know no files; `more` of them on top."""
         least = SMALLEST_COARSE * max(self.style_scales, default=1)
         coarse = (self.size // 2,) if self.size >= 2 * least and self.steps > 1 else ()
-        return PixelSettings(
-            long_sides=(*coarse, self.size),
-            steps=self.steps,
-            style_losses=self.style_loss,
-            style_layers=self.style_layers,
-            style_size=self.style_size,
-            scales=self.style_scales,
-            tv_weight=self.tv_weight,
-            optimizer=self.optimizer,
-            seed=self.seed,
-            **more,
-        )
+        alike = {name: value for name, value in vars(self).items() if name in PixelSettings.__dataclass_fields__}
+        return PixelSettings(long_sides=(*coarse, self.size), **alike | more)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""A picture's CIM, SIM and AM; or one network for content and style with a latent for each: places become colours."""
+"""Painted picture fields: CIM with SIM and AM (INS), or one network with a latent each for content and style (INR-st)."""
 
 from typing import Literal
 
@@ -6,29 +6,27 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ins3d.fields.amalgamation import Amalgamation
 from ins3d.fields.mlp import SkippingMlp
 from ins3d.fields.point_encoding import FeaturePlanes, FrequencyEncoding
-from ins3d.fields.style_features import StyleFeatures, StylePlanes
+from ins3d.fields.style_features import StylePlanes
+from ins3d.fields.stylized import StylizedField
 from ins3d.pictures.content import PictureContent
 from ins3d.style.colors import Colors, StyleColors
 
 BlendNetwork = Literal["planes", "harmonic"]
 
 
-class StylizedPicture(nn.Module):
+class StylizedPicture(StylizedField):
     """SIM and AM over a fitted picture, which is frozen (INS, spec A.10): the same modules as in 3D."""
 
     WIDTH = 64
 
     def __init__(self, content: PictureContent, num_styles: int, long_side: int, colors: Colors) -> None:
-        super().__init__()
-        self.content = content.requires_grad_(False)
         # The finest are a little finer than pixels.
         resolutions = tuple(max(long_side * share // 8, 4) for share in (3, 6, 12))
         planes = StylePlanes(num_styles, resolutions, channels=8, num_inputs=2)
-        self.style_features = StyleFeatures(planes, num_styles, self.WIDTH)
-        self.amalgamation = Amalgamation(None, content.num_features, self.WIDTH, self.WIDTH, num_color_layers=2)
+        super().__init__(None, content.num_features, planes, num_styles, self.WIDTH, 2, gate_init=(1.0, 0.9))
+        self.content = content.requires_grad_(False)
         self.colors = StyleColors(colors, num_styles)
 
     def forward(
@@ -46,14 +44,8 @@ class StylizedPicture(nn.Module):
 
     def groups(self) -> list[dict[str, object]]:
         """What learns, and how fast: faster than in 3D, since a picture is painted in fewer steps."""
-        planes = list(self.style_features.encoding.parameters())
-        apart = {id(parameter) for parameter in [*planes, self.amalgamation.rgb_gate]}
-        layers = [parameter for parameter in self.parameters() if parameter.requires_grad and id(parameter) not in apart]
-        return [
-            {"params": planes, "lr": 0.1},
-            {"params": layers, "lr": 8e-3},
-            {"params": [self.amalgamation.rgb_gate], "lr": 0.01},
-        ]
+        layers = [parameter for parameter in self.weights() if parameter.requires_grad]
+        return [{"params": self.planes(), "lr": 0.1}, {"params": layers, "lr": 8e-3}, {"params": self.gates(), "lr": 0.01}]
 
 
 class BlendedPicture(nn.Module):

@@ -1,4 +1,4 @@
-"""A size, a window and a picture's proportions become places to ask a field about, row by row."""
+"""Pixel grids of windows of a picture, as positions at which its field is evaluated."""
 
 from dataclasses import dataclass
 from typing import Literal

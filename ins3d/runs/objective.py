@@ -1,4 +1,4 @@
-"""What a subcommand is told becomes a device, an encoder, and the losses of a painted field."""
+"""Device, encoder and objective of a subcommand, from its settings."""
 
 import torch
 

@@ -3,25 +3,27 @@
 import csv
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
 from torch import Tensor
 
 from ins3d.files.pictures import write_rgb
 from ins3d.files.run_record import run_record
 
 CONSOLE = Console()
+T = TypeVar("T")
 
 
 class PictureRecord:
     """Shows and writes what happens while a picture is made: picture.png and loss.csv; in the end loss.png and run.json.
 
-    What an earlier run left in the folder is replaced, but for the first `resumed_from` rows of its curve.
+    What an earlier run left in the folder is replaced, but for the first `resumed_from` rows of its curve. After Ctrl-C,
+    what was reached is written, and `stopped` recorded.
     """
 
     def __init__(self, output: Path, steps: int, write_every: int, resumed_from: int = 0, **about: Any) -> None:
@@ -31,8 +33,6 @@ class PictureRecord:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.bar = Progress(*columns, console=CONSOLE)
         self.task = self.bar.add_task("looking at the pictures", total=steps)
-        self.on_stop: Callable[[], None] = lambda: None
-        """Called after Ctrl-C, if a step has been made."""
 
     def __enter__(self) -> "PictureRecord":
         make_folder(self.output)
@@ -42,27 +42,25 @@ class PictureRecord:
             self.rows = [row | {"step": int(row["step"])} for row in self.rows if row["step"] <= self.resumed_from]
         for name in ("picture.png", "loss.png", "run.json"):
             (self.output / name).unlink(missing_ok=True)
-        self.file = (self.output / "loss.csv").open("w", newline="", buffering=1)
-        self.columns: list[str] = []
-        for row in self.rows:
-            self._write(row)
+        self._write_rows()
         self.started = time.perf_counter() - (self.rows[-1]["seconds"] if self.rows else 0)
         self.bar.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.bar.stop()
-        self.file.close()
+        self._write_rows()
         if kind is KeyboardInterrupt and self.rows:
-            self.on_stop()
+            self.end(self.picture(), stopped=True)
 
     def __call__(self, step: int, losses: dict[str, float], picture: Callable[[], Tensor]) -> None:
-        """Records a step; every `write_every` steps writes the picture."""
+        """Records a step; every `write_every` steps writes the curve and the picture."""
         row = {"step": step, "seconds": round(time.perf_counter() - self.started, 3), **losses}
         self.rows.append(row)
-        self._write(row)
+        self.picture = picture
         self.bar.update(self.task, completed=step, description=words_of(losses))
         if step % self.write_every == 0:
+            self._write_rows()
             write_rgb(self.output / "picture.png", picture())
 
     def end(self, picture: Tensor, **more: Any) -> None:
@@ -75,16 +73,12 @@ class PictureRecord:
         (self.output / "run.json").write_text(json.dumps(record, indent=1, default=str))
         CONSOLE.print(f"Wrote {self.output / 'picture.png'}, loss.csv, loss.png and run.json.", soft_wrap=True)
 
-    def _write(self, row: dict[str, Any]) -> None:
-        new = [name for name in row if name not in self.columns]
-        rows = [row]
-        if new:  # from now on there is more to be told: the file begins anew
-            self.columns += new
-            self.file.seek(0)
-            self.file.truncate()
-            csv.DictWriter(self.file, self.columns).writeheader()
-            rows = [each for each in self.rows if each["step"] <= row["step"]]
-        csv.DictWriter(self.file, self.columns).writerows(rows)
+    def _write_rows(self) -> None:
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        with (self.output / "loss.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
 
     def _plot(self) -> None:
         figure = Figure(figsize=(7, 4), layout="constrained")
@@ -96,6 +90,11 @@ class PictureRecord:
         axes.set_ylim(bottom=0.1 * min(row["total"] for row in self.rows))
         axes.legend()
         figure.savefig(self.output / "loss.png", dpi=110)
+
+
+def progress(steps: Sequence[T], what: str) -> Iterable[T]:
+    """The steps, under a bar named `what` that disappears after the last one."""
+    return track(steps, what, console=CONSOLE, transient=True)
 
 
 def make_folder(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Losses become steps of an optimiser; a stopped run goes on as if it had not been."""
+"""The training loop of fields: Adam with exponentially falling rates, whose state a resumed run goes on from exactly."""
 
 from collections.abc import Callable
 from typing import Any

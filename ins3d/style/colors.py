@@ -71,7 +71,7 @@ class StyleColors(nn.Module):
     def finish(self, style: int, seen: ColorStatistics, wanted: ColorStatistics) -> None:
         """As `match`, until training is taken up again (`reopen`)."""
         if self.mode == "style":
-            color_map = matching_map(_on_cpu(seen), _on_cpu(wanted), MOST_GAIN).to(self.maps)
+            color_map = matching_map(seen.to("cpu"), wanted.to("cpu"), MOST_GAIN).to(self.maps)
             self.maps[style] = _limited(compose(color_map, self.maps[style]), wanted.mean.to(self.maps))
 
     def reopen(self, styles: Sequence[int]) -> None:
@@ -104,7 +104,3 @@ def _limited(color_map: Float[Tensor, "3 4"], mean: Float[Tensor, " 3"]) -> Floa
     shrink = left @ torch.diag((MOST_GAIN / gains).clamp(max=1)) @ left.T
     offset = shrink @ (color_map[:, 3] - mean) + mean
     return torch.cat([shrink @ color_map[:, :3], offset[:, None]], dim=1)
-
-
-def _on_cpu(colors: ColorStatistics) -> ColorStatistics:
-    return ColorStatistics(colors.mean.cpu(), colors.covariance.cpu())

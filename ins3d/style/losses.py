@@ -4,7 +4,7 @@ Others are added by registration: `LOSSES.register(name, loss)`, or an entry poi
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
@@ -100,7 +100,6 @@ class StyleLoss:
         return self.compare(seen.maps, reference, seen.mask, seen.generator)
 
 
-@dataclass(frozen=True)
 class ContentLoss:
     """Feature distance to the photographs (INS, spec A.7)."""
 
@@ -116,7 +115,6 @@ class ContentLoss:
         return content_loss(seen.maps, {layer: seen.content[layer] for layer in seen.maps}, seen.mask)
 
 
-@dataclass(frozen=True)
 class TotalVariation:
     """Against noise; 1 is that of the photographs."""
 
@@ -249,18 +247,3 @@ def loss_weights(words: tuple[str, ...], content: float, tv: float) -> dict[str,
     if not any(styles.values()):
         raise ValueError("style-loss: every weight is 0; give one of them a weight above 0.")
     return {"content_loss": content, **styles, "tv_loss": tv}
-
-
-def named_losses(
-    terms: list[str], seen: Seen, references: dict[str, Any], maps_of: Callable[[str], tuple[str, ...]]
-) -> dict[str, Float[Tensor, ""]]:
-    """The losses called `terms`, unweighted, against what each prepared of a style.
-
-    `maps_of` gives the names, scales included, of the maps that a loss looks at.
-    """
-    found = {}
-    for term in terms:
-        name = term.removesuffix("_loss")
-        looked_at = replace(seen, maps={layer: seen.maps[layer] for layer in maps_of(name)})
-        found[term] = LOSSES[name].value(looked_at, references.get(name))
-    return found

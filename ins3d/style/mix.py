@@ -124,7 +124,8 @@ def make_mix(
     if len(weights) != len(names):
         raise ValueError(f"{setting}: {len(weights)} weights for {len(names)} styles; give one for each of {known}.")
     if not all(0 <= weight < float("inf") for weight in weights):
-        raise ValueError(f"{setting}: {_listed(weights)} is no mix; give weights of 0 or more, one for each of {known}.")
+        listed = " ".join(f"{weight:g}" for weight in weights)
+        raise ValueError(f"{setting}: {listed} is no mix; give weights of 0 or more, one for each of {known}.")
     if sum(weights) == 0:
         raise ValueError(
             f"{setting}: all weights are 0; give one of {known} a weight, and use a style strength of 0 for the content."
@@ -230,7 +231,3 @@ def strength_factors(strength: float) -> tuple[float, float]:
     ((1.0, 0.0), (0.5, 0.15))
     """
     return strength, CONTENT_PULL * (1.0 - strength)
-
-
-def _listed(weights: Sequence[float]) -> str:
-    return " ".join(f"{weight:g}" for weight in weights)

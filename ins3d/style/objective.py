@@ -11,7 +11,7 @@ from torch import Tensor
 from ins3d.perception.color_transfer import ColorStatistics, color_statistics
 from ins3d.perception.features import IMAGENET_MEAN, FeatureMaps, PerceptualFeatures
 from ins3d.perception.losses import Mask, grams_of, relative_gram_loss
-from ins3d.style.losses import LOSSES, Seen, layers_of, loss_of, named_losses, pyramid_features, scaled_names
+from ins3d.style.losses import LOSSES, Seen, layers_of, loss_of, pyramid_features, select
 from ins3d.style.mix import Mix, strength_factors
 from ins3d.style.targets import StyleTarget, StyleView
 
@@ -171,12 +171,15 @@ class StyleObjective:
         return tuple(dict.fromkeys(layer for name in pulling for layer in layers_of(name, (), self.content_layers)))
 
     def _compare(self, seen: Seen, style: int) -> dict[str, Tensor]:
-        return named_losses(self.terms, seen, self.styles[style].references, self._maps_of)
-
-    def _maps_of(self, name: str) -> tuple[str, ...]:
-        """The names of the maps that a loss looks at; of the content at the pictures' own size alone."""
-        layers = layers_of(name, self.view.layers, self.content_layers)
-        return scaled_names(layers, self.view.scales) if LOSSES[name].pulls_to == "style" else layers
+        """The losses by name, unweighted; what does not pull to the style looks at the pictures' own size alone."""
+        found = {}
+        for term in self.terms:
+            name = term.removesuffix("_loss")
+            layers = layers_of(name, self.view.layers, self.content_layers)
+            scales = self.view.scales if LOSSES[name].pulls_to == "style" else (1,)
+            looked_at = replace(seen, maps=select(seen.maps, layers, scales))
+            found[term] = LOSSES[name].value(looked_at, self.styles[style].references.get(name))
+        return found
 
     def _normalised(self, found: dict[str, Tensor], style: int) -> dict[str, Tensor]:
         if self.normalisers is None:

@@ -1,4 +1,4 @@
-"""Corners, a size and a stride become pixel indices; the rays' answers become pictures again (INS, sampling stride)."""
+"""Strided patches: pixel indices of their rays, and values of rays as pictures (INS, sampling stride)."""
 
 import torch
 from jaxtyping import Float, Int

@@ -1,4 +1,4 @@
-"""Which mix a step of the style stage trains."""
+"""Samples the mix that a step of the style stage trains."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Styles by name: what a user writes becomes pictures, parts of pictures, or several pictures that are one style."""
+"""Parses styles as users write them: pictures, crops, masks, and several pictures that are one style."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -163,13 +163,9 @@ def parse_style(text: str, setting: str) -> Style:
 def _named_words(text: str) -> tuple[str, list[str]]:
     """(name, or nothing; a word for each picture). A name holds no `/`; where files are there, they say where it ends."""
     ends = [place for place, sign in enumerate(text) if sign == "=" and "/" not in text[:place]]
-    ways = [("", text), *((text[:end], text[end + 1 :]) for end in ends)]
-    for name, rest in ways:
-        words = _joined(rest, "+", _is_there)
-        if all(map(_is_there, words)):
-            return name, words
-    name, rest = ways[-1]
-    return name, _joined(rest, "+", _is_there)
+    named = [("", text), *((text[:end], text[end + 1 :]) for end in ends)]
+    ways = [(name, _joined(rest, "+", _is_there)) for name, rest in named]
+    return next((way for way in ways if all(map(_is_there, way[1]))), ways[-1])
 
 
 def _is_there(word: str) -> bool:
@@ -186,8 +182,7 @@ def _joined(text: str, sign: str, is_there: Callable[[str], bool]) -> list[str]:
     """Parted at the sign, except where it belongs to the name of something that is there: the longest such name counts."""
     parts, joined = text.split(sign), []
     while parts:
-        sizes = [size for size in range(len(parts), 1, -1) if is_there(sign.join(parts[:size]))]
-        size = sizes[0] if sizes else 1
+        size = next((size for size in range(len(parts), 1, -1) if is_there(sign.join(parts[:size]))), 1)
         joined.append(sign.join(parts[:size]))
         parts = parts[size:]
     return joined

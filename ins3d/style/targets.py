@@ -80,11 +80,10 @@ def style_target(
         _refuse_thin(style, rgb, features, view, prefix)
     colors = color_statistics(*_pixels(pictures))
     if recolored_to is not None:
-        wanted = ColorStatistics(recolored_to.mean.cpu(), recolored_to.covariance.cpu())
-        color_map = matching_map(colors, wanted)
+        color_map = matching_map(colors, recolored_to.to("cpu"))
         pictures = [(recolor_pictures(color_map, rgb).clamp(0, 1), mask) for rgb, mask in pictures]
-    colors = ColorStatistics(colors.mean.to(device), colors.covariance.to(device))
-    return target_of(style.name, [(rgb.to(device), mask) for rgb, mask in pictures], colors, features, view, prefix)
+    on_device = [(rgb.to(device), mask) for rgb, mask in pictures]
+    return target_of(style.name, on_device, colors.to(device), features, view, prefix)
 
 
 @torch.no_grad()
@@ -140,6 +139,20 @@ def _counted(maps: Float[Tensor, "1 channels height width"], mask: Tensor | None
         return maps.flatten(2)
     counts = F.interpolate(mask[None], size=maps.shape[2:], mode="area").flatten() >= 0.5
     return maps.flatten(2)[:, :, counts.to(maps.device)]
+
+
+def refuse_small(what: str, side: int, features: PerceptualFeatures, scales: tuple[int, ...], remedy: str) -> int:
+    """The least side, in pixels, at which the encoder's deepest layer sees something of pictures shrunk by `scales`.
+
+    Raises ValueError where `side` is less; `what` and `remedy` are the ends of the sentence.
+    """
+    least = features.smallest_side * max(scales)
+    if side < least:
+        raise ValueError(
+            f"{what} too few for the encoder's deepest layer, which needs {least} a side; {remedy}, or style and content "
+            "layers less deep."
+        )
+    return least
 
 
 def _refuse_thin(style: Style, seen: Tensor, features: PerceptualFeatures, view: StyleView, prefix: str) -> None:

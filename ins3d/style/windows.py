@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 from ins3d.extension.ranges import ranged
 from ins3d.extension.registry import Registry
-from ins3d.style.patches import check_patch_fits, doubling_strides, patch_extent
+from ins3d.style.patches import check_patch_fits, doubling_strides
 
 USUAL_SIZE = 128
 """Windows of 64 rays make flecks, those of 128 strokes: a Gram matrix asks every window for the whole palette."""
@@ -85,8 +85,3 @@ def plan_windows(extent: tuple[int, int], budget: int, settings: PatchSettings) 
     """
     size = min(USUAL_SIZE, *extent) if settings.size is None else settings.size
     return WINDOW_RULES.find(settings.rule, "patches.rule").plan(extent, budget, settings.strides, size)
-
-
-def window_extent(plan: WindowPlan) -> int:
-    """Pixels along one side of the largest patch."""
-    return patch_extent(plan.patch, max(plan.strides))

@@ -1,6 +1,5 @@
 """Bakes a surface's colours into a mesh: at its vertices, or into a texture."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +7,7 @@ import torch
 from jaxtyping import Float
 
 from ins3d.meshes.triangles import SurfaceMesh
+from ins3d.runs.record import progress
 from ins3d.surfaces.stylized import ShownSurface
 from ins3d.surfaces.triangulation import TextureLayout
 
@@ -19,13 +19,7 @@ def color_vertices(mesh: SurfaceMesh, surface: ShownSurface, device: torch.devic
     return replace(mesh, vertex_colors=_colors(mesh.vertices, surface, device), textures=())
 
 
-def bake_texture(
-    mesh: SurfaceMesh,
-    surface: ShownSurface,
-    size: int,
-    device: torch.device,
-    report: Callable[[int, int], None] = lambda done, of: None,
-) -> SurfaceMesh:
+def bake_texture(mesh: SurfaceMesh, surface: ShownSurface, size: int, device: torch.device) -> SurfaceMesh:
     """The mesh, which has places on a picture, with that picture of `size` x `size` texels.
 
     Texels that belong to no triangle get the colour of the nearest: whatever blurs the picture finds no other colour.
@@ -35,13 +29,12 @@ def bake_texture(
     texture = np.empty((size, size, 3), np.float32)
     texels = (np.arange(size) + 0.5) / size
     rows_at_once = max(POINTS_AT_ONCE // size, 1)
-    for top in range(0, size, rows_at_once):
+    for top in progress(range(0, size, rows_at_once), "painting the texture"):
         rows = texels[top : top + rows_at_once]
         across, down = np.meshgrid(texels, rows)
         faces, weights = layout.at(np.stack([across, 1 - down], axis=-1).reshape(-1, 2))
         positions = mesh.positions_at(faces, weights)
         texture[top : top + rows_at_once] = _colors(positions, surface, device).reshape(len(rows), size, 3)
-        report(min(top + rows_at_once, size), size)
     return replace(mesh, textures=(texture,), vertex_colors=None, materials=None)
 
 

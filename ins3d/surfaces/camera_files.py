@@ -57,8 +57,8 @@ def nerfstudio_frame(folder: Path, contents: dict[str, Any], frame: dict[str, An
     if pose.shape != (3, 4) or not np.isfinite(pose).all() or abs(np.linalg.det(pose[:, :3])) < 1e-12:
         raise TypeError("transform_matrix")
     if told("fl_x") is None:
-        angle = float(_numbers(contents["camera_angle_x"]))
-        return Frame(path, mask, pose, lambda height, width: _from_angle(angle, height, width))
+        slope = np.tan(float(_numbers(contents["camera_angle_x"])) / 2)
+        return Frame(path, mask, pose, lambda height, width: np.array([width / 2 / slope] * 2 + [width / 2, height / 2]))
     across, down = (
         _numbers([told(name) or math.nan for name in names]) for names in (("fl_x", "cx", "w"), ("fl_y", "cy", "h"))
     )
@@ -95,8 +95,3 @@ def _from_numbers(path: Path, across: np.ndarray, down: np.ndarray, height: int,
     focal = np.array([across[0], across[0] if np.isnan(down[0]) else down[0]]) * scales
     middle = np.array([across[1], down[1]]) * scales
     return np.concatenate([focal, np.where(np.isnan(middle), np.array([width, height]) / 2, middle)])
-
-
-def _from_angle(angle: float, height: int, width: int) -> np.ndarray:
-    focal = width / 2 / np.tan(angle / 2)
-    return np.array([focal, focal, width / 2, height / 2])

@@ -1,12 +1,12 @@
-"""What an object's field is, apart from its numbers: how it is built, where the object lies, and who looked at it."""
+"""Saves and loads the field of an object: its weights, and the metadata: network, placement, cameras."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import torch
 
-from ins3d.files.fields import MEANING, read_meaning, read_numbers, write_field
+from ins3d.files.fields import read_meaning, read_numbers, write_field
 from ins3d.meshes.triangles import MeshPlacement
 from ins3d.style.colors import Colors
 from ins3d.surfaces.cameras import ObjectCameras, UpAxis
@@ -19,7 +19,7 @@ SurfaceField = SurfaceContent | StylizedSurface
 
 @dataclass(frozen=True)
 class SurfaceSpec:
-    """What a field is, apart from its numbers."""
+    """The metadata of a field: all that it is built from."""
 
     kind: Kind
     """The subcommand that made it."""
@@ -53,7 +53,7 @@ class SurfaceSpec:
 
 
 def cameras_words(cameras: ObjectCameras) -> dict[str, Any]:
-    """For `SurfaceSpec.cameras`."""
+    """The cameras as JSON takes them, for `SurfaceSpec.cameras`."""
     poses, intrinsics = cameras.camera_to_world.tolist(), cameras.intrinsics.tolist()
     return {"camera_to_world": poses, "intrinsics": intrinsics, "height": cameras.height, "width": cameras.width}
 
@@ -64,25 +64,21 @@ def show_field(field: SurfaceField, code: torch.Tensor) -> ShownSurface:
 
 
 def save_surface(folder: Path, field: SurfaceField, spec: SurfaceSpec) -> None:
-    """Writes the field's numbers and what they mean."""
+    """Writes weights and metadata; see `files.fields`."""
     write_field(folder, field, asdict(spec))
 
 
 def read_surface_spec(folder: Path, setting: str) -> SurfaceSpec:
     """What `save_surface` wrote, without the numbers; `setting` is the option that the folder came from."""
-    meaning = read_meaning(folder, setting, get_args(Kind))
-    try:
+
+    def build(meaning: dict[str, Any]) -> SurfaceSpec:
         placement = MeshPlacement(tuple(meaning["placement"]["center"]), meaning["placement"]["scale"])
         return SurfaceSpec(**meaning | {"styles": tuple(meaning["styles"]), "placement": placement})
-    except (TypeError, KeyError) as error:
-        raise ValueError(
-            f"{setting}: {folder / MEANING} is not what fit-mesh, fit-images or stylize write; name their output."
-        ) from error
+
+    return read_meaning(folder, setting, get_args(Kind), build)
 
 
 def load_surface(folder: Path, setting: str, device: torch.device) -> tuple[SurfaceField, SurfaceSpec]:
     """What `save_surface` wrote, ready to be asked."""
     spec = read_surface_spec(folder, setting)
-    field = spec.build()
-    read_numbers(folder, field, setting)
-    return cast(SurfaceField, field.requires_grad_(False).eval().to(device)), spec
+    return read_numbers(folder, spec.build(), setting).to(device), spec

@@ -1,4 +1,4 @@
-"""CIM of a surface: positions become signed distance and features, features become colour."""
+"""CIM of a surface: networks from positions to signed distance and features, and from features to RGB."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -36,7 +36,7 @@ class SurfaceContent(nn.Module, ABC):
     def forward(
         self, positions: Float[Tensor, "points 3"]
     ) -> tuple[Float[Tensor, "points 1"], Float[Tensor, "points features"]]:
-        """Signed distance, and what AM blends with the style's."""
+        """(signed distance, content features: the input of AM)."""
 
     @abstractmethod
     def gradient(self, positions: Float[Tensor, "points 3"]) -> Float[Tensor, "points 3"]:

@@ -1,12 +1,10 @@
-"""`export`: writes a field, under a mix of styles, as mesh files."""
+"""Runs `ins3d object export`: writes a field, under a mix of styles, as mesh files."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from rich.progress import Progress
 
 from ins3d.extension.ranges import check_ranges
 from ins3d.meshes.files import read_mesh, write_glb, write_obj, write_ply
@@ -19,9 +17,6 @@ from ins3d.surfaces.settings import Export, Format
 from ins3d.surfaces.stylized import ShownSurface
 from ins3d.surfaces.triangulation import FLOATER, extract_triangles, judge_layout, make_atlas, simplify, without_floaters
 
-Report = Callable[[int, int], None]
-"""Told how much is done, of how much."""
-Begin = Callable[[str], Report]
 NAME = "painted"
 MAX_FACES = 40_000
 """Triangles of a textured mesh out of marching cubes; those with vertex colours keep all."""
@@ -41,22 +36,13 @@ def run_export(settings: Export) -> None:
     surface = show_field(field, mix.code().to(device))
     if kept is not None:
         check_kept(kept, surface, settings, device)
-    with Progress(console=CONSOLE, transient=True) as bar:
-
-        def begin(what: str) -> Report:
-            task = bar.add_task(what)
-            return lambda done, of: bar.update(task, completed=done, total=of)
-
-        cubes = not all(takes_kept(name, kept, settings) for name in settings.formats)
-        dense = _extracted(surface, settings, device, begin) if cubes else None
-        make_folder(settings.output)
-        written = []
-        for name in settings.formats:
-            triangles = kept if takes_kept(name, kept, settings) else dense
-            assert triangles is not None
-            written.append(_write(name, triangles, surface, spec, settings, device, begin))
-    for path, number in written:
-        CONSOLE.print(f"Wrote {path}, {number} triangles.", soft_wrap=True)
+    cubes = not all(takes_kept(name, kept, settings) for name in settings.formats)
+    dense = _extracted(surface, settings, device) if cubes else None
+    make_folder(settings.output)
+    for name in settings.formats:
+        triangles = kept if takes_kept(name, kept, settings) else dense
+        assert triangles is not None
+        _write(name, triangles, surface, spec, settings, device)
 
 
 def kept_mesh(settings: Export, spec: SurfaceSpec) -> SurfaceMesh | None:
@@ -104,27 +90,24 @@ def takes_kept(name: Format, kept: SurfaceMesh | None, settings: Export) -> bool
     return kept is not None and (name == "obj" or settings.surface == "mesh")
 
 
-def _extracted(surface: ShownSurface, settings: Export, device: torch.device, begin: Begin) -> SurfaceMesh:
-    whole = extract_triangles(surface, settings.resolution, device, begin("marching cubes"))
-    mesh, dropped = without_floaters(whole)
+def _extracted(surface: ShownSurface, settings: Export, device: torch.device) -> SurfaceMesh:
+    mesh, dropped = without_floaters(extract_triangles(surface, settings.resolution, device))
     if dropped:
         CONSOLE.print(f"Left out {dropped} floaters in free space, each less than {FLOATER:.1%} of the largest part's area.")
     return mesh
 
 
 def _write(
-    name: str, triangles: SurfaceMesh, surface: ShownSurface, spec: SurfaceSpec, settings: Export, device: torch.device,
-    begin: Begin,
-) -> tuple[Path, int]:  # fmt: skip
-    path = settings.output / f"{NAME}.{name}"
-    report = begin(f"painting {path.name}")
+    name: Format, triangles: SurfaceMesh, surface: ShownSurface, spec: SurfaceSpec, settings: Export, device: torch.device
+) -> None:
     if name == "obj":
         if triangles.corner_uvs is None:
             triangles = simplify(triangles, MAX_FACES)
             triangles = replace(triangles, corner_uvs=make_atlas(triangles))
-        painted = bake_texture(triangles, surface, settings.texture, device, report)
+        painted = bake_texture(triangles, surface, settings.texture, device)
     else:
         painted = color_vertices(triangles, surface, device)
     painted = replace(painted, vertices=spec.placement.outward(painted.vertices))
+    path = settings.output / f"{NAME}.{name}"
     {"obj": write_obj, "glb": write_glb, "ply": write_ply}[name](path, painted)
-    return path, len(painted.faces)
+    CONSOLE.print(f"Wrote {path}, {len(painted.faces)} triangles.", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The subcommands of `ins3d object` that make an object a field: from what they are told to files."""
+"""Runs `ins3d object fit-mesh` and `fit-images`: reads the object, trains its field, writes the folder."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +35,7 @@ PREVIEW_SIZE, PREVIEW_VIEWS = 192, 4
 
 
 def run_fit_mesh(settings: FitMesh) -> None:
-    """`fit-mesh`: a mesh becomes a field of its own."""
+    """`fit-mesh`: fits signed distance and colours to a mesh."""
     check_ranges(settings)
     mesh, placement = placed_mesh(settings.mesh, settings.up, settings.clay)
     device = torch_device(settings.device)
@@ -92,7 +92,7 @@ def lit_clay(mesh: SurfaceMesh, up: str) -> SurfaceMesh:
 
 
 def run_fit_images(settings: FitImages) -> None:
-    """`fit-images`: photographs of an object become a field of it."""
+    """`fit-images`: fits signed distance and colours to photographs with masks."""
     check_ranges(settings)
     device = torch_device(settings.device)
     seen = read_pictures(settings).to(device)
@@ -110,8 +110,6 @@ def run_fit_images(settings: FitImages) -> None:
     losses = PhotoLosses(field, learned, settings.steps, settings.rays, settings.mask_weight, settings.eikonal_weight)
 
     def measure(picture: Tensor) -> dict[str, Any]:
-        if not len(held.pictures):
-            return {}
         found = compare_views(field, held)
         if not found:
             return {}
@@ -158,11 +156,8 @@ def train(
 def preview(field: SurfaceField, spec: SurfaceSpec, mix: Mix) -> Tensor:
     """Colours above normals, from four sides."""
     device = next(field.parameters()).device
-    cameras = spec.object_cameras()
-    if cameras is None:
-        seen = turntable(PREVIEW_VIEWS, spec.up, PREVIEW_SIZE)
-    else:
-        seen = spread(cameras, PREVIEW_VIEWS).resized(PREVIEW_SIZE)
+    given, size = spec.object_cameras(), PREVIEW_SIZE
+    seen = turntable(PREVIEW_VIEWS, spec.up, size) if given is None else spread(given, PREVIEW_VIEWS).resized(size)
     surface = show_field(field, mix.code().to(device))
     views = [render_view(surface, seen.to(device), camera) for camera in range(len(seen))]
     rows = [torch.cat([view.picture(what) for view in views], dim=2) for what in ("rgb", "normals")]

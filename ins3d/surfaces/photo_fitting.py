@@ -1,6 +1,5 @@
 """Fits a surface field to photographs with masks (stage 1, when there is no mesh): IDR, Yariv et al. 2020."""
 
-from collections.abc import Callable
 from typing import cast
 
 import numpy as np
@@ -52,15 +51,13 @@ class PhotoLosses:
         origins, directions = self.seen.cameras.rays(cameras, places)
         hits = trace_rays(self.content.signed_distance, origins, directions)
         both = hits.hit & covered
-        near = origins + hits.distances[:, None] * directions
-        losses = self._color_losses(
-            origins[both], directions[both], hits.distances[both], rgb[both], float(torch.rand(1, generator=generator))
-        )
+        chance = float(torch.rand(1, generator=generator))
+        losses = self._color_losses(hits.positions[both], directions[both], rgb[both], chance)
         # The nearest place of a ray that misses lies somewhere on it, outside the object; that of one that hits, on it.
-        distance = self.content.signed_distance(near[~both])
+        distance = self.content.signed_distance(hits.positions[~both])
         alpha = ALPHA * 2 ** int(DOUBLINGS * step / self.num_steps)
         losses["mask_loss"] = self.mask_weight * silhouette_loss(distance, covered[~both], alpha, self.num_rays)
-        losses["eikonal_loss"] = self.eikonal_weight * self._eikonal(near[hits.hit], generator)
+        losses["eikonal_loss"] = self.eikonal_weight * self._eikonal(hits.positions[hits.hit], generator)
         return losses
 
     def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -74,15 +71,12 @@ class PhotoLosses:
         places = torch.stack([columns, rows], dim=-1) + 0.5
         return cameras, places, values[:, :3], values[:, 3] > 0.5
 
-    def _color_losses(
-        self, origins: Tensor, directions: Tensor, distances: Tensor, rgb: Tensor, chance: float
-    ) -> dict[str, Tensor]:
-        if not len(origins):
+    def _color_losses(self, at: Tensor, directions: Tensor, rgb: Tensor, chance: float) -> dict[str, Tensor]:
+        if not len(at):
             return {}
-        at = origins + distances[:, None] * directions
         with torch.no_grad():
             gradient = self.content.gradient(at)
-        on = surface_positions(origins, directions, distances, self.content.signed_distance(at), gradient)
+        on = surface_positions(at, directions, self.content.signed_distance(at), gradient)
         _, features = self.content(on)
         shown = None if chance < NO_DIRECTION else directions
         found = self.content.rgb(features, on, F.normalize(gradient, dim=-1), shown)
@@ -125,9 +119,7 @@ def hull_distances(seen: ObjectPictures) -> Float[Tensor, "resolution resolution
 
 
 @torch.no_grad()
-def compare_views(
-    content: SurfaceContent, seen: ObjectPictures, report: Callable[[int], None] = lambda done: None
-) -> dict[str, int | float]:
+def compare_views(content: SurfaceContent, seen: ObjectPictures) -> dict[str, int | float]:
     """Of pictures that were not learned from: PSNR where the object is, and how far the silhouettes agree (IoU).
 
     Pictures without the object are left out; of none there is nothing.
@@ -141,12 +133,11 @@ def compare_views(
             continue
         overlap.append(float((hits.hit & covered).sum() / (hits.hit | covered).sum()))
         rgb = torch.zeros(len(origins), 3, device=origins.device)
-        at, towards = (origins + hits.distances[:, None] * directions)[hits.hit], directions[hits.hit]
+        at, towards = hits.positions[hits.hit], directions[hits.hit]
         normals = F.normalize(content.gradient(at), dim=-1)
         rgb[hits.hit] = content.rgb(content(at)[1], at, normals, towards)
         # Where the object is missed, black is compared with: a hole costs what it should.
         psnr.append(float(peak_signal_noise_ratio(rgb[covered], picture[:3].flatten(1).T[covered], data_range=1.0)))
-        report(camera + 1)
     if not psnr:
         return {}
     return {"views": len(psnr), "psnr": sum(psnr) / len(psnr), "silhouette_iou": sum(overlap) / len(overlap)}

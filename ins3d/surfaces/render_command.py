@@ -1,16 +1,15 @@
-"""`render`: a field, cameras and mixes become a film or stills."""
+"""Runs `ins3d object render`: a film or stills of a field."""
 
 from collections.abc import Iterator
 
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from ins3d.extension.ranges import check_ranges
 from ins3d.files.pictures import write_rgb
 from ins3d.files.videos import open_video
 from ins3d.runs.objective import torch_device
-from ins3d.runs.record import CONSOLE, make_folder
+from ins3d.runs.record import CONSOLE, make_folder, progress
 from ins3d.surfaces.cameras import ObjectCameras, turntable, walk
 from ins3d.surfaces.checkpoint import SurfaceField, SurfaceSpec, load_surface, show_field
 from ins3d.surfaces.rendering import SurfaceView, render_view
@@ -73,6 +72,6 @@ def style_codes(settings: RenderSurface, names: tuple[str, ...]) -> list[Tensor]
 def _views(
     field: SurfaceField, cameras: ObjectCameras, codes: list[Tensor], settings: RenderSurface
 ) -> Iterator[SurfaceView]:
-    for frame in track(range(settings.frames), "rendering", console=CONSOLE, transient=True):
+    for frame in progress(range(settings.frames), "rendering"):
         surface = show_field(field, codes[frame].to(cameras.intrinsics.device))
         yield render_view(surface, cameras, frame, settings.supersampling)

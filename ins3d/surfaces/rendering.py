@@ -64,7 +64,7 @@ def _band(surface: ShownSurface, cameras: ObjectCameras, camera: int, rows: slic
     origins, directions = cameras.picture_rays(camera, rows, finer)
     hits = trace_rays(surface.signed_distance, origins, directions)
     seen = origins.new_zeros(len(origins), 8)
-    positions = origins[hits.hit] + hits.distances[hits.hit, None] * directions[hits.hit]
+    positions = hits.positions[hits.hit]
     if len(positions):
         normals = F.normalize(surface.gradient(positions), dim=-1)
         axis = -cameras.camera_to_world[camera, :, 2]

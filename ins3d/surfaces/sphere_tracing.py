@@ -1,4 +1,4 @@
-"""A signed distance and rays become first hits: places along the rays, and whether there is one."""
+"""First hits of rays with a signed distance field, by sphere tracing (spec A.9)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +21,8 @@ class Hits:
     distances: Float[Tensor, " rays"]
     """Along the ray: of the hit; of rays that miss, of the place at which they came nearest to the surface."""
     hit: Bool[Tensor, " rays"]
+    positions: Float[Tensor, "rays 3"]
+    """The places at those distances."""
 
 
 @torch.no_grad()
@@ -46,7 +48,8 @@ def trace_rays(
         alive = march.step(alive, threshold)
     march.sample(alive)
     march.refine()
-    return Hits(torch.where(march.hit, march.at, march.nearest_at), march.hit)
+    distances = torch.where(march.hit, march.at, march.nearest_at)
+    return Hits(distances, march.hit, origins + distances[:, None] * directions)
 
 
 def sphere_ends(
@@ -63,20 +66,18 @@ def sphere_ends(
 
 
 def surface_positions(
-    origins: Float[Tensor, "rays 3"],
+    at: Float[Tensor, "rays 3"],
     directions: Float[Tensor, "rays 3"],
-    distances: Float[Tensor, " rays"],
     signed_distance: Float[Tensor, "rays 1"],
     gradient: Float[Tensor, "rays 3"],
 ) -> Float[Tensor, "rays 3"]:
-    """The hits, which move as the surface does: x - v (S(x) - S(x) kept) / (grad S kept . v) (spec A.9).
+    """Hits `at` which rays meet the surface, as functions of it: x - v (S(x) - S(x) kept) / (grad S kept . v) (spec A.9).
 
-    `signed_distance` is asked at the hits, with gradients; the positions' values are the hits'. Rays that graze the surface
+    `signed_distance` is that at the hits, with gradients; the positions' values are the hits'. Rays that graze the surface
     would be moved without bounds: their slope counts as .05 at least.
     """
     slope = (gradient * directions).sum(-1, keepdim=True).detach().clamp(max=-0.05)
-    moved = (signed_distance - signed_distance.detach()) / slope
-    return origins + directions * (distances[:, None] - moved)
+    return at - directions * (signed_distance - signed_distance.detach()) / slope
 
 
 class _March:

@@ -5,7 +5,6 @@ from torch import Tensor
 
 from ins3d.fields.geometry_losses import eikonal_loss
 from ins3d.perception.color_transfer import color_statistics
-from ins3d.perception.losses import Mask
 from ins3d.style.colors import StyleColors
 from ins3d.style.mix import Mix
 from ins3d.style.objective import StyleObjective
@@ -77,12 +76,10 @@ class SurfaceSubject:
         code = mix.code().to(rays.rgb)
         shown = self.field.shown(code)
         hits = trace_rays(shown.signed_distance, rays.origins, rays.directions)
-        hit = hits.hit
-        origins, directions, distances = rays.origins[hit], rays.directions[hit], hits.distances[hit]
-        at = origins + distances[:, None] * directions
+        hit, at = hits.hit, hits.positions[hits.hit]
         with torch.no_grad():
             gradient = shown.gradient(at)
-        positions = surface_positions(origins, directions, distances, shown.signed_distance(at), gradient)
+        positions = surface_positions(at, rays.directions[hit], shown.signed_distance(at), gradient)
         rgb = torch.zeros_like(rays.rgb)
         rgb[hit] = shown.rgb(positions)
         return rgb, hit[:, None].float(), at
@@ -106,12 +103,11 @@ class SurfaceSubject:
         Differs from INS, which compares with the photographs: the fitted colours are known at any ray, between pixels too.
         """
         recolored = self.field.colors.map(rays.rgb, 1.0, mix.code().to(rays.rgb)).clamp(0, 1)
-        return Patches(painted, self._over_mean(recolored, rays.hit, mix), self._mask(rays))
+        return Patches(
+            painted, self._over_mean(recolored, rays.hit, mix), rays_to_patches(rays.weight, self.windows.plan.patch)
+        )
 
     def _over_mean(self, rgb: Tensor, hit: Tensor, mix: Mix) -> Tensor:
         """A picture before the style's mean colour: against white, every silhouette is an edge that no paint removes."""
         behind = torch.stack([share * self.objective.styles[style].colors.mean for style, share in mix.parts]).sum(0)
         return rays_to_patches(rgb * hit + (1 - hit) * behind.to(rgb), self.windows.plan.patch)
-
-    def _mask(self, rays: SurfaceRays) -> Mask:
-        return rays_to_patches(rays.weight, self.windows.plan.patch)

@@ -1,21 +1,19 @@
-"""`stylize`: a fitted object, or one that is fitted now, is painted and becomes a mesh."""
+"""Runs `ins3d object stylize`: fits the object unless that is done, paints it, writes it as a mesh."""
 
-import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ins3d.extension.ranges import check_ranges
-from ins3d.files.fields import MEANING, TRAINING
 from ins3d.perception.color_transfer import color_statistics
 from ins3d.runs.objective import command_objective, torch_device
 from ins3d.runs.record import CONSOLE
-from ins3d.runs.training import Training
-from ins3d.style.sampling import MixSampler, steps_for
-from ins3d.style.stage import StyleStage
+from ins3d.runs.training_folder import fit_first, is_finished, paint
 from ins3d.style.styles import find_styles
+from ins3d.style.targets import refuse_small
 from ins3d.style.windows import WindowPlan, plan_windows
 from ins3d.surfaces.cameras import cameras_around
 from ins3d.surfaces.checkpoint import SurfaceSpec, load_surface, read_surface_spec
@@ -38,13 +36,8 @@ def run_stylize_surface(settings: StylizeSurface) -> None:
     names = tuple(style.name for style in find_styles(settings.styles))
     mix = settings.mix_of(names)
     objective = command_objective(replace(settings, colors="none"), device)
-    least = objective.features.smallest_side * max(settings.style_scales)
     size = window_plan(settings, 2 * settings.view_size, 2 * settings.view_size).patch
-    if size < least:
-        raise ValueError(
-            f"patches.size: {size} is too little for the encoder's deepest layer, which needs {least}; use more, or style "
-            "and content layers less deep."
-        )
+    refuse_small(f"patches.size: {size} places are", size, objective.features, settings.style_scales, "use more")
     content, fitted, settings = fitted_surface(settings, device)
     windows = surface_windows(settings, content, fitted, device)
     if settings.colors == "content":
@@ -54,13 +47,8 @@ def run_stylize_surface(settings: StylizeSurface) -> None:
     bound = settings.bound if settings.geometry == "distilled" else 0.0
     spec = replace(fitted, kind="stylize", styles=names, colors=settings.colors, bound=bound)
     field = StylizedSurface(content, len(names), settings.colors, bound).to(device)
-    training = Training(field, field.groups(), steps_for(settings.steps, len(names)), settings.seed)
-    mixes = MixSampler(len(names), range(len(names)), settings.seed)
-    stage = StyleStage(SurfaceSubject(field, windows, objective, settings.seed), objective, mixes)
-    stage.begin()
-    before = stage.gram_distance(mix.main, strength=0.0)
-    train(settings, spec, training, stage.losses, mix, end=stage.end, encoder=objective.features.source)
-    CONSOLE.print(f"Gram distance to {names[mix.main]}: {before:.3f} -> {stage.gram_distance(mix.main):.3f}.")
+    subject = SurfaceSubject(field, windows, objective, settings.seed)
+    paint(settings, field, subject, objective, mix, partial(train, settings, spec, mix=mix))
     if settings.export:
         told = {name: getattr(settings, name) for name in ("texture", "mix", "strength", "device")}
         run_export(Export(load=settings.output, output=settings.output / "mesh", formats=settings.export, **told))
@@ -75,12 +63,8 @@ def surface_windows(
     settings: StylizeSurface, content: SurfaceContent, spec: SurfaceSpec, device: torch.device
 ) -> SurfaceWindows:
     """Where the steps look."""
-    cameras = spec.object_cameras()
-    cameras = (
-        cameras_around(settings.views, spec.up, settings.view_size)
-        if cameras is None
-        else cameras.resized(settings.view_size)
-    )
+    given, size = spec.object_cameras(), settings.view_size
+    cameras = cameras_around(settings.views, spec.up, size) if given is None else given.resized(size)
     plan = window_plan(settings, 2 * cameras.height, 2 * cameras.width)
     weighting = RayWeighting(settings.weigh_angle, settings.weigh_depth)
     generator = torch.Generator().manual_seed(settings.seed)
@@ -89,47 +73,31 @@ def surface_windows(
 
 
 def fitted_surface(settings: StylizeSurface, device: torch.device) -> tuple[SurfaceContent, SurfaceSpec, StylizeSurface]:
-    """The fitted object: from where it was told to be, from an earlier run into the same folder, or fitted now.
-
-    --resume goes on with a fit that was stopped. And the settings: a run that was stopped while it fitted has nothing else
-    to resume.
-    """
-    painted, folder = settings.output / TRAINING, settings.fit or settings.output / "fit"
-    if settings.resume and settings.fit is None and not painted.is_file() and not (folder / TRAINING).is_file():
-        raise FileNotFoundError(
-            f"resume: there is no {TRAINING} in {settings.output}; leave out --resume, or name its output."
-        )
-    if settings.fit is None and is_fitted(folder, settings):
-        CONSOLE.print(f"The fit in {folder} is taken; delete it to fit the object anew.", soft_wrap=True)
-    elif settings.fit is None:
-        fit_first(settings, folder)
-        painted.unlink(missing_ok=True)  # of another fit; one that is refused has cost nothing
-    settings = replace(settings, resume=settings.resume and painted.is_file())
+    """The fitted object: from where it was told to be, from an earlier run into the same folder, or fitted now."""
+    folder, settings = fit_first(
+        settings, settings.fit, "object", partial(is_fitted, settings), partial(fit_object, settings)
+    )
     content, spec = load_surface(folder, "fit", device)
     if not isinstance(content, SurfaceContent):
         raise ValueError(f"fit: {folder} was made by {spec.kind}; give the output folder of fit-mesh or fit-images.")
     return content, spec, settings
 
 
-def is_fitted(folder: Path, settings: StylizeSurface) -> bool:
+def is_fitted(settings: StylizeSurface, folder: Path) -> bool:
     """Whether a fit of the same object stands there, finished, and younger than the object."""
-    told = folder / "run.json"
-    if not told.is_file() or not (folder / MEANING).is_file() or json.loads(told.read_text()).get("stopped"):
+    if not is_finished(folder):
         return False
     spec = read_surface_spec(folder, "fit")
     source = settings.images or settings.mesh
     same = spec.source == source_word(source) and spec.kind == ("fit-images" if settings.images else "fit-mesh")
-    newer = source is not None and source.exists() and source.stat().st_mtime > told.stat().st_mtime
+    newer = source is not None and source.exists() and source.stat().st_mtime > (folder / "run.json").stat().st_mtime
     up = settings.up or ("y" if settings.images is None else spec.up)
     return same and not newer and spec.up == up
 
 
-def fit_first(settings: StylizeSurface, folder: Path) -> None:
-    """Into `folder`."""
-    resume = settings.resume and (folder / TRAINING).is_file()
-    CONSOLE.print(f"The object is fitted first, into {folder}.", soft_wrap=True)
-    about: dict[str, Any] = {"output": folder, "seed": settings.seed, "device": settings.device, "resume": resume}
+def fit_object(settings: StylizeSurface, **told: Any) -> None:
+    """`fit-images` or `fit-mesh` of what is painted."""
     if settings.images:
-        run_fit_images(FitImages(images=settings.images, up=settings.up, **about))
+        run_fit_images(FitImages(images=settings.images, up=settings.up, **told))
     else:
-        run_fit_mesh(FitMesh(mesh=settings.mesh, up=settings.up or "y", **about))
+        run_fit_mesh(FitMesh(mesh=settings.mesh, up=settings.up or "y", **told))

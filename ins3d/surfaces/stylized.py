@@ -1,4 +1,4 @@
-"""SIM and AM over a surface: a style code gives an object another paint, and, if it may, a slightly other shape."""
+"""SIM and AM over a fitted surface: colours, and within a bound the shape, as functions of a style code."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from ins3d.fields.amalgamation import Amalgamation
-from ins3d.fields.style_features import StyleFeatures, StylePlanes
+from ins3d.fields.style_features import StylePlanes
+from ins3d.fields.stylized import StylizedField
 from ins3d.style.colors import Colors, StyleColors
 from ins3d.surfaces.content import SurfaceContent, numerical_gradient
 
@@ -34,7 +34,7 @@ def show_content(content: SurfaceContent) -> ShownSurface:
     )
 
 
-class StylizedSurface(nn.Module):
+class StylizedSurface(StylizedField):
     """SIM and AM over a fitted surface, which is frozen (spec A.9, [D]): the same modules as for scenes.
 
     With a `bound` of 0 the shape is the content's, to the last bit. Else it moves by no more than that, in radii of the
@@ -47,14 +47,10 @@ class StylizedSurface(nn.Module):
     RESOLUTIONS = (24, 48, 96, 192)
 
     def __init__(self, content: SurfaceContent, num_styles: int, colors: Colors, bound: float = 0.0) -> None:
-        super().__init__()
-        self.content = content.requires_grad_(False)
-        self.bound = bound
-        planes = StylePlanes(num_styles, self.RESOLUTIONS, channels=8)
-        self.style_features = StyleFeatures(planes, num_styles, self.WIDTH)
-        shape = content.num_features if bound else None
+        planes, shape = StylePlanes(num_styles, self.RESOLUTIONS, channels=8), content.num_features if bound else None
         # Gates a little below 1, where SIM and AM would have no gradient.
-        self.amalgamation = Amalgamation(shape, content.num_features, self.WIDTH, self.WIDTH, 2, gate_init=(0.9, 0.9))
+        super().__init__(shape, content.num_features, planes, num_styles, self.WIDTH, 2, gate_init=(0.9, 0.9))
+        self.content, self.bound = content.requires_grad_(False), bound
         self.head = deepcopy(content.head).requires_grad_(True)
         self.colors = StyleColors(colors, num_styles)
 
@@ -76,8 +72,7 @@ class StylizedSurface(nn.Module):
         distance, features = self.content(positions)
         if not self.bound:
             return distance
-        style = self.style_features(positions, style_code)
-        mixed = self.amalgamation.raw_density(distance, features, style, style_code.sum())
+        mixed = self.raw_density(distance, features, positions, style_code)
         return distance + self.bound * torch.tanh((mixed - distance) / self.bound)
 
     def gradient(
@@ -102,8 +97,5 @@ class StylizedSurface(nn.Module):
 
     def groups(self) -> list[dict[str, object]]:
         """What learns, and how fast."""
-        planes = list(self.style_features.encoding.parameters())
-        gates = [parameter for name, parameter in self.amalgamation.named_parameters() if name.endswith("gate")]
-        apart = {id(parameter) for parameter in [*planes, *gates]}
-        layers = [parameter for parameter in self.parameters() if parameter.requires_grad and id(parameter) not in apart]
-        return [{"params": planes, "lr": 0.05}, {"params": layers, "lr": 5e-3}, {"params": gates, "lr": 0.01}]
+        layers = [parameter for parameter in self.weights() if parameter.requires_grad]
+        return [{"params": self.planes(), "lr": 0.05}, {"params": layers, "lr": 5e-3}, {"params": self.gates(), "lr": 0.01}]

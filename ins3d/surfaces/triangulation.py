@@ -1,6 +1,5 @@
 """Triangulates a surface (marching cubes, decimation), and lays triangles out in a texture (uv atlas)."""
 
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ from skimage.measure import marching_cubes
 
 from ins3d.meshes.queries import connected_parts
 from ins3d.meshes.triangles import SurfaceMesh, corner_weights
+from ins3d.runs.record import progress
 from ins3d.surfaces.stylized import ShownSurface
 
 FLOATER = 0.001
@@ -24,21 +24,18 @@ PROBE = 512
 """Texels a side with which layouts are probed."""
 
 
-def extract_triangles(
-    surface: ShownSurface, resolution: int, device: torch.device, report: Callable[[int, int], None] = lambda done, of: None
-) -> SurfaceMesh:
+def extract_triangles(surface: ShownSurface, resolution: int, device: torch.device) -> SurfaceMesh:
     """Marching cubes of the distance in the ball, on a grid of `resolution` places a side; triangles face outwards."""
     line = torch.linspace(-1, 1, resolution, device=device)
     distances = np.empty((resolution,) * 3, np.float32)
     slab = max(2**18 // resolution**2, 1)
-    for start in range(0, resolution, slab):
+    for start in progress(range(0, resolution, slab), "marching cubes"):
         grid = torch.cartesian_prod(line[start : start + slab], line, line)
         outside = grid.norm(dim=-1, keepdim=True) - 1
         with torch.inference_mode():
             # Beyond the ball nothing is known, and nothing is.
             values = torch.maximum(surface.signed_distance(grid), outside)
         distances[start : start + slab] = values.reshape(-1, resolution, resolution).cpu().numpy()
-        report(min(start + slab, resolution), resolution)
     if not distances.min() < 0 < distances.max():
         raise ValueError("load: the field has no surface inside the ball; fit it again, with more steps.")
     vertices, faces, _, _ = marching_cubes(distances, 0.0)

@@ -1,4 +1,4 @@
-"""Cameras become windows: squares of rays whose hits are kept, from which the style stage cuts its patches."""
+"""Cache of traced rays in square windows, from which the style stage cuts its patches."""
 
 from dataclasses import dataclass
 
@@ -136,17 +136,16 @@ def ask_content(
     """Traces rays and asks the content where they end."""
     hits = trace_rays(content.signed_distance, origins, directions)
     hit = hits.hit
-    positions = origins + hits.distances[:, None] * directions
     found = SurfaceRays(
         origins,
         directions,
         hit[:, None].float(),
         hit[:, None].float(),
-        positions * hit[:, None],
+        hits.positions * hit[:, None],
         *(origins.new_zeros(len(origins), size) for size in (3, content.num_features, 3)),
     )
     if hit.any():
-        at = positions[hit]
+        at = hits.positions[hit]
         _, features = content(at)
         found.normals[hit] = F.normalize(content.gradient(at), dim=-1)
         found.features[hit] = features

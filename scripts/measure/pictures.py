@@ -194,14 +194,14 @@ def measure_controls(settings: Controls) -> None:
     styles = [resize_long_side(read_rgb(path, "styles"), spec.long_side) for path in settings.styles]
     photograph = resize_long_side(read_rgb(settings.content, "content"), spec.long_side)
     window, alone = window_of_size(spec.long_side, spec.aspect), single_style(0, len(styles))
-    swept = [render_picture(field, window, alone, StrengthMap(strength), CPU) for strength in STRENGTHS]
+    swept = [render_picture(field, window, alone, StrengthMap(strength)) for strength in STRENGTHS]
     fitted = field.content if isinstance(field, StylizedPicture) else field
-    plain = render_picture(fitted, window, alone, StrengthMap(0.0), CPU)
+    plain = render_picture(fitted, window, alone, StrengthMap(0.0))
     mask = torch.zeros(photograph.shape[1:])
     mask[:, mask.shape[1] // 3 : 2 * mask.shape[1] // 3] = 1
-    masked = render_picture(field, window, alone, StrengthMap(mask=mask), CPU)
+    masked = render_picture(field, window, alone, StrengthMap(mask=mask))
     large = window_of_size(4 * spec.long_side, spec.aspect)
-    down = F.avg_pool2d(render_picture(field, large, alone, StrengthMap(), CPU)[None], 4)[0]
+    down = F.avg_pool2d(render_picture(field, large, alone, StrengthMap())[None], 4)[0]
     report = {
         "strengths": STRENGTHS,
         "from_content": [judge.to_content(picture, plain) for picture in swept],
@@ -216,7 +216,7 @@ def measure_controls(settings: Controls) -> None:
             Mix((0.5, 0.5, *[0.0] * (len(styles) - 2))),
             single_style(1, len(styles)),
         ]
-        mixed = [render_picture(field, window, mix, StrengthMap(), CPU) for mix in mixes]
+        mixed = [render_picture(field, window, mix, StrengthMap()) for mix in mixes]
         report["mix"] = {f"to_style_{n}": [judge.to_style(picture, styles[n]) for picture in mixed] for n in (0, 1)}
         swept += mixed
     write_rgb(settings.output / "controls.png", make_grid(torch.stack([*swept, masked]), nrow=len(STRENGTHS), padding=2))

@@ -27,7 +27,7 @@ class TestFields:
         write_field(tmp_path / "new", field, {"kind": "fit", "styles": ["wave"]})
         read_numbers(tmp_path / "new", other, "load")
         assert torch.equal(other.weight, field.weight) and torch.equal(other.bias, field.bias)
-        assert read_meaning(tmp_path / "new", "load", COMMANDS) == {"kind": "fit", "styles": ["wave"]}
+        assert read_meaning(tmp_path / "new", "load", COMMANDS, dict) == {"kind": "fit", "styles": ["wave"]}
         assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["field.json", "field.safetensors"]
 
     @pytest.mark.parametrize("other", [nn.Linear(3, 3), nn.Linear(3, 2, bias=False), nn.Sequential(nn.Linear(3, 2))])
@@ -54,7 +54,7 @@ class TestFields:
 class TestMeanings:
     def test_a_folder_without_one(self, tmp_path: Path):
         with pytest.raises(FileNotFoundError) as caught:
-            read_meaning(tmp_path, "fit", COMMANDS)
+            read_meaning(tmp_path, "fit", COMMANDS, dict)
         assert str(caught.value) == (
             f"fit: there is no field.json in {tmp_path}; give the output folder of fit, stylize or blend."
         )
@@ -63,7 +63,7 @@ class TestMeanings:
     def test_one_of_something_else(self, tmp_path: Path, contents: bytes):
         (tmp_path / "field.json").write_bytes(contents)
         with pytest.raises(ValueError) as caught:
-            read_meaning(tmp_path, "fit", COMMANDS)
+            read_meaning(tmp_path, "fit", COMMANDS, dict)
         assert type(caught.value) is ValueError and str(caught.value) == (
             f"fit: {tmp_path / 'field.json'} is not what fit, stylize or blend write; name their output, or run it again."
         )

@@ -47,7 +47,7 @@ class TestPictureBlending:
         groups = [{"params": list(stage.field.parameters()), "lr": stage.field.learning_rate}]
         Training(stage.field, groups, 200, 0).run(stage.losses)
         for strength in (0.0, 0.5, 1.0):
-            picture = render_picture(stage.field, source.whole, Mix((1.0,)), StrengthMap(strength), CPU)
+            picture = render_picture(stage.field, source.whole, Mix((1.0,)), StrengthMap(strength))
             assert -10 * math.log10(float(((picture - source.rgb) ** 2).mean())) > 28
 
     def test_then_style_grows_with_strength_and_strength_0_stays(self, source, objective: StyleObjective):
@@ -55,8 +55,7 @@ class TestPictureBlending:
         groups = [{"params": list(stage.field.parameters()), "lr": stage.field.learning_rate}]
         Training(stage.field, groups, 300, 0).run(stage.losses)
         pictures = [
-            render_picture(stage.field, source.whole, Mix((1.0,)), StrengthMap(strength), CPU)
-            for strength in (0.0, 0.5, 1.0)
+            render_picture(stage.field, source.whole, Mix((1.0,)), StrengthMap(strength)) for strength in (0.0, 0.5, 1.0)
         ]
         distances = [float(objective.gram_distance(picture[None], 0)) for picture in pictures]
         assert distances[0] > distances[1] > distances[2]

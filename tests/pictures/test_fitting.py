@@ -57,7 +57,7 @@ class TestTraining:
         content = make_picture_content(network, 28)
         training, losses = fit_picture(content, source, num_steps=400, num_points=400, seed=0)
         training.run(losses)
-        picture = render_picture(content, source.whole, Mix((1.0,)), StrengthMap(), CPU)
+        picture = render_picture(content, source.whole, Mix((1.0,)), StrengthMap())
         assert -10 * math.log10(float(((picture - source.rgb) ** 2).mean())) > 35
 
     def test_a_stopped_run_that_is_resumed_ends_as_one_that_was_not(self, source: PictureSource):
@@ -186,19 +186,19 @@ class TestPictureSubject:
         stage.end()
         for style in (0, 1):
             mix = Mix(tuple(float(index == style) for index in (0, 1)))
-            painted = render_picture(stage.subject.field, source.whole, mix, StrengthMap(), CPU)
+            painted = render_picture(stage.subject.field, source.whole, mix, StrengthMap())
             before = objective.gram_distance(source.rgb[None], style)
             assert float(objective.gram_distance(painted[None], style)) < 0.8 * float(before)
-        plain = render_picture(stage.subject.field, source.whole, mix, StrengthMap(0.0), CPU)
-        content = render_picture(stage.subject.field.content, source.whole, mix, StrengthMap(), CPU)
+        plain = render_picture(stage.subject.field, source.whole, mix, StrengthMap(0.0))
+        content = render_picture(stage.subject.field.content, source.whole, mix, StrengthMap())
         assert torch.equal(plain, content)
 
     def test_in_the_styles_colours_the_end_brings_them_nearer(self, source, objective: StyleObjective):
         stage = stage_of(source, objective, "style")
         stage.begin()
-        painted = [render_picture(stage.subject.field, source.whole, Mix((1.0, 0.0)), StrengthMap(), CPU)]
+        painted = [render_picture(stage.subject.field, source.whole, Mix((1.0, 0.0)), StrengthMap())]
         stage.end()
-        painted.append(render_picture(stage.subject.field, source.whole, Mix((1.0, 0.0)), StrengthMap(), CPU))
+        painted.append(render_picture(stage.subject.field, source.whole, Mix((1.0, 0.0)), StrengthMap()))
         before, after = (float(objective.gram_distance(picture[None], 0)) for picture in painted)
         assert after < before  # an untrained content is grey, and there is something to be matched
 

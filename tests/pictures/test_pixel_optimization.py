@@ -77,7 +77,7 @@ class TestGatys:
     @pytest.mark.parametrize("loss", list(STYLE_LOSSES))
     def test_lowers_every_style_loss(self, features, content, style, loss):
         steps = Steps()
-        gatys(content, style, features, replace(SMALL, steps=15, style_losses=(loss,)), steps)
+        gatys(content, style, features, replace(SMALL, steps=15, style_loss=(loss,)), steps)
         assert steps.losses[0][f"{loss}_loss"] == pytest.approx(1, rel=1e-3)
         assert min(losses[f"{loss}_loss"] for losses in steps.losses) < 0.8
 
@@ -118,7 +118,7 @@ class TestGatys:
         )
 
     def test_same_seed_same_picture(self, features, content, style):
-        settings = replace(SMALL, steps=8, style_losses=("swd",), optimizer="adam")
+        settings = replace(SMALL, steps=8, style_loss=("swd",), optimizer="adam")
         pictures = [gatys(content, style, features, replace(settings, seed=seed)) for seed in (0, 0, 1)]
         assert torch.equal(pictures[0], pictures[1]) and not torch.equal(pictures[0], pictures[2])
 
@@ -211,7 +211,7 @@ class TestTexture:
 
     def test_needs_two_scales_to_be_twice_as_large(self, features, style):
         with pytest.raises(ValueError, match=r"needs 48 a side; use a larger size"):
-            texture(style, features, replace(SMALL, scales=(1, 12)))
+            texture(style, features, replace(SMALL, style_scales=(1, 12)))
 
 
 class TestMatchHistograms:
@@ -238,7 +238,7 @@ class TestPixelObjective:
 
     def test_random_projections_stay_for_lbfgs_and_change_for_adam(self, features, content, style):
         for optimizer, same in (("lbfgs", True), ("adam", False)):
-            settings = replace(SMALL, style_losses=("swd",), optimizer=optimizer)
+            settings = replace(SMALL, style_loss=("swd",), optimizer=optimizer)
             objective = PixelObjective(features, settings, style, content)
             values = [objective.losses(content)["swd_loss"].item() for _ in range(2)]
             assert (values[0] == values[1]) is same
@@ -258,11 +258,11 @@ class TestPixelObjective:
         assert objective.losses(content)["content_loss"].item() == 0
 
     def test_layers_are_gatys_for_statistics_and_their_own_for_neighbours(self):
-        assert PixelSettings(style_losses=("gram", "statistics:2")).all_layers == GATYS_LAYERS
-        settings = PixelSettings(style_losses=("gram", "nnfm:0.3"), content_layers=("relu2_1",))
+        assert PixelSettings(style_loss=("gram", "statistics:2")).all_layers == GATYS_LAYERS
+        settings = PixelSettings(style_loss=("gram", "nnfm:0.3"), content_layers=("relu2_1",))
         own = (*STYLE_LOSSES["gram"].layers, *STYLE_LOSSES["nnfm"].layers, "relu2_1")
         assert settings.all_layers == tuple(dict.fromkeys(own))
-        assert PixelSettings(style_losses=("gram", "nnfm"), style_layers=LAYERS).all_layers == (*LAYERS, "relu4_1")
+        assert PixelSettings(style_loss=("gram", "nnfm"), style_layers=LAYERS).all_layers == (*LAYERS, "relu4_1")
 
     def test_refuses_layers_that_the_encoder_was_not_built_for(self, features, content, style):
         with pytest.raises(ValueError, match=r"^style-layers: the encoder ends at relu2_2, before relu3_1"):
@@ -277,9 +277,9 @@ class TestPixelObjective:
             ({"long_sides": (0,)}, "size: (0,) must grow, coarse to fine; use for example (128, 256)."),
             ({"content_weight": -1.0}, "content-weight: -1.0 is too little; use 0 or more."),
             ({"tv_weight": float("nan")}, "tv-weight: nan is too little; use 0 or more."),
-            ({"style_losses": ("gram:0",)}, "style-loss: every weight is 0; give one of them a weight above 0."),
-            ({"scales": (0,)}, "style-scales: (0,) must hold 1, the pictures as they are, or more; use 1 2 4."),
-            ({"scales": ()}, "style-scales: () must hold 1, the pictures as they are, or more; use 1 2 4."),
+            ({"style_loss": ("gram:0",)}, "style-loss: every weight is 0; give one of them a weight above 0."),
+            ({"style_scales": (0,)}, "style-scales: (0,) must hold 1, the pictures as they are, or more; use 1 2 4."),
+            ({"style_scales": ()}, "style-scales: () must hold 1, the pictures as they are, or more; use 1 2 4."),
         ],
     )
     def test_refuses_bad_settings(self, wrong, sentence):

@@ -79,49 +79,49 @@ class TestRendering:
         pictures = []
         for points in (30, 100, 2**16):
             monkeypatch.setattr(rendering, "POINTS_AT_ONCE", points)
-            pictures.append(render_picture(field, window, ALONE, strengths, CPU))
+            pictures.append(render_picture(field, window, ALONE, strengths))
         assert pictures[0].shape == (3, 20, 30)
         # The same to rounding: a matrix product of another size adds up in another order.
         assert all(decibels(picture, pictures[0]) > 100 for picture in pictures)
-        assert len(list(render_rows(field, window, ALONE, strengths, CPU))) == 1
+        assert len(list(render_rows(field, window, ALONE, strengths))) == 1
 
     def test_a_part_is_what_it_is_in_the_whole(self, field: StylizedPicture):
-        whole = render_picture(field, window_of_size(32, 2.0), ALONE, StrengthMap(gradation="vertical"), CPU)
+        whole = render_picture(field, window_of_size(32, 2.0), ALONE, StrengthMap(gradation="vertical"))
         part = window_of_size(16, 2.0, (0.25, 0.5, 0.75, 1.0))
-        found = render_picture(field, part, ALONE, StrengthMap(gradation="vertical"), CPU)
+        found = render_picture(field, part, ALONE, StrengthMap(gradation="vertical"))
         assert decibels(found, whole[:, 8:, 8:24]) > 100
 
     def test_each_place_has_the_strength_it_would_have_alone(self, field: StylizedPicture):
         window = PictureWindow(12, 12, aspect=1.0)
-        bands = render_picture(field, window, ALONE, StrengthMap(bands=(0.0, 0.5, 1.0)), CPU)
+        bands = render_picture(field, window, ALONE, StrengthMap(bands=(0.0, 0.5, 1.0)))
         for number, strength in enumerate((0.0, 0.5, 1.0)):
-            alone = render_picture(field, window, ALONE, StrengthMap(strength), CPU)
+            alone = render_picture(field, window, ALONE, StrengthMap(strength))
             columns = slice(4 * number, 4 * number + 4)
             assert decibels(bands[..., columns], alone[..., columns]) > 100
 
     def test_outside_a_mask_is_the_content_to_the_last_bit(self, field: StylizedPicture, random: torch.Generator):
         window, mask = PictureWindow(24, 24, aspect=1.0), (torch.rand(24, 24, generator=random) > 0.5).float()
-        painted = render_picture(field, window, ALONE, StrengthMap(mask=mask), CPU)
-        content = render_picture(field.content, window, ALONE, StrengthMap(), CPU)
+        painted = render_picture(field, window, ALONE, StrengthMap(mask=mask))
+        content = render_picture(field.content, window, ALONE, StrengthMap())
         outside = mask == 0
         assert torch.equal(painted[:, outside], content[:, outside])
         assert decibels(painted[:, ~outside], content[:, ~outside]) < 40
 
     def test_a_mix_takes_its_weights_and_the_map_its_strength(self, field: StylizedPicture):
         window = PictureWindow(8, 8, aspect=1.0)
-        mixed = render_picture(field, window, Mix((1.0, 3.0), strength=0.1), StrengthMap(0.5), CPU)
+        mixed = render_picture(field, window, Mix((1.0, 3.0), strength=0.1), StrengthMap(0.5))
         expected = field(window.positions(slice(None)), torch.tensor([0.125, 0.375])).clamp(0, 1)
         torch.testing.assert_close(mixed, expected.T.reshape(3, 8, 8))
 
     def test_strengths_of_two_decimals_are_not_rounded(self, field: StylizedPicture):
         window = PictureWindow(4, 4, aspect=1.0)
         expected = field(window.positions(slice(None)), torch.tensor([0.37, 0.0])).clamp(0, 1)
-        found = render_picture(field, window, ALONE, StrengthMap(0.37), CPU)
+        found = render_picture(field, window, ALONE, StrengthMap(0.37))
         torch.testing.assert_close(found, expected.T.reshape(3, 4, 4), atol=1e-5, rtol=0)
 
     def test_a_blend_is_asked_with_every_places_own_strength(self, blended: BlendedPicture):
         window = PictureWindow(6, 6, aspect=1.0)
-        found = render_picture(blended, window, ALONE, StrengthMap(gradation="horizontal"), CPU)
+        found = render_picture(blended, window, ALONE, StrengthMap(gradation="horizontal"))
         shares = window.shares(slice(None))
         expected = blended(window.positions(slice(None)), shares[:, :1])
         torch.testing.assert_close(found, expected.T.reshape(3, 6, 6))
@@ -131,5 +131,5 @@ class TestRendering:
         siren = make_picture_content("siren", 32)
         with torch.no_grad():
             siren.color.weight.mul_(1e4)
-        picture = render_picture(siren, PictureWindow(8, 8, 1.0), Mix((1.0,)), StrengthMap(), CPU)
+        picture = render_picture(siren, PictureWindow(8, 8, 1.0), Mix((1.0,)), StrengthMap())
         assert float(picture.min()) == 0 and float(picture.max()) == 1

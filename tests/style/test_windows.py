@@ -9,7 +9,6 @@ from ins3d.style.windows import (
     Squares,
     WindowPlan,
     plan_windows,
-    window_extent,
 )
 
 
@@ -64,9 +63,6 @@ class TestSquares:
     def test_patches_of_no_rays_are_refused(self):
         with pytest.raises(ValueError, match=r"^patches.size: 0 is too little for windows; use 1 or more\.$"):
             plan_windows((100, 200), 400_000, PatchSettings(0))
-
-    def test_the_largest_patch_covers_its_coarsest_stride(self):
-        assert window_extent(plan_windows((378, 504), 1000, PatchSettings(64))) == 256
 
 
 class TestRules:

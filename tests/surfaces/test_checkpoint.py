@@ -124,4 +124,6 @@ class TestRefusals:
         meaning.write_text(json.dumps(json.loads(meaning.read_text()) | changes))
         with pytest.raises(ValueError) as caught:
             load_surface(tmp_path, "fit", CPU)
-        assert str(caught.value) == (f"fit: {meaning} is not what fit-mesh, fit-images or stylize write; name their output.")
+        assert str(caught.value) == (
+            f"fit: {meaning} is not what fit-mesh, fit-images or stylize write; name their output, or run it again."
+        )

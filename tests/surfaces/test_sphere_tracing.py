@@ -94,7 +94,7 @@ class TestSurfacePositions:
         origins, directions = rays[0][:5], rays[1][:5]
         distances = torch.full((5,), 2.5)
         at = origins + distances[:, None] * directions
-        found = surface_positions(origins, directions, distances, sphere(0.5)(at), -directions)
+        found = surface_positions(at, directions, sphere(0.5)(at), -directions)
         torch.testing.assert_close(found, at)
 
     def test_the_derivative_is_that_of_the_intersection(self):
@@ -104,7 +104,7 @@ class TestSurfacePositions:
         distances = torch.tensor([3.0 - 0.4]).double()
         at = origins + distances[:, None] * directions
         signed = at.norm(dim=-1, keepdim=True) - radius
-        found = surface_positions(origins, directions, distances, signed, at / at.norm())
+        found = surface_positions(at, directions, signed, at / at.norm())
         found[0, 2].backward()
         # d sqrt(r^2 - .09) / dr = r / z = .5 / .4.
         assert radius.grad is not None and radius.grad.item() == pytest.approx(1.25)
@@ -112,6 +112,6 @@ class TestSurfacePositions:
     def test_rays_that_graze_move_within_bounds(self):
         signed = torch.tensor([[0.0]], requires_grad=True)
         directions = torch.tensor([[0.0, 0.0, 1.0]])
-        found = surface_positions(torch.zeros(1, 3), directions, torch.ones(1), signed, torch.tensor([[1.0, 0.0, -1e-9]]))
+        found = surface_positions(torch.ones(1, 3), directions, signed, torch.tensor([[1.0, 0.0, -1e-9]]))
         found.sum().backward()
         assert signed.grad is not None and signed.grad.abs().item() == pytest.approx(20.0)  # 1 / .05
