@@ -7,7 +7,7 @@ from typing import Any, Literal, cast, get_args
 import torch
 
 from ins3d.files.fields import read_meaning, read_numbers, write_field
-from ins3d.pictures.content import PictureContent, PictureNetwork, make_picture_content
+from ins3d.pictures.content import PictureContent, make_picture_content
 from ins3d.pictures.stylized import BlendedPicture, BlendNetwork, StylizedPicture
 from ins3d.style.colors import Colors
 
@@ -21,7 +21,7 @@ class FieldSpec:
 
     kind: Kind
     """The subcommand that made it."""
-    network: PictureNetwork | BlendNetwork
+    network: str
     long_side: int
     """Of the picture it was made from, in pixels."""
     content_long_side: int
@@ -36,7 +36,7 @@ class FieldSpec:
         """A field of this kind, untrained."""
         if self.kind == "blend":
             return BlendedPicture(cast(BlendNetwork, self.network), self.long_side)
-        content = make_picture_content(cast(PictureNetwork, self.network), self.content_long_side)
+        content = make_picture_content(self.network, self.content_long_side)
         if self.kind == "fit":
             return content
         return StylizedPicture(content, len(self.styles), self.long_side, self.colors)

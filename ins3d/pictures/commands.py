@@ -30,7 +30,6 @@ from ins3d.style.objective import StyleObjective
 from ins3d.style.targets import refuse_small
 from ins3d.style.windows import plan_windows
 
-FIT_STEPS = {"planes": 500, "siren": 1500, "fourier": 1500}
 FIT_POINTS = 16384
 """Places asked in each step of a fit."""
 LEAST_PSNR = 20.0
@@ -47,7 +46,7 @@ def run_fit(settings: Fit) -> None:
     torch.manual_seed(settings.seed)
     field = spec.build().to(device)
     assert isinstance(field, PictureContent)
-    steps = FIT_STEPS[settings.network] if settings.steps is None else settings.steps
+    steps = field.fit_steps if settings.steps is None else settings.steps
     training, losses = fit_picture(field, source, steps, FIT_POINTS, settings.seed)
     train(settings, spec, training, losses, source, Mix((1.0,)))
 

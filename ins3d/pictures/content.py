@@ -1,16 +1,15 @@
 """CIM of a picture: networks from 2D positions to content features, and from those to RGB."""
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ins3d.extension.registry import Registry
 from ins3d.fields.mlp import Mlp, SineMlp
 from ins3d.fields.point_encoding import FeaturePlanes
-
-PictureNetwork = Literal["planes", "siren", "fourier"]
 
 
 class PictureContent(nn.Module, ABC):
@@ -21,6 +20,13 @@ class PictureContent(nn.Module, ABC):
     """Features to colour, before its range is limited."""
     learning_rate: float
     """Adam's, at the beginning."""
+    fit_steps: int
+    """Of a fit, where nobody says how many."""
+
+    @classmethod
+    def of_size(cls, long_side: int) -> "PictureContent":
+        """An untrained network that can hold a picture of so many pixels; here: of one size, whatever the picture's."""
+        return cls()
 
     @abstractmethod
     def features(self, positions: Float[Tensor, "points 2"]) -> Float[Tensor, "points features"]:
@@ -38,7 +44,12 @@ class PictureContent(nn.Module, ABC):
 class PlanesPicture(PictureContent):
     """Feature planes and a small network: a tenth of SIREN's time. Differs from INS, which fits a SIREN."""
 
-    learning_rate = 3e-2
+    learning_rate, fit_steps = 3e-2, 500
+
+    @classmethod
+    def of_size(cls, long_side: int) -> "PlanesPicture":
+        """With planes as fine as the picture."""
+        return cls(long_side)
 
     def __init__(self, long_side: int, channels: int = 4, num_features: int = 32, width: int = 64) -> None:
         super().__init__()
@@ -60,7 +71,7 @@ class SirenPicture(PictureContent):
     Differs from SIREN in how it is trained: random places instead of all pixels, and ten times the rate, which falls.
     """
 
-    learning_rate = 1e-3
+    learning_rate, fit_steps = 1e-3, 1500
 
     def __init__(self, width: int = 256) -> None:
         super().__init__()
@@ -82,7 +93,7 @@ class SirenPicture(PictureContent):
 class FourierPicture(PictureContent):
     """Random Fourier features and three ReLU layers of 256 (Tancik et al. 2020)."""
 
-    learning_rate = 2e-3
+    learning_rate, fit_steps = 2e-3, 1500
 
     def __init__(self, width: int = 256, scale: float = 10.0) -> None:
         super().__init__()
@@ -98,8 +109,24 @@ class FourierPicture(PictureContent):
         return torch.relu(self.base(torch.cat([turned.sin(), turned.cos()], dim=-1)))
 
 
-def make_picture_content(network: PictureNetwork, long_side: int) -> PictureContent:
-    """A network that can hold a picture of so many pixels."""
-    if network == "planes":
-        return PlanesPicture(long_side)
-    return SirenPicture() if network == "siren" else FourierPicture()
+@runtime_checkable
+class PictureNetwork(Protocol):
+    """What is registered: a subclass of `PictureContent`."""
+
+    learning_rate: float
+    fit_steps: int
+
+    def of_size(self, long_side: int) -> PictureContent:
+        """See `PictureContent.of_size`."""
+        ...
+
+
+PICTURE_NETWORKS: Registry[type[PictureContent]] = Registry("network", "ins3d.picture_networks", PictureNetwork)
+PICTURE_NETWORKS.register("planes", PlanesPicture)
+PICTURE_NETWORKS.register("siren", SirenPicture)
+PICTURE_NETWORKS.register("fourier", FourierPicture)
+
+
+def make_picture_content(network: str, long_side: int) -> PictureContent:
+    """A registered network that can hold a picture of so many pixels. Raises ValueError for another name."""
+    return PICTURE_NETWORKS.find(network, "network").of_size(long_side)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from ins3d.extension.ranges import ranged
-from ins3d.pictures.content import PictureNetwork
 from ins3d.pictures.pixel_objective import Optimizer, PixelSettings
 from ins3d.pictures.rendering import Direction
 from ins3d.pictures.stylized import BlendNetwork
@@ -75,9 +74,9 @@ class Fit(Trained):
     """The picture to fit."""
     size: int = ranged(256, min=16)
     """Long side in pixels at which the picture is looked at."""
-    network: PictureNetwork = "planes"
+    network: str = "planes"
     """planes: feature planes and a small network, fastest. siren: the paper's sine layers. fourier: random Fourier
-    features."""
+    features. Other packages register theirs as `ins3d.picture_networks`."""
     steps: int | None = None  # type: ignore[assignment]
     """planes 500, siren 1500, fourier 1500 when not given."""
 

@@ -10,7 +10,7 @@ from ins3d.files.fields import read_meaning, read_numbers, write_field
 from ins3d.meshes.triangles import MeshPlacement
 from ins3d.style.colors import Colors
 from ins3d.surfaces.cameras import ObjectCameras, UpAxis
-from ins3d.surfaces.content import SurfaceContent, SurfaceNetwork, make_surface_content
+from ins3d.surfaces.content import SurfaceContent, make_surface_content
 from ins3d.surfaces.stylized import ShownSurface, StylizedSurface, show_content
 
 Kind = Literal["fit-mesh", "fit-images", "stylize"]
@@ -23,7 +23,7 @@ class SurfaceSpec:
 
     kind: Kind
     """The subcommand that made it."""
-    network: SurfaceNetwork
+    network: str
     up: UpAxis
     """Of the object's own axes."""
     placement: MeshPlacement

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from ins3d.extension.registry import Registry
 from ins3d.fields.mlp import Mlp
 from ins3d.fields.point_encoding import FeaturePlanes, FrequencyEncoding, encoded_or_zero
 
-SurfaceNetwork = Literal["planes", "idr"]
 START_RADIUS = 0.6
 """Of the sphere that every surface is before it is trained (spec A.9)."""
 STEP = 1 / 256
@@ -202,9 +202,26 @@ def numerical_gradient(
     return (values * corners).sum(1) / (4 * STEP)
 
 
-def make_surface_content(network: SurfaceNetwork) -> SurfaceContent:
-    """An untrained sphere."""
-    return PlanesSurface() if network == "planes" else IdrSurface()
+@runtime_checkable
+class SurfaceNetwork(Protocol):
+    """What is registered: a subclass of `SurfaceContent`, which is a sphere before it is trained."""
+
+    learning_rate: float
+    photo_learning_rate: float
+
+    def __call__(self) -> SurfaceContent:
+        """An untrained one."""
+        ...
+
+
+SURFACE_NETWORKS: Registry[type[SurfaceContent]] = Registry("network", "ins3d.surface_networks", SurfaceNetwork)
+SURFACE_NETWORKS.register("planes", PlanesSurface)
+SURFACE_NETWORKS.register("idr", IdrSurface)
+
+
+def make_surface_content(network: str) -> SurfaceContent:
+    """An untrained sphere. Raises ValueError for a name that is not registered."""
+    return SURFACE_NETWORKS.find(network, "network")()
 
 
 def _make_sphere(layers: list[nn.Linear], num_encoded: int) -> None:

@@ -9,7 +9,6 @@ from ins3d.runs.settings import OnDevice, Painted, Trained
 from ins3d.style.mix import MixFilmSettings, MixSettings
 from ins3d.style.windows import CachedPatchSettings
 from ins3d.surfaces.cameras import UpAxis
-from ins3d.surfaces.content import SurfaceNetwork
 
 Clay = Literal["lit", "flat"]
 Format = Literal["obj", "glb", "ply"]
@@ -20,8 +19,9 @@ Picture = Literal["rgb", "normals", "depth"]
 class FitSurface(Trained):
     """What fits of meshes and of photographs are told alike."""
 
-    network: SurfaceNetwork = "planes"
-    """planes: feature planes and small networks, fastest. idr: the paper's eight layers of 512, hours on a CPU."""
+    network: str = "planes"
+    """planes: feature planes and small networks, fastest. idr: the paper's eight layers of 512, hours on a CPU. Others
+    are registered as `ins3d.surface_networks`."""
 
 
 @dataclass
