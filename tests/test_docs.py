@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from ins3d.pictures.content import PICTURE_NETWORKS
 from ins3d.plugin.content import CONTENTS
 from ins3d.plugin.style_field import STYLE_FIELDS
 from ins3d.style.losses import LOSSES
 from ins3d.style.styles import STYLES
 from ins3d.style.windows import WINDOW_RULES
+from ins3d.surfaces.content import SURFACE_NETWORKS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -18,7 +20,8 @@ PAGES = sorted(
 )
 OF_TODAY = [page for page in PAGES if page.name != "CHANGELOG.md"]
 """A changelog names what was before."""
-ENTRY_POINTS = tuple(registry.group for registry in (CONTENTS, LOSSES, STYLES, STYLE_FIELDS, WINDOW_RULES))
+REGISTRIES = (CONTENTS, LOSSES, PICTURE_NETWORKS, STYLES, STYLE_FIELDS, SURFACE_NETWORKS, WINDOW_RULES)
+ENTRY_POINTS = tuple(registry.group for registry in REGISTRIES)
 """Named like modules, and none."""
 
 
