@@ -23,14 +23,14 @@ def run(open_scene: Scene, tmp_path_factory: Any) -> Path:
 
 class TestFilm:
     def test_one_command_makes_three_videos_of_every_frame(self, run: Path, tmp_path: Path):
-        run_film(Film(run, tmp_path, frames=4, fps=4))
+        run_film(Film(load_config=run, output=tmp_path, frames=4, fps=4))
         shapes = {path.stem: (len(frames := imageio.mimread(path)), *frames[0].shape[:2]) for path in tmp_path.iterdir()}
         assert shapes == {
             "morph": (4, HEIGHT, WIDTH), "strength": (4, HEIGHT, WIDTH), "grid": (4, HEIGHT, 3 * WIDTH),
         }  # fmt: skip
 
     def test_a_mix_is_saved_where_ns_render_finds_it(self, run: Path):
-        run_film(Film(run, mix=(1.0, 3.0), strength=0.5, save_mix=True))
+        run_film(Film(load_config=run, mix=(1.0, 3.0), strength=0.5, save_mix=True))
         saved = run.parent / "style_mix.json"
         assert json.loads(saved.read_text()) == {"weights": {"first": 1.0, "second": 3.0}, "strength": 0.5}
         saved.unlink()
@@ -45,5 +45,5 @@ class TestFilm:
     )
     def test_errors_name_the_setting(self, run: Path, edits: dict[str, Any], message: str):
         with pytest.raises(ValueError) as caught:
-            run_film(Film(run, **edits))
+            run_film(Film(load_config=run, **edits))
         assert str(caught.value).startswith(message)

@@ -373,7 +373,7 @@ class TestRefusals:
         meaning = {"kind": "stylize", "network": "planes", "long_side": 16, "styles": [], "colors": "none"}
         (tmp_path / "field.json").write_text(json.dumps(meaning))
         said = refusal(script, "render", "--load", tmp_path, "--output", tmp_path / "x.mp4")
-        assert said.endswith("is not what fit-mesh, fit-images or stylize write; name their output.")
+        assert said.endswith("is not what fit-mesh, fit-images or stylize write; name their output, or run it again.")
 
 
 def test_what_each_subcommand_says_of_itself_is_that_of_the_golden_file(script, assert_golden):

@@ -16,6 +16,7 @@ from torch import Tensor
 import ins3d.cli.picture
 from ins3d.pictures import commands, pixel_commands
 from ins3d.pictures.checkpoint import load_field
+from ins3d.pictures.content import PlanesPicture
 from ins3d.runs import record
 
 SHALLOW = ["--style-layers", "relu1_1", "relu2_1", "--content-layers", "relu2_1"]
@@ -163,7 +164,7 @@ class TestFields:
         assert json.loads((stylized / "run.json").read_text())["last"]["step"] == 7  # 5, and 45 % of them for the second
 
     def test_stylize_fits_first_when_there_is_no_fit(self, script, flags, content, tmp_path, monkeypatch):
-        monkeypatch.setitem(commands.FIT_STEPS, "planes", 3)
+        monkeypatch.setattr(PlanesPicture, "fit_steps", 3)
         script.main(["stylize", *flags, *content, "--steps", "2", *SHALLOW])
         assert load_field(tmp_path / "out" / "fit", "load", torch.device("cpu"))[1].kind == "fit"
 
@@ -274,7 +275,7 @@ class TestFields:
     def test_a_run_that_was_stopped_while_it_fitted_the_picture_is_resumed_there(
         self, script, flags, content, tmp_path, monkeypatch
     ):
-        monkeypatch.setitem(commands.FIT_STEPS, "planes", 6)
+        monkeypatch.setattr(PlanesPicture, "fit_steps", 6)
         arguments = ["stylize", *flags, *content, "--steps", "3", *SHALLOW]
         script.main(arguments)
         undisturbed = (tmp_path / "out" / "picture.png").read_bytes()
@@ -304,7 +305,7 @@ class TestFields:
         assert np.array_equal(plain, self.render(script, tmp_path / "fit", "fit.png", "--size", "48"))
 
     def test_a_grey_picture_is_painted_without_coloured_noise(self, script, flags, tmp_path, monkeypatch):
-        monkeypatch.setitem(commands.FIT_STEPS, "planes", 200)
+        monkeypatch.setattr(PlanesPicture, "fit_steps", 200)
         rows, columns = np.meshgrid(np.arange(60), np.arange(80), indexing="ij")
         imageio.imwrite(tmp_path / "grey.png", (120 + 60 * np.sin(rows / 9 + columns / 7)).astype(np.uint8))
         script.main(["stylize", *flags, "--content", str(tmp_path / "grey.png"), "--steps", "2", *SHALLOW])
@@ -503,7 +504,7 @@ class TestRefusals:
         assert said == "patches.rule: there is no 'square' (did you mean squares?); choose among squares."
 
     def test_of_other_styles_in_a_resumed_run(self, script, flags, content, second_style, tmp_path, monkeypatch):
-        monkeypatch.setitem(commands.FIT_STEPS, "planes", 3)
+        monkeypatch.setattr(PlanesPicture, "fit_steps", 3)
         arguments = ["stylize", *flags, *content, "--steps", "1", *SHALLOW]
         script.main(arguments)
         said = refusal(script, *arguments, "--resume", "--styles", str(tmp_path / "style.png"), str(second_style))
