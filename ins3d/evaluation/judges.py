@@ -83,6 +83,9 @@ def find_judges(settings: Evaluate, styles: Sequence[str | Path], device: torch.
     if settings.per_frame:
         folder, variable = settings.per_frame_weights, microast.WEIGHTS_VARIABLE
         stylizer = load("per-frame stylisation", folder, variable, lambda given: load_frame_stylizer(given, device))
+    for style in find_styles(styles, "pipeline.model.styles"):
+        if any(source.mask for source in style.sources) or len(style.sources) > 1:
+            missing.append(f"{style.name}: distances are to its first picture alone, without its mask")
     own = _pictures(styles, "pipeline.model.styles")
     judged = (_pictures(settings.other_styles, "other-styles") if settings.other_styles else {}) | own
     small = {name: resize_long_side(rgb, JUDGED_SIDE).to(device) for name, rgb in judged.items()}

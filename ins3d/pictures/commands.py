@@ -28,7 +28,7 @@ from ins3d.runs.training_folder import fit_first, is_finished, paint, run_traini
 from ins3d.style.mix import Mix
 from ins3d.style.objective import StyleObjective
 from ins3d.style.targets import refuse_small
-from ins3d.style.windows import plan_windows
+from ins3d.style.windows import PatchSettings, plan_windows
 
 FIT_POINTS = 16384
 """Places asked in each step of a fit."""
@@ -127,6 +127,8 @@ def prepared(settings: Painting) -> tuple[Painting, PictureSource, StyleObjectiv
     check_ranges(settings)
     device = torch_device(settings.device)
     source = read_source(settings.content, settings.size, device)
+    if not settings.patches.size and (settings.patches.strides or settings.patches.rule != PatchSettings.rule):
+        raise ValueError("patches.strides and .rule: all of the picture is seen in every step; give a patches.size as well.")
     plan = plan_windows(source.rgb.shape[1:], 0, settings.patches) if settings.patches.size else None  # type: ignore[arg-type]
     objective = command_objective(settings, device, color_statistics(source.rgb.flatten(1).T))
     height, width = source.rgb.shape[1:]

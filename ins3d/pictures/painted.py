@@ -14,7 +14,7 @@ from ins3d.pictures.commands import run_fit, run_stylize
 from ins3d.pictures.rendering import StrengthMap, render_picture
 from ins3d.pictures.settings import Fit, Stylize
 from ins3d.pictures.windows import WHOLE, Bounds, window_of_size
-from ins3d.style.mix import Mix, single_style
+from ins3d.style.mix import Mix, make_mix, single_style
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Picture:
         `bounds`: left, top, right, bottom in shares of the picture. `strengths`: how strong where, instead of the mix's.
         """
         mix = mix or single_style(0, max(len(self.styles), 1))
+        mix = make_mix(mix.weights, mix.strength, self.styles or ("content",), "mix")
         window = window_of_size(size or self.spec.long_side, self.spec.aspect, bounds)
         return render_picture(self.field, window, mix, strengths or StrengthMap(mix.strength))
 

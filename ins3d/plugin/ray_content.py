@@ -10,6 +10,7 @@ from nerfstudio.model_components.losses import distortion_loss, interlevel_loss
 from nerfstudio.model_components.ray_samplers import LogSampler, PDFSampler, ProposalNetworkSampler, UniformSampler
 from torch import Tensor, nn
 
+from ins3d.extension.ranges import ranged
 from ins3d.fields.content_features import ContentFeatures, ContentPoint, FrequencyContent, PlanesContent
 from ins3d.fields.frozen_teacher import FrozenTeacher
 from ins3d.fields.merged_points import SurfacePoints, merge_samples
@@ -23,13 +24,13 @@ from ins3d.plugin.rays.proposals import CoarseDensity, PlaneDensity
 class PlanesSettings:
     """Feature planes and small networks: pure torch, minutes on a CPU."""
 
-    resolutions: tuple[int, ...] = (64, 128, 256)
+    resolutions: tuple[int, ...] = ranged((64, 128, 256), min=2)
     """Cells along a side of the feature planes."""
-    channels: int = 16
+    channels: int = ranged(16, min=1)
     """Features in each plane."""
-    num_proposal_samples: tuple[int, ...] = (48,)
+    num_proposal_samples: tuple[int, ...] = ranged((48,), min=1)
     """Samples per ray that the proposal networks see, one number each."""
-    num_samples: int = 16
+    num_samples: int = ranged(16, min=1)
     """Samples per ray that the content field sees."""
 
     def setup(self) -> "RayContentField":
@@ -43,9 +44,9 @@ class PlanesSettings:
 class FrequencySettings:
     """The paper's 8x256 network, for faithful runs; slow."""
 
-    num_coarse_samples: int = 64
+    num_coarse_samples: int = ranged(64, min=1)
     """Samples per ray that the coarse network sees."""
-    num_samples: int = 128
+    num_samples: int = ranged(128, min=1)
     """Samples per ray that are added where the coarse network saw something."""
 
     def setup(self) -> "RayContentField":

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Protocol, runtime_checkable
 
 from ins3d.extension.named_settings import option
+from ins3d.extension.ranges import ranged
 from ins3d.extension.registry import Registry
 from ins3d.fields.point_encoding import FrequencyEncoding
 from ins3d.fields.style_features import StylePlanes
@@ -27,11 +28,11 @@ class StyleFieldSettings(Protocol):
 class PlanesStyle:
     """Feature planes for each style, and narrow networks."""
 
-    resolutions: tuple[int, ...] = (96, 192, 384)
+    resolutions: tuple[int, ...] = ranged((96, 192, 384), min=2)
     """Cells along a side of each style's feature planes."""
-    channels: int = 8
+    channels: int = ranged(8, min=1)
     """Features in each plane."""
-    width: int = 64
+    width: int = ranged(64, min=1)
     """Of SIM and AM."""
     density_gate: float = 1.0
     """Where the density gate starts."""
@@ -52,8 +53,8 @@ class PlanesStyle:
 class FrequencyStyle:
     """The paper's: all styles read the same ten frequencies, 256 wide (spec A.3)."""
 
-    num_frequencies: int = 10
-    width: int = 256
+    num_frequencies: int = ranged(10, min=1)
+    width: int = ranged(256, min=1)
     density_gate: float = 1.0
     color_gate: float = 1.0
     view_direction: bool = True

@@ -91,25 +91,31 @@ class StyleObjective:
         return blended
 
     def _away(self, mix: Mix, term: int) -> Float[Tensor, " parts"]:
-        """One normalised loss of each style of a mix, at the pictures of the mix's other styles: their mean."""
+        """One normalised loss of each style of a mix, at the pictures of the mix's other styles: their mean.
+
+        At least a tenth of the largest: styles may share pictures, and no style's distance counts a thousandfold.
+        """
         styles, shares = zip(*mix.parts, strict=True)
         away = self.apart[list(styles)][:, list(styles), term]
         if self.normalisers is not None:
             away = away / self.normalisers[list(styles), term][:, None]
         others = away.new_tensor(shares) * (1 - torch.eye(len(styles), device=away.device))
-        return ((others * away).sum(1) / others.sum(1)).clamp(min=1e-6)
+        found = (others * away).sum(1) / others.sum(1)
+        return found.clamp(min=0.1 * float(found.max())).clamp(min=1e-6)
 
     @cached_property
     def apart(self) -> Float[Tensor, "styles styles terms"]:
-        """The losses of each style at the picture of each, not normalised."""
+        """The losses of each style at the pictures of each, meaned over pictures, not normalised."""
         with torch.no_grad():
-            columns = []
-            for other in self.styles:
-                seen = self._see(other.picture[None], other.picture[None], None, torch.Generator())
-                alike = [replace(seen, generator=torch.Generator().manual_seed(0)) for _ in self.styles]
-                found = [self._compare(each, style) for style, each in enumerate(alike)]
-                columns.append(torch.stack([torch.stack([values[name] for name in self.terms]) for values in found]))
+            columns = [torch.stack([self._at(*picture) for picture in other.pictures]).mean(0) for other in self.styles]
             return torch.stack(columns, dim=1)
+
+    def _at(self, rgb: Float[Tensor, "3 height width"], mask: Tensor | None) -> Float[Tensor, "styles terms"]:
+        """The losses of every style at one style picture, or at what its mask leaves."""
+        seen = self._see(rgb[None], rgb[None], None if mask is None else mask[None].to(rgb), torch.Generator())
+        alike = [replace(seen, generator=torch.Generator().manual_seed(0)) for _ in self.styles]
+        found = [self._compare(each, style) for style, each in enumerate(alike)]
+        return torch.stack([torch.stack([values[name] for name in self.terms]) for values in found])
 
     def weights_at(self, strength: float) -> dict[str, float]:
         """The losses' weights. A content that is not compared with at full strength is not at any other."""

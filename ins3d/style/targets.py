@@ -1,5 +1,6 @@
 """What the losses compare with: the style pictures, looked at once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,8 +59,8 @@ class StyleTarget:
     """By loss: what it prepared."""
     grams: Grams
     """For the Gram distance that results are reported in, whatever the losses."""
-    picture: Float[Tensor, "3 height width"]
-    """Its first, as it is looked at."""
+    pictures: Sequence[tuple[Float[Tensor, "3 _ _"], Tensor | None]]
+    """With their masks, as they are looked at."""
 
 
 def style_target(
@@ -98,7 +99,7 @@ def target_of(
     references = {
         name: LOSSES[name].prepare(select(maps, layers_of(name, view.layers), view.scales)) for name in view.losses
     }
-    return StyleTarget(name, colors, references, grams, pictures[0][0])
+    return StyleTarget(name, colors, references, grams, pictures)
 
 
 def _looked_at(picture: tuple[Tensor, Tensor | None], view: StyleView) -> Picture:

@@ -62,7 +62,7 @@ class PatchSettings:
     """What a step of the style stage sees."""
 
     size: int | None = ranged(None, min=0)
-    """Rays along one side of the square patches that are judged. By default 128, or as many as the pictures have pixels."""
+    """Rays along one side of the square patches that are judged. By default 128, or as many as fit into the pictures."""
     strides: tuple[int, ...] = ranged((), min=1)
     """Pixels between neighbouring rays; each step draws one of them. Empty: 1, 1, 2, 4, ... as far as pictures are large
     enough: motifs are painted large, and strokes, which the eye sees first, fine."""
@@ -74,6 +74,8 @@ class PatchSettings:
 class CachedPatchSettings(PatchSettings):
     """The same where what the frozen content says about rays is computed once, and kept."""
 
+    size: int | None = ranged(None, min=1)
+    """Rays along one side of the square patches that are judged. By default 128, or as many as fit into the pictures."""
     max_rays: int = ranged(1_000_000, min=1)
     """Rays that are kept; the steps cut their patches out of windows of so many in all."""
 
@@ -83,5 +85,7 @@ def plan_windows(extent: tuple[int, int], budget: int, settings: PatchSettings) 
 
     Raises ValueError naming the option.
     """
-    size = min(USUAL_SIZE, *extent) if settings.size is None else settings.size
+    size = settings.size
+    if size is None:
+        size = max(min(USUAL_SIZE, min(extent) // max(settings.strides, default=1)), 1)
     return WINDOW_RULES.find(settings.rule, "patches.rule").plan(extent, budget, settings.strides, size)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ins3d.style.mix import Mix, single_style
+from ins3d.style.mix import Mix, make_mix, single_style
 from ins3d.surfaces.cameras import turntable
 from ins3d.surfaces.checkpoint import SurfaceField, SurfaceSpec, load_surface, show_field
 from ins3d.surfaces.export_command import run_export
@@ -35,6 +35,7 @@ class Object:
     def render(self, views: int = 4, size: int = 256, mix: Mix | None = None) -> list[Float[Tensor, "3 {size} {size}"]]:
         """Pictures in [0, 1] from all around, before white."""
         mix = mix or single_style(0, max(len(self.styles), 1))
+        mix = make_mix(mix.weights, mix.strength, self.styles or ("content",), "mix")
         device = next(self.field.parameters()).device
         surface = show_field(self.field, mix.code().to(device))
         cameras = turntable(views, self.spec.up, size).to(device)

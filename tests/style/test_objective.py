@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -411,3 +412,18 @@ def release_maps(state: dict[str, Tensor], pictures: Tensor, mask: Tensor) -> di
         key = f"features.relu{step}"
         hidden = maps[f"relu{step}"] = F.relu(F.conv2d(hidden, state[f"{key}.weight"], state[f"{key}.bias"], padding=1))
     return maps
+
+
+def test_blends_of_styles_that_share_a_picture_are_as_large_as_others(
+    tiny_vgg: TinyVgg, make: MakeObjective, pictures: Tensor, tmp_path: Path
+):
+    plain = make(tiny_vgg("vgg16"), {"content_loss": 0.3, "gram_loss": 1.0})
+    both = parse_style(f"both={tmp_path / 'style 0.png'}+{tmp_path / 'style 1.png'}", "styles")
+    joined = style_target(both, plain.features, plain.view, torch.device("cpu"))
+    shared = replace(plain, styles=[joined, plain.styles[0]])
+    assert all(len(style.pictures) == number for style, number in zip(shared.styles, (2, 1), strict=True))
+    values = [
+        objective.weighted_losses(pictures.flip(3), pictures, Mix((0.5, 0.5)), seeded())["gram_loss"]
+        for objective in (plain, shared)
+    ]
+    assert float(values[1]) < 3 * float(values[0])

@@ -95,3 +95,9 @@ class TestRules:
     def test_a_second_one_of_a_name_is_refused(self):
         with pytest.raises(ValueError, match="the window rule squares is registered already"):
             WINDOW_RULES.register("squares", Squares())
+
+
+def test_patches_without_a_size_fit_the_strides_that_are_asked_for():
+    """The still life that ships with the project: 144 pixels a side."""
+    assert plan_windows((144, 144), 100_000, PatchSettings(strides=(1, 2))).patch == 72
+    assert plan_windows((144, 144), 100_000, PatchSettings()).patch == 128

@@ -15,7 +15,7 @@ from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.methods import ins_stylize, ins_stylize_hash, ins_stylize_paper
 from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.trainer import InsStylizeTrainerConfig
-from ins3d.style.mix import Mix
+from ins3d.style.mix import Mix, make_mix
 
 
 class Scene:
@@ -38,9 +38,8 @@ class Scene:
 
     def render(self, camera: Cameras, mix: Mix | None = None) -> Float[Tensor, "3 height width"]:
         """The picture of one camera (of `cameras`, or any of nerfstudio's) in [0, 1]; without a mix as the run says."""
-        if mix is not None and len(mix.weights) != len(self.styles):
-            raise ValueError(f"mix: {len(mix.weights)} weights for {len(self.styles)} styles, {', '.join(self.styles)}.")
-        code = self.pipeline.model.controls.code() if mix is None else mix.code()
+        controls = self.pipeline.model.controls
+        code = controls.code() if mix is None else make_mix(mix.weights, mix.strength, self.styles, "mix").code()
         return render_codes(self.pipeline.model, camera.reshape((-1,))[:1], [code]).rgb[0]
 
 
