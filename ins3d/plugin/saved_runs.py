@@ -45,22 +45,26 @@ def upgrade(pipeline: Any) -> None:
 
 
 def _upgrade_model(model: Any) -> None:
+    """Defaults are those of 0.2, which a config from before a setting existed was read with."""
     old = vars(model)
-    for before, now in RENAMED.items():
-        setattr(model, now, old.pop(before))
+    for before in RENAMED.keys() & old.keys():
+        setattr(model, RENAMED[before], old.pop(before))
     model.styles = tuple(map(str, model.styles))
     weights = {name.replace("gram_raw", "gram_hw"): (0.25 if name == "gram_raw" else 1.0) * weight
                for name, weight in _old_losses(model.style_loss)}  # fmt: skip
     factor = old.pop("style_loss_mult")
     old.pop("rgb_loss_mult", None)
     model.style_loss = tuple(f"{name}:{factor * weight:g}" for name, weight in weights.items())
-    model.num_points = (old.pop("num_training_points"), old.pop("num_surface_points"))
-    release = old.pop("loss_scale") == "release"
+    model.num_points = (old.pop("num_training_points", 2), old.pop("num_surface_points", 4))
+    release = old.pop("loss_scale", "measured") == "release"
     model.normalise_losses, model.squash_patches, model.over_style_mean = not release, release, not release
-    gates = dict(zip(("density_gate", "color_gate"), old.pop("gate_init"), strict=True))
-    sizes = {"resolutions": tuple(old.pop("style_plane_resolutions")), "channels": old.pop("style_plane_channels")}
-    told = {**gates, "width": old.pop("style_width"), "view_direction": not old.pop("zero_view_direction")}
-    model.style_field = PlanesStyle(**sizes, **told) if old.pop("style_encoding") == "planes" else FrequencyStyle(**told)
+    gates = dict(zip(("density_gate", "color_gate"), old.pop("gate_init", (1.0, 0.9)), strict=True))
+    resolutions, channels = old.pop("style_plane_resolutions", (96, 192, 384)), old.pop("style_plane_channels", 8)
+    told = {**gates, "width": old.pop("style_width", 64), "view_direction": not old.pop("zero_view_direction", True)}
+    if old.pop("style_encoding", "planes") == "planes":
+        model.style_field = PlanesStyle(resolutions=tuple(resolutions), channels=channels, **told)
+    else:
+        model.style_field = FrequencyStyle(**told)
 
 
 def _old_losses(words: Any) -> list[tuple[str, float]]:

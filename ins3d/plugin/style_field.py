@@ -1,5 +1,6 @@
 """SIM and AM of a scene, by name: where positions are read from, and how wide the networks are."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Protocol, runtime_checkable
 
@@ -25,13 +26,9 @@ class StyleFieldSettings(Protocol):
 
 
 @dataclass
-class PlanesStyle:
-    """Feature planes for each style, and narrow networks."""
+class GatedStyle(ABC):
+    """SIM and AM with gates, whatever SIM reads positions from."""
 
-    resolutions: tuple[int, ...] = ranged((96, 192, 384), min=2)
-    """Cells along a side of each style's feature planes."""
-    channels: int = ranged(8, min=1)
-    """Features in each plane."""
     width: int = ranged(64, min=1)
     """Of SIM and AM."""
     density_gate: float = 1.0
@@ -41,30 +38,44 @@ class PlanesStyle:
     view_direction: bool = False
     """Whether the style's change of colour depends on where one looks from (INS, `zero_viewdir` when False)."""
 
+    @abstractmethod
+    def encoding(self, num_styles: int) -> StylePlanes | FrequencyEncoding:
+        """What SIM reads positions from."""
+
     def setup(self, num_density_features: int | None, num_color_features: int, num_styles: int) -> StylizedField:
         """See `StyleFieldSettings.setup`."""
         return StylizedField(
-            num_density_features, num_color_features, StylePlanes(num_styles, self.resolutions, self.channels), num_styles,
-            self.width, NUM_COLOR_LAYERS, (self.density_gate, self.color_gate),
+            num_density_features, num_color_features, self.encoding(num_styles), num_styles, self.width, NUM_COLOR_LAYERS,
+            (self.density_gate, self.color_gate),
         )  # fmt: skip
 
 
 @dataclass
-class FrequencyStyle:
+class PlanesStyle(GatedStyle):
+    """Feature planes for each style, and narrow networks."""
+
+    resolutions: tuple[int, ...] = ranged((96, 192, 384), min=2)
+    """Cells along a side of each style's feature planes."""
+    channels: int = ranged(8, min=1)
+    """Features in each plane."""
+
+    def encoding(self, num_styles: int) -> StylePlanes:
+        """See `GatedStyle.encoding`."""
+        return StylePlanes(num_styles, self.resolutions, self.channels)
+
+
+@dataclass
+class FrequencyStyle(GatedStyle):
     """The paper's: all styles read the same ten frequencies, 256 wide (spec A.3)."""
 
     num_frequencies: int = ranged(10, min=1)
-    width: int = ranged(256, min=1)
-    density_gate: float = 1.0
+    width: int = 256
     color_gate: float = 1.0
     view_direction: bool = True
 
-    def setup(self, num_density_features: int | None, num_color_features: int, num_styles: int) -> StylizedField:
-        """See `StyleFieldSettings.setup`."""
-        return StylizedField(
-            num_density_features, num_color_features, FrequencyEncoding(3, self.num_frequencies), num_styles, self.width,
-            NUM_COLOR_LAYERS, (self.density_gate, self.color_gate),
-        )  # fmt: skip
+    def encoding(self, num_styles: int) -> FrequencyEncoding:
+        """See `GatedStyle.encoding`."""
+        return FrequencyEncoding(3, self.num_frequencies)
 
 
 STYLE_FIELDS: Registry[type[StyleFieldSettings]] = Registry("style field", "ins3d.style_fields", StyleFieldSettings)

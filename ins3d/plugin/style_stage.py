@@ -15,7 +15,7 @@ from ins3d.plugin.model import InsStylizeModel
 from ins3d.plugin.pixel_sampler import StridedPatchSampler
 from ins3d.plugin.sample_pool import SampleCache, fill_cache
 from ins3d.style.colors import StyleColors
-from ins3d.style.mix import Mix, single_style
+from ins3d.style.mix import Mix
 from ins3d.style.objective import StyleObjective
 from ins3d.style.patches import rays_to_patches
 from ins3d.style.sampling import MixSampler
@@ -164,5 +164,5 @@ class SceneSubject:
         return recolored + (1 - alpha) * behind
 
     def _recolored(self, patches: Tensor, mix: Mix) -> Tensor:
-        code = single_style(mix.main, len(mix.weights)).code().to(self.model.device)
+        code = mix.code().to(self.model.device)
         return self.model.colors.map(patches.permute(0, 2, 3, 1), 1.0, code).clamp(0, 1).permute(0, 3, 1, 2)

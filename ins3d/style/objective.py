@@ -101,7 +101,7 @@ class StyleObjective:
             away = away / self.normalisers[list(styles), term][:, None]
         others = away.new_tensor(shares) * (1 - torch.eye(len(styles), device=away.device))
         found = (others * away).sum(1) / others.sum(1)
-        return found.clamp(min=0.1 * float(found.max())).clamp(min=1e-6)
+        return torch.maximum(found, 0.1 * found.max()).clamp(min=1e-6)
 
     @cached_property
     def apart(self) -> Float[Tensor, "styles styles terms"]:

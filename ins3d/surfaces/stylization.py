@@ -58,7 +58,8 @@ class SurfaceSubject:
         """See `Subject.fixed`."""
         every = []
         for rays in self._fixed_rays():
-            seen = self._patches(rays, self._over_mean(self._paint(rays, mix), rays.hit, mix), mix)
+            rgb = self._paint(rays, mix) if painted else rays.rgb
+            seen = self._patches(rays, self._over_mean(rgb, rays.hit, mix), mix)
             every.append((seen.painted if painted else seen.photographs, seen.photographs, seen.mask))
         shown, photographs, mask = (torch.cat(values) for values in zip(*every, strict=True))
         return Patches(shown, photographs, mask)

@@ -12,7 +12,6 @@ from ins3d.perception.color_transfer import color_statistics
 from ins3d.runs.objective import command_objective, torch_device
 from ins3d.runs.record import CONSOLE
 from ins3d.runs.training_folder import fit_first, is_finished, paint
-from ins3d.style.styles import find_styles
 from ins3d.style.targets import refuse_small
 from ins3d.style.windows import WindowPlan, plan_windows
 from ins3d.surfaces.cameras import cameras_around
@@ -33,9 +32,9 @@ def run_stylize_surface(settings: StylizeSurface) -> None:
     if len(given) > 1:
         raise ValueError(f"{given[0]}: {given[1]} is given too; paint one object in a run.")
     device = torch_device(settings.device)
-    names = tuple(style.name for style in find_styles(settings.styles))
+    objective = command_objective(settings, device)
+    names = tuple(style.name for style in objective.styles)
     mix = settings.mix_of(names)
-    objective = command_objective(replace(settings, colors="none"), device)
     size = window_plan(settings, 2 * settings.view_size, 2 * settings.view_size).patch
     refuse_small(f"patches.size: {size} places are", size, objective.features, settings.style_scales, "use more")
     content, fitted, settings = fitted_surface(settings, device)

@@ -135,7 +135,7 @@ class TestConfig:
             ("geometry_weight", 0.23),
             # gram_raw was a quarter of gram_hw.
             ("style_loss", ("gram:3", "nnfm:1.5", "gram_hw:1.5")),
-            ("style_field", PlanesStyle((24, 48), 6, 32, density_gate=0.7, color_gate=0.8, view_direction=True)),
+            ("style_field", PlanesStyle(32, 0.7, 0.8, True, resolutions=(24, 48), channels=6)),
             ("content", EXPECTED["planes"]),
             ("normalise_losses", True),
             ("squash_patches", False),
@@ -174,3 +174,12 @@ class TestConfig:
         before = copy.deepcopy(upgraded)
         upgrade(upgraded)
         assert vars(upgraded.model) == vars(before.model) and vars(upgraded.patches) == vars(before.patches)
+
+
+def test_a_setting_that_an_older_config_does_not_know_has_the_default_that_0_2_read_it_with():
+    from ins3d.plugin.saved_runs import _upgrade_model
+
+    model = InsStylizeModelConfig()
+    vars(model).update(style_loss_mult=1.0, style_loss=("gram",), styles=("wave.jpg",))
+    _upgrade_model(model)
+    assert model.num_points == (2, 4) and model.style_field == PlanesStyle() and model.normalise_losses

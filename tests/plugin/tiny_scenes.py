@@ -229,7 +229,7 @@ def small_config(scene: Scene, tmp_path: Path, **edits: Any) -> Any:
     pipeline.patches.size, pipeline.patches.strides = 16, (1,)
     pipeline.patches.max_rays = 2000
     model.content = small_content("planes")
-    model.style_field = PlanesStyle((16, 32), channels=4, width=16)
+    model.style_field = PlanesStyle(resolutions=(16, 32), channels=4, width=16)
     model.styles = (str(scene.folder.parent / "style.png"),)
     model.perceptual_weights = scene.folder.parent / "tiny_vgg.pth"
     model.style_layers, model.content_layers = ("relu1_2", "relu2_2"), ("relu2_2",)
