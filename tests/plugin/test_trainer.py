@@ -97,7 +97,9 @@ class TestBothStages:
     def test_the_other_content_fields_go_through_both_stages(self, open_scene: Scene, tmp_path: Path, kind: str):
         config = small_config(
             open_scene, tmp_path, model__content=small_content(kind), content_steps=3, style_steps=2,
-            model__style_field=FrequencyStyle(width=16) if kind == "frequency" else PlanesStyle(16, resolutions=(16, 32), channels=4),
+            model__style_field=(
+                FrequencyStyle(width=16) if kind == "frequency" else PlanesStyle(16, resolutions=(16, 32), channels=4)
+            ),
         )  # fmt: skip
         trainer = train(config)
         _, pipeline, _, _ = eval_setup(trainer.base_dir / "config.yml", test_mode="test")
