@@ -1,7 +1,6 @@
 """Runs `ins3d picture fit`, `stylize` and `blend`: reads the pictures, trains a field, writes its folder."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -123,14 +122,13 @@ Painting = TypeVar("Painting", bound=PaintedPicture)
 
 def prepared(settings: Painting) -> tuple[Painting, PictureSource, StyleObjective, WindowSampler]:
     """Settings that are checked, the picture, the losses, and where the steps look."""
-    settings = replace(settings, style_size=settings.style_size or settings.size)
     check_ranges(settings)
     device = torch_device(settings.device)
     source = read_source(settings.content, settings.size, device)
     if not settings.patches.size and (settings.patches.strides or settings.patches.rule != PatchSettings.rule):
         raise ValueError("patches.strides and .rule: all of the picture is seen in every step; give a patches.size as well.")
     plan = plan_windows(source.rgb.shape[1:], 0, settings.patches) if settings.patches.size else None  # type: ignore[arg-type]
-    objective = command_objective(settings, device, color_statistics(source.rgb.flatten(1).T))
+    objective = command_objective(settings, device, color_statistics(source.rgb.flatten(1).T), settings.size)
     height, width = source.rgb.shape[1:]
     seen = settings.patches.size or min(height, width)
     what = f"patches.size: {seen} places are" if plan else f"size: {width}x{height} pixels are"

@@ -25,7 +25,7 @@ class PixelSettings(StyleSettings):
 
     The defaults end at relu4_1, where the shipped weights do; deeper layers may be named when the weights reach them.
     `style_layers` that are empty are `GATYS_LAYERS` where all losses are statistics of features, else each its own;
-    `style_size` is in pixels of the last of `long_sides`, and by default that.
+    `style_size` is in pixels of the last of `long_sides`, and by default that times `stroke_size`.
     """
 
     long_sides: tuple[int, ...] = (128, 256)
@@ -53,7 +53,7 @@ class PixelSettings(StyleSettings):
     def view(self) -> StyleView:
         """How the style picture is looked at."""
         alike = all(LOSSES[name].layers == GRAM_LAYERS for name in parse_style_losses(self.style_loss))
-        return style_view(self, usual_layers=GATYS_LAYERS if alike else ())
+        return style_view(self, self.long_sides[-1], usual_layers=GATYS_LAYERS if alike else ())
 
     @property
     def all_layers(self) -> tuple[str, ...]:
@@ -62,7 +62,8 @@ class PixelSettings(StyleSettings):
 
     def style_side(self, long_side: int) -> int:
         """At which the style picture is looked at while the picture has this long side, in pixels."""
-        return long_side * (self.style_size or self.long_sides[-1]) // self.long_sides[-1]
+        size = self.style_size or round(self.stroke_size * self.long_sides[-1])
+        return max(long_side * size // self.long_sides[-1], 1)
 
 
 class PixelObjective:

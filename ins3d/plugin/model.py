@@ -36,6 +36,8 @@ from ins3d.style.styles import style_names
 
 PREFIX = "pipeline.model."
 """What the model's options begin with."""
+USUAL_SIDE = 480
+"""Long side, in pixels, of pictures that nobody has told of."""
 
 
 @dataclass
@@ -82,6 +84,8 @@ class InsStylizeModel(Model):
         self.register_buffer("is_stylized", torch.tensor(False))
         self.teacher: FrozenDensity | None = None
         self._judge: list[StyleObjective] = []
+        self.picture_side = USUAL_SIDE
+        """Long side, in pixels, of the training pictures as they are worked on; set from outside."""
 
     @property
     def background(self) -> Tensor:
@@ -272,7 +276,10 @@ class InsStylizeModel(Model):
 
     def build_objective(self) -> StyleObjective:
         """The losses of the style stage; reads the style pictures. Colours of the scene must be known."""
-        return build_objective(self.config, self.device, self.colors.scene, PREFIX, self.config.squash_patches)
+        config = self.config
+        return build_objective(
+            config, self.device, self.colors.scene, self.picture_side, PREFIX, config.squash_patches
+        )
 
     def _style_objective(self) -> StyleObjective:
         """Built at the first picture that is judged; in a list, because it holds a module that is not the model's."""

@@ -92,6 +92,8 @@ class InsStylizePipeline(VanillaPipeline):
         super().__init__(config, device, test_mode, **kwargs)
         self.style_stage: StyleStage[Any] | None = None
         self.subject: SceneSubject | None = None
+        cameras = self.datamanager.train_dataset.cameras
+        self.model.picture_side = int(torch.cat([cameras.height, cameras.width]).max())
         # Keyframes of a camera path get a time, which walks along the styles.
         self.datamanager.includes_time = len(config.model.styles) > 1
         if config.run_dir is not None:

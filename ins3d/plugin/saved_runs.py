@@ -38,6 +38,8 @@ def upgrade(pipeline: Any) -> None:
         pipeline.patches.max_rays = getattr(vars(pipeline).pop("pool", None), "max_rays", 400_000)
         vars(pipeline).pop("more_styles_mult", None)
         vars(pipeline.patches).pop("halve_stride_every", None)
+    if "stroke_size" not in vars(model):
+        model.style_size = model.style_size or 256
     content = model.content
     if isinstance(content, ContentSettings):
         old = dict(vars(content))

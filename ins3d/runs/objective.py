@@ -27,9 +27,11 @@ def command_encoder(settings: JudgeSettings, layers: tuple[str, ...], device: to
     return features
 
 
-def command_objective(settings: Painted, device: torch.device, scene: ColorStatistics | None = None) -> StyleObjective:
+def command_objective(
+    settings: Painted, device: torch.device, scene: ColorStatistics | None, picture_side: int
+) -> StyleObjective:
     """The losses, and the encoder named in a line; see `style.settings.build_objective`."""
-    objective = build_objective(settings, device, scene)
+    objective = build_objective(settings, device, scene, picture_side)
     _tell(objective.features, device)
     return objective
 

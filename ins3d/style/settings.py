@@ -15,7 +15,10 @@ from ins3d.style.objective import StyleObjective
 from ins3d.style.styles import DEFAULT_STYLE, find_styles
 from ins3d.style.targets import StyleView, style_target
 
-STYLE_SIZE = 256
+STROKE_SHARE = 0.8
+"""Long side at which a style picture is looked at, as a share of the painted picture's, at a stroke size of 1."""
+SMALLEST_STYLE = 64
+"""Pixels of it, however small pictures and strokes are."""
 
 
 @dataclass
@@ -25,9 +28,11 @@ class JudgeSettings:
     styles: tuple[str, ...] = (DEFAULT_STYLE,)
     """Style pictures, or a folder of them; the default is one that ships with ins3d. `a.jpg+b.jpg`: two pictures that are
     one style; `a.jpg@0,0,.5,1`: a part (left, top, right, bottom); `a.jpg@mask.png`: what a mask leaves."""
+    stroke_size: float = ranged(1.0, min=0.2, max=5)
+    """How large strokes are beside the picture, whatever its size in pixels: 2 paints twice as broadly, .5 twice as finely."""
     style_size: int | None = ranged(None, min=16)
-    """Long side, in pixels, at which style pictures are looked at; smaller gives finer strokes. By default 256, or the size
-    at which a picture is painted."""
+    """Long side, in pixels, at which style pictures are looked at. By default it follows from `stroke-size`: 80 % of the
+    painted pictures' long side, times that."""
     style_loss: tuple[str, ...] = ("gram",)
     """gram, gram_chw (INS), gram_hw (Gatys), statistics (AdaIN), nnfm (ARF), swd (sliced Wasserstein), or what another
     package registers; several with weights: gram nnfm:0.3."""
@@ -60,26 +65,42 @@ class StyleSettings(JudgeSettings):
     brightness alone. `none`: the losses decide."""
 
 
-def style_view(settings: JudgeSettings, square: bool = False, usual_layers: tuple[str, ...] = ()) -> StyleView:
-    """How the settings say that style pictures are looked at."""
+def style_side(settings: JudgeSettings, picture_side: int) -> int:
+    """Long side, in pixels, at which style pictures are looked at when those that are painted have `picture_side`.
+
+    >>> style_side(JudgeSettings(), 480), style_side(JudgeSettings(stroke_size=0.5), 480)
+    (384, 192)
+    """
+    return settings.style_size or max(round(STROKE_SHARE * settings.stroke_size * picture_side), SMALLEST_STYLE)
+
+
+def style_view(
+    settings: JudgeSettings, picture_side: int, square: bool = False, usual_layers: tuple[str, ...] = ()
+) -> StyleView:
+    """How the settings say that style pictures are looked at; `picture_side`: long side in pixels of what is painted."""
     return StyleView(
         losses=tuple(parse_style_losses(settings.style_loss)),
         layers=settings.style_layers or usual_layers,
         scales=settings.style_scales,
-        long_side=settings.style_size or STYLE_SIZE,
+        long_side=style_side(settings, picture_side),
         square=square,
     )
 
 
 def build_objective(
-    settings: StyleSettings, device: torch.device, scene: ColorStatistics | None, prefix: str = "", square: bool = False
+    settings: StyleSettings,
+    device: torch.device,
+    scene: ColorStatistics | None,
+    picture_side: int,
+    prefix: str = "",
+    square: bool = False,
 ) -> StyleObjective:
     """Finds the encoder's weights, reads the style pictures, and keeps what the encoder sees in them.
 
-    `scene`: the content's colours, which `colors content` gives the style pictures; may be None otherwise. `prefix` is what
+    `picture_side`: long side, in pixels, of the pictures that are painted. `scene`: the content's colours, which `colors content` gives the style pictures; may be None otherwise. `prefix` is what
     options begin with in errors, such as `pipeline.model.`; `square` squashes pictures to 224x224 as the INS release does.
     """
-    view = style_view(settings, square)
+    view = style_view(settings, picture_side, square)
     weights = loss_weights(settings.style_loss, settings.content_weight, settings.tv_weight)
     styles = find_styles(settings.styles, f"{prefix}styles")
     layers = tuple(dict.fromkeys([*view.all_layers, *settings.content_layers]))

@@ -32,7 +32,7 @@ def run_stylize_surface(settings: StylizeSurface) -> None:
     if len(given) > 1:
         raise ValueError(f"{given[0]}: {given[1]} is given too; paint one object in a run.")
     device = torch_device(settings.device)
-    objective = command_objective(settings, device)
+    objective = command_objective(settings, device, None, settings.view_size)
     names = tuple(style.name for style in objective.styles)
     mix = settings.mix_of(names)
     size = window_plan(settings, 2 * settings.view_size, 2 * settings.view_size).patch
@@ -41,7 +41,7 @@ def run_stylize_surface(settings: StylizeSurface) -> None:
     windows = surface_windows(settings, content, fitted, device)
     if settings.colors == "content":
         scene = color_statistics(torch.cat([rays.rgb[rays.hit[..., 0] > 0] for rays in windows.windows.values()]))
-        objective = command_objective(settings, device, scene)
+        objective = command_objective(settings, device, scene, settings.view_size)
     torch.manual_seed(settings.seed)
     bound = settings.bound if settings.geometry == "distilled" else 0.0
     spec = replace(fitted, kind="stylize", styles=names, colors=settings.colors, bound=bound)
