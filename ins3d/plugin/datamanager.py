@@ -21,6 +21,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from ins3d.extension.ranges import ranged
+from ins3d.plugin.rays.picture_pyramid import PicturePyramid
 from ins3d.plugin.rays.picture_store import PictureStore
 from ins3d.plugin.rays.pixel_rays import PixelRays
 from ins3d.plugin.rays.scene_pictures import ScenePictures, reduced_cameras, working_size
@@ -103,7 +104,7 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
     def setup_train(self) -> None:
         """Reads all training pictures once; evaluation and viewer need none of them."""
         if self.test_mode == "val":
-            self.store = PictureStore(self.train_dataset, torch.device(self.device))
+            self.store = PictureStore.of(self.train_dataset, torch.device(self.device))
         else:
             # `ns-export` draws rays, and sets here how many.
             self.train_pixel_sampler = PixelSamplerConfig().setup(num_rays_per_batch=self.get_train_rays_per_batch())
@@ -112,6 +113,11 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
     def train_ray_generator(self) -> PixelRays:
         """Made when it is first asked for: viewer and flythroughs need none, and it looks at every pixel of a lens."""
         return PixelRays(self.train_dataset.cameras.to(self.device))
+
+    @cached_property
+    def pyramid(self) -> PicturePyramid:
+        """The training pictures reduced, and their rays."""
+        return PicturePyramid(self.store, self.train_ray_generator)
 
     def next_train(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
         """Random rays of the content stage: `image` is RGB or RGB and alpha, `indices` camera, row, column.

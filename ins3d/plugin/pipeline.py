@@ -24,7 +24,7 @@ from ins3d.plugin.content_checkpoint import (
 from ins3d.plugin.datamanager import InsStylizeDataManager, InsStylizeDataManagerConfig
 from ins3d.plugin.host_fixes import mend_the_host
 from ins3d.plugin.model import PREFIX, InsStylizeModel, InsStylizeModelConfig
-from ins3d.plugin.pixel_sampler import PatchSettings, StridedPatchSampler
+from ins3d.plugin.pixel_sampler import PatchSettings, WindowSampler
 from ins3d.plugin.rays.picture_store import over_background
 from ins3d.plugin.saved_runs import upgrade, upgrade_state
 from ins3d.plugin.scene_measure import has_empty_background, measure_placement, small_pictures
@@ -133,9 +133,9 @@ class InsStylizePipeline(VanillaPipeline):
         """Steps of the content stage; none when the content is finished."""
         return 0 if self.config.content_checkpoint is not None else self.config.content_steps
 
-    def _patch_sampler(self) -> StridedPatchSampler:
+    def _patch_sampler(self) -> WindowSampler:
         cameras, settings = self.datamanager.train_dataset.cameras, self.config.patches
-        sampler = StridedPatchSampler(settings, self.datamanager.store, cameras, self.style_steps)
+        sampler = WindowSampler(settings, self.datamanager.pyramid, cameras, self.style_steps)
         scales = self.config.model.style_scales
         smallest = self.objective.features.smallest_side * max(scales)
         if sampler.plan.patch < smallest and not self.config.model.squash_patches:
