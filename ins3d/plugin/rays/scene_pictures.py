@@ -13,7 +13,7 @@ from PIL import Image
 PIXELS = {"cpu": 130_000, "cuda": 1_000_000}
 """Of one picture, by kind of device: what the stages have the time to paint."""
 NOT_WORTH_IT = 1.25
-"""Pictures with up to so many times as many pixels stay as they are: a reduction by little costs sharpness and gains none."""
+"""Pictures with up to so many times as many pixels stay as they are: to reduce them by little costs more than it gains."""
 
 
 def working_size(cameras: Cameras, device: str) -> int:
