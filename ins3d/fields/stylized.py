@@ -16,10 +16,16 @@ class StylizedField(nn.Module):
 
     def __init__(
         self, num_density_features: int | None, num_color_features: int, encoding: FrequencyEncoding | StylePlanes,
-        num_styles: int, width: int, num_color_layers: int, gate_init: tuple[float, float],
+        num_styles: int, width: int, num_color_layers: int, gate_init: tuple[float, float], mixes_colors: bool = False,
     ) -> None:  # fmt: skip
-        """Without density features there is no density gate: the style changes colours alone."""
+        """Without density features there is no density gate: the style changes colours alone.
+
+        Where it `mixes_colors`, the colour features that AM sees and returns are the content's colours, and its head has
+        none left to make. Differs from INS, which mixes features: those of a content that is stored in planes show the
+        planes' cells, which AM takes for brushwork (a plaid).
+        """
         super().__init__()
+        self.mixes_colors, num_color_features = mixes_colors, 3 if mixes_colors else num_color_features
         self.style_features = StyleFeatures(encoding, num_styles, width)
         self.amalgamation = Amalgamation(num_density_features, num_color_features, width, width, num_color_layers, gate_init)
 

@@ -1,6 +1,6 @@
 """Rays become pictures: the content, and the content with a style painted on it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -204,9 +204,9 @@ class InsStylizeModel(Model):
             assert isinstance(look, GeometryLook)
             density = self.stylized.raw_density(look.raw_density, look.density_features, look.positions, code)
             look = self.movable_content.moved(look, density)
-        points = look.points
-        change = self.styled_rgb(points, rays, code) - self.plain_rgb(points, rays)
-        rgb = look.rgb + self.colors.change((points.weights * change).sum(-2))
+        plain = self.plain_rgb(look.points, rays)
+        change = self.styled_rgb(self.told(look.points, plain), rays, code) - plain
+        rgb = look.rgb + self.colors.change((look.points.weights * change).sum(-2))
         return Stylized(self.recolor(rgb, look.accumulation, code), look)
 
     def recolor(
@@ -216,10 +216,16 @@ class InsStylizeModel(Model):
         behind = (1 - accumulation) * self.background
         return self.colors.map(rgb - behind, accumulation, code) + behind
 
-    def styled_rgb(self, points: SurfacePoints, rays: RayBundle | None, code: Tensor) -> Float[Tensor, "rays points 3"]:
-        """The stylised colours of surface points."""
-        features = self.stylized.color_features(points, code)
-        return self.ray_content.restyle(points, features, self._directions(points, rays))
+    def told(self, points: SurfacePoints, plain: Float[Tensor, "rays points 3"]) -> SurfacePoints:
+        """Surface points as AM sees them: with the content's features or, where it mixes colours, with its colours."""
+        return replace(points, color_features=plain) if self.stylized.mixes_colors else points
+
+    def styled_rgb(self, told: SurfacePoints, rays: RayBundle | None, code: Tensor) -> Float[Tensor, "rays points 3"]:
+        """The stylised colours of surface points, from what AM is told of them; colours that are mixed may leave [0, 1]."""
+        features = self.stylized.color_features(told, code)
+        if self.stylized.mixes_colors:
+            return features
+        return self.ray_content.restyle(told, features, self._directions(told, rays))
 
     def plain_rgb(self, points: SurfacePoints, rays: RayBundle | None) -> Float[Tensor, "rays points 3"]:
         """The content's colours of surface points, seen as `styled_rgb` sees them."""

@@ -41,6 +41,7 @@ def upgrade(pipeline: Any) -> None:
     if "stroke_size" not in vars(model):
         model.style_size = model.style_size or 256
         pipeline.datamanager.size = 0
+        model.style_field.mixes = "features"
     content = model.content
     if isinstance(content, ContentSettings):
         old = dict(vars(content))

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, Protocol, runtime_checkable
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 from ins3d.extension.named_settings import option
 from ins3d.extension.ranges import ranged
@@ -35,6 +35,9 @@ class GatedStyle(ABC):
     """Where the density gate starts."""
     color_gate: float = 0.9
     """Where the colour gate starts; with both at 1 nothing but the gates has a gradient (as in the release)."""
+    mixes: Literal["colors", "features"] = "colors"
+    """What AM mixes: `colors`, those of the content with those of the style; `features` (INS), of which the content's head
+    makes colours: in close-ups the cells of the content's planes show."""
     view_direction: bool = False
     """Whether the style's change of colour depends on where one looks from (INS, `zero_viewdir` when False)."""
 
@@ -46,7 +49,7 @@ class GatedStyle(ABC):
         """See `StyleFieldSettings.setup`."""
         return StylizedField(
             num_density_features, num_color_features, self.encoding(num_styles), num_styles, self.width, NUM_COLOR_LAYERS,
-            (self.density_gate, self.color_gate),
+            (self.density_gate, self.color_gate), self.mixes == "colors",
         )  # fmt: skip
 
 
@@ -71,6 +74,7 @@ class FrequencyStyle(GatedStyle):
     num_frequencies: int = ranged(10, min=1)
     width: int = 256
     color_gate: float = 1.0
+    mixes: Literal["colors", "features"] = "features"
     view_direction: bool = True
 
     def encoding(self, num_styles: int) -> FrequencyEncoding:

@@ -37,7 +37,7 @@ class SceneWindow:
     """Rays (down, across) of each."""
     pixels: Int[Tensor, "rays 3"]
     """(camera, row, column) in the reduced pictures."""
-    places: Int[Tensor, " rays"]
+    places: Int[Tensor, " kept"]
     """In the cache, where there is one."""
 
 
@@ -83,17 +83,17 @@ class SceneSubject:
 
     @torch.no_grad()
     def _points_of(self, stride: int, pixel_indices: Tensor) -> dict[str, Tensor]:
-        """Merged points, the content's colour, and what the points contribute to it without a style."""
+        """Merged points as AM sees them, the content's colour, and what the points contribute to it without a style."""
         rays = self.data.pyramid[stride].rays(pixel_indices)
         look = self.model.look(rays)
-        points = look.points
+        points, plain = look.points, self.model.plain_rgb(look.points, rays)
         return {
             "positions": points.positions,
-            "features": points.color_features.half(),
+            "features": self.model.told(points, plain).color_features.half(),
             "weights": points.weights.half(),
             "spread": points.spread.half(),
             "content": look.rgb.half(),
-            "plain": (points.weights * self.model.plain_rgb(points, rays)).sum(-2).half(),
+            "plain": (points.weights * plain).sum(-2).half(),
         }
 
     # ---- what the stage asks for

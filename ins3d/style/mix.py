@@ -131,9 +131,7 @@ def turned(
     """
     if dial.span is None:
         if size is not None:
-            raise ValueError(
-                f"{size_setting}: {size:g} is not to be had of one stroke size; train several (stroke-sizes)."
-            )
+            raise ValueError(f"{size_setting}: {size:g} is not to be had of one stroke size; train several (stroke-sizes).")
         return tuple(weights)
     least, most = dial.span
     if size is not None and not least <= size <= most:

@@ -140,7 +140,8 @@ class TestDeferredShading:
         with torch.no_grad():
             look = model.look(rays)
             stylized = model.stylize(look, rays, torch.ones(1))
-            expected = composite(model.styled_rgb(look.points, rays, torch.ones(1)), look.weights, model.background)
+            told = model.told(look.points, model.plain_rgb(look.points, rays))
+            expected = composite(model.styled_rgb(told, rays, torch.ones(1)), look.weights, model.background)
         assert torch.allclose(stylized.rgb, expected, atol=1e-5)
 
     def test_the_style_does_not_depend_on_the_view_when_the_direction_is_zero(self, trained_pipeline: Make):
@@ -153,7 +154,8 @@ class TestDeferredShading:
                 points = model.look(rays).points
                 turned = copy.deepcopy(rays)
                 turned.directions = -rays.directions
-                colors = [model.styled_rgb(points, bundle, torch.ones(1)) for bundle in (rays, turned)]
+                seen = [(model.told(points, model.plain_rgb(points, each)), each) for each in (rays, turned)]
+                colors = [model.styled_rgb(told, each, torch.ones(1)) for told, each in seen]
             assert torch.equal(*colors) != view_direction
 
 

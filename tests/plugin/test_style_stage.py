@@ -51,8 +51,8 @@ def trained_colors(stage: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """(training pixels, their colours as the stage trains them)."""
     subject = stage.subject
     with torch.no_grad():
-        pixel_indices, places = subject._draw(16, 1, subject.data.generator)
-        return pixel_indices, subject._render(pixel_indices, places, CODE)[0]
+        window = subject._draw(16, (16, 16), 1, subject.data.generator)
+        return window.pixels, subject._render(window, CODE)[0]
 
 
 class TestKeptRendering:
