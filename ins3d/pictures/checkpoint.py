@@ -34,7 +34,7 @@ class FieldSpec:
     written: int | None = None
     """Long side in pixels of the picture that is written by default; None: `long_side`."""
     coarse: bool = False
-    """It has seen smaller pictures as well, and knows what wider pixels show (since version 0.4)."""
+    """It has seen smaller pictures as well, and knows what wider pixels show (since version 0.3)."""
     content_coarse: bool = False
     """The same of its content."""
 

@@ -150,6 +150,7 @@ def prepared(settings: PaintedPicture) -> tuple[Sizes, list[Look], int]:
     for side in sizes.long_sides[:-1]:
         small = source.reduced(side)
         looks.append(Look(small, windows_of(small, patches, finest=False), objective_at(side, settings, objective, source)))
+    sizes.refuse_few(settings.steps)
     told = ", ".join(map(str, sizes.long_sides))
     height, width = source.rgb.shape[1:]
     CONSOLE.print(f"Learned at {told} pixels ({width}x{height} at last), written at {written}.", soft_wrap=True)
@@ -196,7 +197,7 @@ def train(
     return run_training(
         settings, training, losses,
         save=lambda: save_field(settings.output, field, spec), show=lambda: _render(field, source, mix),
-        write=lambda: render_picture(field, window_of_size(spec.size, spec.aspect), mix, StrengthMap(mix.strength)),
+        show_last=lambda: render_picture(field, window_of_size(spec.size, spec.aspect), mix, StrengthMap(mix.strength)),
         begun_with={"styles": spec.styles}, end=end, measure=measure, **about,
     )  # fmt: skip
 

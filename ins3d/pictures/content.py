@@ -53,7 +53,7 @@ def spread_over(pixel: float, finest: float | None) -> float | None:
     """Standard deviation of what pixels of this width average more than those of width `finest`, in positions.
 
     None where that is nothing: a field is what it is for pixels as fine as it has seen, and for finer ones. It is also None
-    for fields that have seen one size only, and whose `finest` is None: files older than version 0.4.
+    for fields that have seen one size only, and whose `finest` is None: files older than version 0.3.
 
     >>> spread_over(0.02, 0.02), spread_over(0.01, 0.02), round(spread_over(0.04, 0.02), 4)
     (None, None, 0.01)

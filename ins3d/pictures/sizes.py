@@ -1,7 +1,7 @@
 """Coarse to fine: at which sizes a picture is learned, and in which steps."""
 
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, count
 
 LEARNED_SIDE = 768
 """Long side in pixels at which a picture is learned at most where nobody says how large: sharp strokes within minutes."""
@@ -31,6 +31,15 @@ class Sizes:
         """
         done = step / num_steps
         return next((index for index, end in enumerate(self.ends) if done < end), len(self.ends) - 1)
+
+    def refuse_few(self, num_steps: int) -> None:
+        """Raises ValueError where the finest size would get no step."""
+        if self.at(num_steps - 1, num_steps) < len(self.long_sides) - 1:
+            least = next(number for number in count(num_steps) if self.at(number - 1, number) == len(self.long_sides) - 1)
+            told = ", ".join(map(str, self.long_sides))
+            raise ValueError(
+                f"steps: {num_steps} are too few for pictures of {told} pixels; use {least} or more, or a smaller size."
+            )
 
 
 def plan_sizes(long_side: int, coarsest: int = COARSEST_SIDE) -> Sizes:

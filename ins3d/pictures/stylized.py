@@ -24,7 +24,7 @@ class StylizedPicture(StylizedField):
     def __init__(
         self, content: PictureContent, num_styles: int, long_side: int, colors: Colors, coarse: bool = True
     ) -> None:
-        """`coarse`: it is asked for pictures smaller than `long_side` pixels as well (not before version 0.4)."""
+        """`coarse`: it is asked for pictures smaller than `long_side` pixels as well (not before version 0.3)."""
         # The finest are a little finer than pixels.
         shares = (0.75, 1.5, 3, 6, 12) if coarse else (3, 6, 12)
         resolutions = tuple(max(int(long_side * share / 8), 4) for share in shares)

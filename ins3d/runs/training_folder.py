@@ -26,12 +26,12 @@ Settings = TypeVar("Settings", bound=Painted)
 def run_training(
     settings: Trained, training: Training, losses: Losses, save: Callable[[], None], show: Callable[[], Tensor],
     begun_with: dict[str, Any], end: Callable[[], None] = lambda: None,
-    measure: Callable[[Tensor], dict[str, Any]] = lambda picture: {}, write: Callable[[], Tensor] | None = None,
+    measure: Callable[[Tensor], dict[str, Any]] = lambda picture: {}, show_last: Callable[[], Tensor] | None = None,
     **about: Any,
 ) -> Tensor:  # fmt: skip
     """Runs or resumes, and returns the last picture; what has been reached is there whenever it is stopped.
 
-    `save` writes the field, `show` makes a picture of it, `write` the last one where that is another, `end` is called after
+    `save` writes the field, `show` makes a picture of it, `show_last` the last one where that is another, `end` is called after
     the last step, and what `measure` says about the last picture is recorded. A resumed run must be `begun_with` the same;
     `training.pt` never holds what `end` does: a finished run can be resumed too, for more steps or another mix.
     """
@@ -56,7 +56,7 @@ def run_training(
         save_training(output / TRAINING, training.state(), begun_with)
     end()
     save()
-    picture = (write or show)()
+    picture = (show_last or show)()
     record.end(picture, **measure(picture))
     return picture
 

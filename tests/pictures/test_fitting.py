@@ -103,5 +103,5 @@ class TestTraining:
         training.run(losses)
         small = render_picture(content, source.reduced(128).whole, Mix((1.0,)), StrengthMap())
         assert float((small - source.reduced(128).rgb).abs().mean()) < 0.03
-        content.finest = None  # as a file of version 0.3: pixels are asked at their centres
+        content.finest = None  # as a file of version 0.2: pixels are asked at their centres
         assert float((render_picture(content, source.reduced(128).whole, Mix((1.0,)), StrengthMap()) - small).std()) > 0.03
