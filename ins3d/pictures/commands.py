@@ -38,6 +38,8 @@ from ins3d.style.windows import PatchSettings
 
 FIT_POINTS = 16384
 """Places asked in each step of a fit."""
+PAINTED_RATE = 0.3
+"""To which share learning rates fall while a picture is painted: the finest planes join in late, and have far to go."""
 LEAST_PSNR = 20.0
 """In dB. A fit that is further from the picture is another picture's."""
 
@@ -75,7 +77,7 @@ def run_stylize(settings: Stylize) -> None:
     field = StylizedPicture(content, len(names), spec.long_side, settings.colors).to(source.rgb.device)
     paint_with(
         settings, field, lambda mixes, steps: SizedStages(field, looks, sizes, mixes, steps), objective, mix,
-        partial(train, settings, spec, source=source, mix=mix),
+        partial(train, settings, spec, source=source, mix=mix), PAINTED_RATE,
     )  # fmt: skip
 
 

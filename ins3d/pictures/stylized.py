@@ -20,6 +20,9 @@ class StylizedPicture(StylizedField):
     """SIM and AM over a fitted picture, which is frozen (INS, spec A.10): the same modules as in 3D."""
 
     WIDTH = 64
+    STRETCH = 3.0
+    """How much further than the content's colours can go strokes may go: the colour map squeezes what a photograph's range
+    is, and ink on paper has to stay black."""
 
     def __init__(
         self, content: PictureContent, num_styles: int, long_side: int, colors: Colors, coarse: bool = True
@@ -29,10 +32,10 @@ class StylizedPicture(StylizedField):
         shares = (0.75, 1.5, 3, 6, 12) if coarse else (3, 6, 12)
         resolutions = tuple(max(int(long_side * share / 8), 4) for share in shares)
         planes = StylePlanes(num_styles, resolutions, channels=8, num_inputs=2)
-        super().__init__(None, content.num_features, planes, num_styles, self.WIDTH, 2, gate_init=(1.0, 0.9))
+        super().__init__(None, content.num_features, planes, num_styles, self.WIDTH, 2, (1.0, 0.9), not coarse)
         self.content = content.requires_grad_(False)
         self.colors = StyleColors(colors, num_styles)
-        self.finest = 2 / long_side if coarse else None
+        self.finest, self.stretch = (2 / long_side, self.STRETCH) if coarse else (None, 1.0)
 
     def forward(
         self, positions: Float[Tensor, "points 2"], style_code: Float[Tensor, " styles"], pixel: float = 0.0
@@ -43,9 +46,9 @@ class StylizedPicture(StylizedField):
         spread = spread_over(0.5**0.5 * pixel, self.finest and 0.5**0.5 * self.finest)
         style = self.style_features(positions * 0.5**0.5, style_code, spread)
         rgb = self.content.rgb(self.amalgamation.color_features(features, style, style_code.sum()))
-        if self.colors.mode == "content":
+        if self.stretch > 1 or self.colors.mode == "content":
             plain = self.content.rgb(features)
-            rgb = plain + self.colors.change(rgb - plain)
+            rgb = plain + self.colors.change(self.stretch * (rgb - plain))
         return self.colors.map(rgb, 1.0, style_code)
 
     def groups(self) -> list[dict[str, object]]:

@@ -13,7 +13,7 @@ from ins3d.extension.ranges import with_fact
 from ins3d.files.fields import MEANING, NUMBERS, TRAINING, load_training, save_training
 from ins3d.runs.record import CONSOLE, PictureRecord
 from ins3d.runs.settings import Painted, Trained
-from ins3d.runs.training import Losses, Training
+from ins3d.runs.training import LAST_RATE, Losses, Training
 from ins3d.style.mix import Mix
 from ins3d.style.objective import StyleObjective
 from ins3d.style.sampling import MixSampler, steps_for
@@ -88,7 +88,7 @@ class Stage(Protocol):
 
 def paint_with(
     settings: Painted, field: Any, stage_of: Callable[[MixSampler, int], Stage], objective: StyleObjective, mix: Mix,
-    train: Callable[..., Tensor],
+    train: Callable[..., Tensor], last_rate: float = LAST_RATE,
 ) -> None:  # fmt: skip
     """The style stage of a picture or an object (INS, stage 2): `train(training, losses, end=..., encoder=...)` runs it.
 
@@ -96,7 +96,7 @@ def paint_with(
     that of which the Gram distance is reported.
     """
     number = len(objective.styles)
-    training = Training(field, field.groups(), steps_for(settings.steps, number), settings.seed)
+    training = Training(field, field.groups(), steps_for(settings.steps, number), settings.seed, last_rate)
     stage = stage_of(MixSampler(number, range(number), settings.seed), training.num_steps)
     stage.begin()
     before = stage.gram_distance(mix.main, strength=0.0)

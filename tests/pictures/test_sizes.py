@@ -16,7 +16,9 @@ def test_nothing_is_learned_below_the_coarsest_side():
 
 
 def test_steps_that_do_not_reach_the_finest_size_are_refused():
-    with pytest.raises(ValueError, match="steps: 2 are too few for pictures of 192, 384, 768 pixels; use 4 or more, or a smaller size"):
+    with pytest.raises(
+        ValueError, match="steps: 2 are too few for pictures of 192, 384, 768 pixels; use 4 or more, or a smaller size"
+    ):
         plan_sizes(768).refuse_few(2)
     plan_sizes(768).refuse_few(4)
     plan_sizes(100).refuse_few(1)
