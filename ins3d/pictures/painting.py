@@ -23,10 +23,13 @@ from ins3d.style.windows import PatchSettings, WindowPlan, plan_windows
 
 PicturePatch = tuple[PictureWindow, tuple[float, float]]
 """A part of a picture, and how far its pixels are moved, in pixels."""
-MOST_PIXELS = 110_000
+MOST_PIXELS = 120_000
 """Pictures of more are not seen as a whole in a step, but in windows: memory does not grow with the picture."""
 WINDOW = 256
 """Side of these in pixels."""
+ENCODER_STRIDE = 8
+"""Pixels between neighbouring features at relu4_1. Whole pictures are moved by up to half of it: an encoder that always lies
+on them in the same way leaves its grid in them."""
 
 
 class WindowSampler:
@@ -47,7 +50,7 @@ class WindowSampler:
         across, down, left, top, stride = torch.rand(5, generator=generator).tolist()
         shift = (across - 0.5, down - 0.5)
         if self.plan is None:
-            return self.source.whole, shift
+            return self.source.whole, (ENCODER_STRIDE * shift[0], ENCODER_STRIDE * shift[1])
         size, strides = self.plan.patch, self.plan.strides
         extent = patch_extent(size, strides[int(stride * len(strides))])
         height, width = self.source.rgb.shape[1:]

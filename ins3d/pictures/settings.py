@@ -88,7 +88,7 @@ class PicturePatchSettings(PatchSettings):
 
     size: int | None = ranged(None, min=0)
     """Pixels along one side of the square patches that are judged; 0: all of the picture, whatever its size. By default all
-    of it where it has no more than 110,000 pixels, else 256."""
+    of it where it has no more than 120,000 pixels, else 256."""
 
 
 @dataclass
