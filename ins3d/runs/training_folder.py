@@ -31,9 +31,9 @@ def run_training(
 ) -> Tensor:  # fmt: skip
     """Runs or resumes, and returns the last picture; what has been reached is there whenever it is stopped.
 
-    `save` writes the field, `show` makes a picture of it, `show_last` the last one where that is another, `end` is called after
-    the last step, and what `measure` says about the last picture is recorded. A resumed run must be `begun_with` the same;
-    `training.pt` never holds what `end` does: a finished run can be resumed too, for more steps or another mix.
+    `save` writes the field, `show` makes a picture of it, `show_last` the last one where that is another, `end` is called
+    after the last step, and what `measure` says about the last picture is recorded. A resumed run must be `begun_with` the
+    same; `training.pt` never holds what `end` does: a finished run can be resumed too, for more steps or another mix.
     """
     output = settings.output
     begun_with = asdict(settings) | about | begun_with
