@@ -34,7 +34,7 @@ def subject(source: PictureSource) -> PictureSubject:
     fit, losses = fit_picture(content, source, 60, 300, seed=0)
     fit.run(losses)
     field = StylizedPicture(content, 2, 28, "style")
-    return PictureSubject(field, source, WindowSampler(source, None, num_coarse=2))
+    return PictureSubject(field, source, WindowSampler(source, None))
 
 
 def stage_of(subject: PictureSubject, objective: StyleObjective, learned: tuple[int, ...] = (0, 1), **more) -> StyleStage:
