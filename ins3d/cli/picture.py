@@ -1,7 +1,7 @@
 """Pictures from pictures: a picture becomes a continuous field, is stylised, and rendered at any size.
 
     ins3d picture stylize --content PHOTO --styles PAINTING
-    ins3d picture render --load outputs/stylize --size 2048
+    ins3d picture render --load outputs/stylize --size 4096
 
 `fit` makes a picture a field, `stylize` paints it (INS), `blend` learns all strengths at once (INR-st), `render` asks any
 of them. `gatys` paints a photograph by optimising its pixels; `texture` makes another piece of a picture. While they run

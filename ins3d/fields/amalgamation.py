@@ -20,12 +20,17 @@ class Amalgamation(nn.Module):
     def __init__(
         self, num_density_features: int | None, num_color_features: int, num_style_features: int, width: int = 256,
         num_color_layers: int = 4, gate_init: tuple[float, float] = (1.0, 0.9),
+        sees_content: bool = True,
     ) -> None:  # fmt: skip
+        """Unless it `sees_content`, what is mixed in depends on the style features alone: nothing of how the content is
+        stored, such as the cells of its planes, is taken for brushwork."""
         super().__init__()
+        self.sees_content = sees_content
         if num_density_features is not None:  # a picture has no density
             self.density_mlp = Mlp(num_density_features + num_style_features, 1, width, num_layers=2)
             self.density_gate = nn.Parameter(torch.tensor(gate_init[0]))
-        self.color_mlp = Mlp(num_color_features + num_style_features, num_color_features, width, num_color_layers)
+        seen = num_style_features + (num_color_features if sees_content else 0)
+        self.color_mlp = Mlp(seen, num_color_features, width, num_color_layers)
         self.rgb_gate = nn.Parameter(torch.tensor(gate_init[1]))
 
     def raw_density(
@@ -46,5 +51,6 @@ class Amalgamation(nn.Module):
         strength: Float[Tensor, ""],
     ) -> Float[Tensor, "*batch color_channels"]:
         """gamma * content + (1 - gamma) * m_c, for the content's own colour head."""
-        mixed = self.color_mlp(torch.cat([content_features, style_features], dim=-1))
+        seen = torch.cat([content_features, style_features], dim=-1) if self.sees_content else style_features
+        mixed = self.color_mlp(seen)
         return content_features + strength * (1 - self.rgb_gate) * (mixed - content_features)

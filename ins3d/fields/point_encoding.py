@@ -53,6 +53,10 @@ def fade(spread: Float[Tensor, "*batch 1"], frequency: float) -> Float[Tensor, "
     return torch.exp(-0.5 * (frequency * spread) ** 2)
 
 
+LEAST_KEPT = 0.5
+"""A resolution of which a pixel keeps less than this is not read: Adam would move it as far as one that counts."""
+
+
 class FeaturePlanes(nn.Module):
     """Features read from axis planes at several resolutions: summed over planes, concatenated over resolutions.
 
@@ -76,19 +80,28 @@ class FeaturePlanes(nn.Module):
         self.register_buffer("turns", torch.stack(turns))
 
     def forward(
-        self, positions: Float[Tensor, "*batch inputs"], spread: Float[Tensor, "*batch 1"] | None = None
+        self, positions: Float[Tensor, "*batch inputs"], spread: Float[Tensor, "*batch 1"] | float | None = None
     ) -> Float[Tensor, "*batch outputs"]:
-        """Bilinear look-up; a resolution whose cells are smaller than `spread` (same units as positions) fades out."""
+        """Bilinear look-up; a resolution whose cells are smaller than `spread` (same units as positions) fades out.
+
+        With one number for all positions, resolutions that keep less than `LEAST_KEPT` are 0 and cost nothing.
+        """
         flat = positions.reshape(-1, positions.shape[-1])
         turns = cast(Tensor, self.turns)
         levels = []
         for level, plane in enumerate(self.planes):
+            kept = None if spread is None else self._kept(level, spread, flat)
+            if isinstance(spread, float) and kept is not None and float(kept) < LEAST_KEPT:
+                levels.append(flat.new_zeros(len(flat), plane.shape[1]))
+                continue
             features = _read_planes(plane, flat @ turns[level], self.axes)
-            if spread is not None:
-                # The shortest wave a plane can hold is two cells long; a cell is 2 / (resolution - 1) wide.
-                features = features * fade(spread.reshape(-1, 1), torch.pi * (self.resolutions[level] - 1) / 2)
-            levels.append(features)
+            levels.append(features if kept is None else features * kept)
         return torch.cat(levels, dim=-1).reshape(*positions.shape[:-1], self.num_outputs)
+
+    def _kept(self, level: int, spread: Tensor | float, like: Tensor) -> Tensor:
+        spreads = spread.reshape(-1, 1) if isinstance(spread, Tensor) else like.new_full((1, 1), spread)
+        # The shortest wave a plane can hold is two cells long; a cell is 2 / (resolution - 1) wide.
+        return fade(spreads, torch.pi * (self.resolutions[level] - 1) / 2)
 
 
 def _read_planes(planes: Tensor, positions: Tensor, axes: list[tuple[int, int]]) -> Tensor:

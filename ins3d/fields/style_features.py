@@ -28,7 +28,7 @@ class StylePlanes(nn.Module):
         self,
         positions: Float[Tensor, "*batch inputs"],
         style_code: Float[Tensor, " styles"],
-        spread: Float[Tensor, "*batch 1"] | None = None,
+        spread: Float[Tensor, "*batch 1"] | float | None = None,
     ) -> Float[Tensor, "*batch outputs"]:
         """Planes of styles that weigh nothing are not read."""
         features = positions.new_zeros(*positions.shape[:-1], self.num_outputs)
@@ -60,7 +60,7 @@ class StyleFeatures(nn.Module):
         self,
         positions: Float[Tensor, "*batch inputs"],
         style_code: Float[Tensor, " styles"],
-        spread: Float[Tensor, "*batch 1"] | None = None,
+        spread: Float[Tensor, "*batch 1"] | float | None = None,
     ) -> Float[Tensor, "*batch width"]:
         """Positions lie in the unit ball; `spread` is how far the samples behind a merged point lie apart."""
         shifts = self._shifts(style_code)
@@ -80,9 +80,10 @@ class StyleFeatures(nn.Module):
             shifts = shifts + style_code[index] * self.columns[index]
         return shifts
 
-    def _encoded(self, positions: Tensor, style_code: Tensor, spread: Tensor | None) -> Tensor:
+    def _encoded(self, positions: Tensor, style_code: Tensor, spread: Tensor | float | None) -> Tensor:
         if isinstance(self.encoding, StylePlanes):
             return self.encoding(positions, style_code, spread)
+        assert not isinstance(spread, float)  # sines are asked with a spread for each position
         return self.encoding(positions, spread)
 
 

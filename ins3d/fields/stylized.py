@@ -16,7 +16,8 @@ class StylizedField(nn.Module):
 
     def __init__(
         self, num_density_features: int | None, num_color_features: int, encoding: FrequencyEncoding | StylePlanes,
-        num_styles: int, width: int, num_color_layers: int, gate_init: tuple[float, float], mixes_colors: bool = False,
+        num_styles: int, width: int, num_color_layers: int, gate_init: tuple[float, float], sees_content: bool = True,
+        mixes_colors: bool = False,
     ) -> None:  # fmt: skip
         """Without density features there is no density gate: the style changes colours alone.
 
@@ -27,7 +28,9 @@ class StylizedField(nn.Module):
         super().__init__()
         self.mixes_colors, num_color_features = mixes_colors, 3 if mixes_colors else num_color_features
         self.style_features = StyleFeatures(encoding, num_styles, width)
-        self.amalgamation = Amalgamation(num_density_features, num_color_features, width, width, num_color_layers, gate_init)
+        self.amalgamation = Amalgamation(
+            num_density_features, num_color_features, width, width, num_color_layers, gate_init, sees_content
+        )
 
     def raw_density(
         self,

@@ -1,14 +1,17 @@
 """One network learns a picture, its stylised version, and all strengths between."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from ins3d.pictures.fitting import PictureSource, WindowSampler, fit_losses
+from ins3d.pictures.fitting import fit_losses
+from ins3d.pictures.painting import Look
+from ins3d.pictures.sizes import Sizes
 from ins3d.pictures.stylized import BlendedPicture
+from ins3d.runs.training import Losses
 from ins3d.style.losses import loss_of
-from ins3d.style.objective import StyleObjective
 
 FIT_POINTS = 8192
 """Places at which the photograph is asked for in each step."""
@@ -26,37 +29,45 @@ class PictureBlending:
     """
 
     def __init__(
-        self, field: BlendedPicture, source: PictureSource, objective: StyleObjective, windows: WindowSampler,
-        num_fit_steps: int, num_points: int = FIT_POINTS, fit_weight: float = FIT_WEIGHT,
+        self, field: BlendedPicture, looks: Sequence[Look], sizes: Sizes, num_fit_steps: int, num_steps: int,
+        num_points: int = FIT_POINTS, fit_weight: float = FIT_WEIGHT,
     ) -> None:  # fmt: skip
-        self.field, self.source, self.objective, self.windows = field, source, objective, windows
-        self.num_fit_steps, self.num_points, self.fit_weight = num_fit_steps, num_points, fit_weight
+        """The first `num_fit_steps` fit; in `num_steps` after those the picture is seen at its `sizes`, coarse to fine."""
+        self.field, self.looks, self.sizes = field, looks, sizes
+        self.num_fit_steps, self.num_steps = num_fit_steps, num_steps
+        self.num_points, self.fit_weight = num_points, fit_weight
+        self.sources = [look.source for look in looks] if field.finest else [looks[-1].source]
 
     @torch.no_grad()
     def begin(self) -> None:
         """What each loss is divided by."""
-        photographs = self.windows.fixed_photographs()
-        found = self.objective.measure_normalisers(photographs, photographs, 0, torch.Generator().manual_seed(0))
-        self.objective.normalisers = found[None]
+        for look in self.looks:
+            photographs = look.windows.fixed_photographs()
+            found = look.objective.measure_normalisers(photographs, photographs, 0, torch.Generator().manual_seed(0))
+            look.objective.normalisers = found[None]
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """One step's, weighted."""
-        drawn = torch.rand(self.num_points, 1, generator=generator).to(self.source.rgb)
+        drawn = torch.rand(self.num_points, 1, generator=generator).to(self.sources[0].rgb)
         if step < self.num_fit_steps:
-            return fit_losses(lambda positions: self.field(positions, drawn), self.source, self.num_points)(step, generator)
-        fit = fit_losses(lambda positions: self.field(positions, 0 * drawn), self.source, self.num_points)(step, generator)
+            return self._fit(drawn)(step, generator)
+        fit = self._fit(0 * drawn)(step, generator)
         strength = float(drawn[0])
-        window, shift = self.windows(step - self.num_fit_steps, generator)
-        positions = window.positions(slice(None), shift).to(self.source.rgb)
-        rgb = self.field(positions, positions.new_full((len(positions), 1), strength))
+        look = self.looks[self.sizes.at(step - self.num_fit_steps, self.num_steps)]
+        window, shift = look.windows(generator)
+        positions = window.positions(slice(None), shift).to(drawn)
+        rgb = self.field(positions, positions.new_full((len(positions), 1), strength), window.pixel)
         patches = rgb.T.reshape(1, 3, window.height, window.width)
-        found = self.objective.losses(patches, self.source.look(window, shift), 0, generator)
+        found = look.objective.losses(patches, look.source.look(window, shift), 0, generator)
         weights = {
             name: weight * inr_st_factor(1 - strength if loss_of(name).pulls_to == "content" else strength)
-            for name, weight in self.objective.weights.items()
+            for name, weight in look.objective.weights.items()
         }
         weighted = {name: weights[name] * value for name, value in found.items()}
         return weighted | {"fit_loss": self.fit_weight * fit["fit_loss"], "psnr": fit["psnr"]}
+
+    def _fit(self, strengths: Tensor) -> Losses:
+        return fit_losses(lambda positions, pixel: self.field(positions, strengths, pixel), self.sources, self.num_points)
 
 
 def inr_st_factor(share: float) -> float:

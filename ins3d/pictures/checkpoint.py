@@ -31,15 +31,27 @@ class FieldSpec:
     styles: tuple[str, ...] = ()
     """Names, in the order of the style code."""
     colors: Colors = "none"
+    written: int | None = None
+    """Long side in pixels of the picture that is written by default; None: `long_side`."""
+    coarse: bool = False
+    """It has seen smaller pictures as well, and knows what wider pixels show (since version 0.3)."""
+    content_coarse: bool = False
+    """The same of its content."""
+
+    @property
+    def size(self) -> int:
+        """Long side in pixels at which it is shown where nobody says how large."""
+        return self.written or self.long_side
 
     def build(self) -> PictureField:
         """A field of this kind, untrained."""
         if self.kind == "blend":
-            return BlendedPicture(cast(BlendNetwork, self.network), self.long_side)
+            return BlendedPicture(cast(BlendNetwork, self.network), self.long_side, self.coarse)
         content = make_picture_content(self.network, self.content_long_side)
+        content.finest = 2 / self.content_long_side if self.content_coarse else None
         if self.kind == "fit":
             return content
-        return StylizedPicture(content, len(self.styles), self.long_side, self.colors)
+        return StylizedPicture(content, len(self.styles), self.long_side, self.colors, self.coarse)
 
 
 def save_field(folder: Path, field: PictureField, spec: FieldSpec) -> None:

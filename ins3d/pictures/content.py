@@ -22,6 +22,10 @@ class PictureContent(nn.Module, ABC):
     """Adam's, at the beginning."""
     fit_steps: int
     """Of a fit, where nobody says how many."""
+    knows_pixels = False
+    """Whether it is another function for wide pixels than for narrow ones."""
+    finest: float | None = None
+    """Width of a pixel of the picture that it was fitted to, in positions, where it was fitted to smaller ones as well."""
 
     @classmethod
     def of_size(cls, long_side: int) -> "PictureContent":
@@ -32,6 +36,10 @@ class PictureContent(nn.Module, ABC):
     def features(self, positions: Float[Tensor, "points 2"]) -> Float[Tensor, "points features"]:
         """Content features: the input of AM."""
 
+    def features_of(self, positions: Float[Tensor, "points 2"], pixel: float) -> Float[Tensor, "points features"]:
+        """The same for pixels of this width, in positions; here: whatever their width."""
+        return self.features(positions)
+
     def rgb(self, features: Float[Tensor, "points features"]) -> Float[Tensor, "points 3"]:
         """Colour in [0, 1], or about so."""
         return torch.sigmoid(self.color(features))
@@ -41,10 +49,24 @@ class PictureContent(nn.Module, ABC):
         return self.rgb(self.features(positions))
 
 
+def spread_over(pixel: float, finest: float | None) -> float | None:
+    """Standard deviation of what pixels of this width average more than those of width `finest`, in positions.
+
+    None where that is nothing: a field is what it is for pixels as fine as it has seen, and for finer ones. It is also None
+    for fields that have seen one size only, and whose `finest` is None: files older than version 0.3.
+
+    >>> spread_over(0.02, 0.02), spread_over(0.01, 0.02), round(spread_over(0.04, 0.02), 4)
+    (None, None, 0.01)
+    """
+    if finest is None or pixel <= 1.01 * finest:
+        return None
+    return ((pixel**2 - finest**2) / 12) ** 0.5
+
+
 class PlanesPicture(PictureContent):
     """Feature planes and a small network: a tenth of SIREN's time. Differs from INS, which fits a SIREN."""
 
-    learning_rate, fit_steps = 3e-2, 500
+    learning_rate, fit_steps, knows_pixels = 3e-2, 500, True
 
     @classmethod
     def of_size(cls, long_side: int) -> "PlanesPicture":
@@ -63,6 +85,10 @@ class PlanesPicture(PictureContent):
     def features(self, positions: Float[Tensor, "points 2"]) -> Float[Tensor, "points features"]:
         """See `PictureContent.features`."""
         return self.base(self.planes(positions))
+
+    def features_of(self, positions: Float[Tensor, "points 2"], pixel: float) -> Float[Tensor, "points features"]:
+        """See `PictureContent.features_of`; planes finer than the pixels fade out."""
+        return self.base(self.planes(positions, spread_over(pixel, self.finest)))
 
 
 class SirenPicture(PictureContent):

@@ -1,7 +1,7 @@
-"""Losses of a fitted and of a painted picture (spec A.10): where a step samples the picture, and what it compares."""
+"""A picture to learn from, and the losses of its fit (spec A.10, stage 1)."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -9,22 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
-from ins3d.perception.color_transfer import color_statistics
+from ins3d.files.pictures import resize_long_side
 from ins3d.pictures.content import PictureContent
-from ins3d.pictures.rendering import StrengthMap, render_picture
-from ins3d.pictures.stylized import StylizedPicture
+from ins3d.pictures.sizes import plan_sizes
 from ins3d.pictures.windows import PictureWindow, positions_of, read_shares
 from ins3d.runs.training import Losses, Training
-from ins3d.style.colors import StyleColors
-from ins3d.style.mix import Mix
-from ins3d.style.patches import patch_extent
-from ins3d.style.sampling import MixSampler
-from ins3d.style.stage import Patches
-from ins3d.style.windows import WindowPlan
 
 Picture = Float[Tensor, "3 height width"]
-PicturePatch = tuple[PictureWindow, tuple[float, float]]
-"""A part of a picture, and how far its pixels are moved, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +23,13 @@ class PictureSource:
     """A picture to learn from, asked at any place of it."""
 
     rgb: Picture
+    of_aspect: float | None = None
+    """Width by height of the picture as it was before it was reduced to whole pixels; by default those of `rgb`."""
 
     @property
     def aspect(self) -> float:
         """Width by height."""
-        return self.rgb.shape[2] / self.rgb.shape[1]
+        return self.of_aspect or self.rgb.shape[2] / self.rgb.shape[1]
 
     @property
     def whole(self) -> PictureWindow:
@@ -44,22 +37,38 @@ class PictureSource:
         _, height, width = self.rgb.shape
         return PictureWindow(height, width, self.aspect)
 
+    @property
+    def long_side(self) -> int:
+        """In pixels."""
+        return max(self.rgb.shape[1:])
+
+    def reduced(self, long_side: int) -> "PictureSource":
+        """The same picture, smaller."""
+        return self if long_side == self.long_side else PictureSource(resize_long_side(self.rgb, long_side), self.aspect)
+
     def at(self, shares: Float[Tensor, "points 2"]) -> Float[Tensor, "points 3"]:
         """Colours between the pixels, linearly."""
         return read_shares(self.rgb, shares)
 
     def look(self, window: PictureWindow, shift: tuple[float, float]) -> Float[Tensor, "1 3 height width"]:
-        """What there is to be seen in a window."""
-        colors = self.at(window.shares(slice(None), shift))
-        return colors.T.reshape(1, 3, window.height, window.width)
+        """What there is to be seen in a window: in pixels as wide as several of the picture's, their mean."""
+        stride = max(round(window.pixel / self.whole.pixel), 1)
+        fine = replace(window, height=stride * window.height, width=stride * window.width)
+        colors = self.at(fine.shares(slice(None), (stride * shift[0], stride * shift[1])))
+        return F.avg_pool2d(colors.T.reshape(1, 3, fine.height, fine.width), stride)
 
 
-def fit_losses(ask: Callable[[Tensor], Tensor], source: PictureSource, num_points: int) -> Losses:
-    """The field against the picture at random places, which are not those of pixels: so nothing happens between them."""
+def fit_losses(ask: Callable[[Tensor, float], Tensor], sources: Sequence[PictureSource], num_points: int) -> Losses:
+    """The field against the picture at random places, which are not those of pixels: so nothing happens between them.
+
+    `ask` is told positions and how wide the pixels are that they stand for. Of `sources`, the same picture coarse to fine,
+    every second step sees the last, and the others see the others.
+    """
 
     def losses(step: int, generator: torch.Generator) -> dict[str, Tensor]:
         shares = torch.rand(num_points, 2, generator=generator)
-        found, wanted = ask(positions_of(shares, source.aspect).to(source.rgb)), source.at(shares)
+        source = sources[-1] if step % 2 else sources[step // 2 % len(sources)]
+        found, wanted = ask(positions_of(shares, source.aspect).to(source.rgb), source.whole.pixel), source.at(shares)
         psnr = peak_signal_noise_ratio(found.detach(), wanted, data_range=1.0)
         return {"fit_loss": F.mse_loss(found, wanted), "psnr": psnr}
 
@@ -69,78 +78,11 @@ def fit_losses(ask: Callable[[Tensor], Tensor], source: PictureSource, num_point
 def fit_picture(
     content: PictureContent, source: PictureSource, num_steps: int, num_points: int, seed: int
 ) -> tuple[Training, Losses]:
-    """(training, losses) of stage 1 (spec A.10): `content` is fitted to the picture, by `training.run(losses)`."""
-    training = Training(content, [{"params": list(content.parameters()), "lr": content.learning_rate}], num_steps, seed)
-    return training, fit_losses(content, source, num_points)
+    """(training, losses) of stage 1 (spec A.10): `content` is fitted to the picture, by `training.run(losses)`.
 
-
-class WindowSampler:
-    """Where a step looks: all of the picture, or a strided patch of it, moved by up to half a pixel.
-
-    Fields are trained between pixels as well as on them: a picture rendered larger then shows nothing that was not judged.
+    A content that knows wider pixels is fitted to smaller pictures too: those at which it will be painted.
     """
-
-    FIXED_PATCHES = 8
-    """Losses are measured on as many before the first stroke; or on all of the picture and it once more, rolled."""
-
-    def __init__(self, source: PictureSource, plan: WindowPlan | None, num_coarse: int = 0) -> None:
-        """Without a plan a step sees all of the picture; the first `num_coarse` steps at half its size."""
-        self.source, self.plan, self.num_coarse = source, plan, num_coarse
-
-    def __call__(self, step: int, generator: torch.Generator) -> PicturePatch:
-        """A window, and the shift of its pixels."""
-        across, down, left, top, stride = torch.rand(5, generator=generator).tolist()
-        shift = (across - 0.5, down - 0.5)
-        if self.plan is None:
-            whole = self.source.whole
-            half = PictureWindow(whole.height // 2, whole.width // 2, whole.aspect)
-            return half if step < self.num_coarse else whole, shift
-        size, strides = self.plan.patch, self.plan.strides
-        extent = patch_extent(size, strides[int(stride * len(strides))])
-        height, width = self.source.rgb.shape[1:]
-        column, row = int(left * (width - extent + 1)), int(top * (height - extent + 1))
-        bounds = (column / width, row / height, (column + extent) / width, (row + extent) / height)
-        return PictureWindow(size, size, self.source.aspect, bounds), shift
-
-    def fixed_photographs(self) -> Float[Tensor, "windows 3 height width"]:
-        """To measure losses on. Each shows another place than the next; whole pictures because they are rolled."""
-        generator, number = torch.Generator().manual_seed(0), 2 if self.plan is None else self.FIXED_PATCHES
-        drawn = [self.source.look(*self(self.num_coarse, generator)) for _ in range(number)]
-        return torch.cat([seen.roll(number * 3 * seen.shape[-1] // 8, -1) for number, seen in enumerate(drawn)])
-
-
-class PictureSubject:
-    """A fitted picture that is painted (spec A.10, stage 2); see `style.stage.Subject`."""
-
-    def __init__(self, field: StylizedPicture, source: PictureSource, windows: WindowSampler) -> None:
-        self.field, self.source, self.windows = field, source, windows
-        field.colors.see_scene(color_statistics(source.rgb.flatten(1).T))
-
-    @property
-    def colors(self) -> StyleColors:
-        """The field's."""
-        return self.field.colors
-
-    def draw(self, step: int, mixes: MixSampler, generator: torch.Generator) -> tuple[PicturePatch, Mix]:
-        """See `Subject.draw`."""
-        mix = mixes.mix(step, generator)
-        return self.windows(step, generator), mix
-
-    def look(self, window: PicturePatch, mix: Mix, generator: torch.Generator) -> Patches:
-        """See `Subject.look`."""
-        place, shift = window
-        rgb = self.field(place.positions(slice(None), shift).to(self.source.rgb), mix.code().to(self.source.rgb))
-        painted = rgb.T.reshape(1, 3, place.height, place.width)
-        return Patches(painted, self._recolored(self.source.look(place, shift), mix))
-
-    def fixed(self, mix: Mix, painted: bool) -> Patches:
-        """See `Subject.fixed`. What has been painted is seen as a whole."""
-        if not painted:
-            photographs = self._recolored(self.windows.fixed_photographs(), mix)
-            return Patches(photographs, photographs)
-        whole = render_picture(self.field, self.source.whole, mix, StrengthMap(mix.strength))
-        return Patches(whole[None].to(self.source.rgb), self._recolored(self.source.rgb[None], mix))
-
-    def _recolored(self, photographs: Tensor, mix: Mix) -> Tensor:
-        rgb = self.field.colors.map(photographs.permute(0, 2, 3, 1), 1.0, mix.code().to(photographs))
-        return rgb.clamp(0, 1).permute(0, 3, 1, 2)
+    sides = plan_sizes(source.long_side).long_sides if content.finest else (source.long_side,)
+    sources = [source.reduced(side) for side in sides]
+    training = Training(content, [{"params": list(content.parameters()), "lr": content.learning_rate}], num_steps, seed)
+    return training, fit_losses(lambda *asked: content.rgb(content.features_of(*asked)), sources, num_points)

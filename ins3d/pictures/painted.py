@@ -32,13 +32,13 @@ class Picture:
     def render(
         self, size: int | None = None, mix: Mix | None = None, bounds: Bounds = WHOLE, strengths: StrengthMap | None = None
     ) -> Float[Tensor, "3 height width"]:
-        """In [0, 1]; `size` is the long side in pixels, by default as fitted.
+        """In [0, 1]; `size` is the long side in pixels, by default as it was written.
 
         `bounds`: left, top, right, bottom in shares of the picture. `strengths`: how strong where, instead of the mix's.
         """
         mix = mix or single_style(0, max(len(self.styles), 1))
         mix = make_mix(mix.weights, mix.strength, self.styles or ("content",), "mix")
-        window = window_of_size(size or self.spec.long_side, self.spec.aspect, bounds)
+        window = window_of_size(size or self.spec.size, self.spec.aspect, bounds)
         return render_picture(self.field, window, mix, strengths or StrengthMap(mix.strength))
 
 

@@ -31,7 +31,7 @@ def run_render(settings: Render) -> None:
     field, spec = load_field(settings.load, "load", device)
     moving = check_render(settings, spec)
     mixes = film_mixes(settings, spec.styles) if moving else [settings.mix_of(spec.styles or ("content",))]
-    size = spec.long_side if settings.size is None else settings.size
+    size = spec.size if settings.size is None else settings.size
     window = window_of_size(size, spec.aspect, settings.window)
     make_folder(settings.output.parent)
     if moving and min(window.height, window.width) < 2:

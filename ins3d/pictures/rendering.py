@@ -68,7 +68,7 @@ def render_rows(
         rows = slice(top, min(top + num_rows, window.height))
         with torch.inference_mode():
             positions, shares = window.positions(rows).to(device), window.shares(rows).to(device)
-            rgb = ask(positions, strengths.at(shares)).clamp(0, 1)
+            rgb = ask(positions, strengths.at(shares), window.pixel).clamp(0, 1)
         yield rgb.reshape(rows.stop - rows.start, window.width, 3).permute(2, 0, 1)
 
 
@@ -79,19 +79,19 @@ def render_picture(
     return torch.cat([rows.cpu() for rows in render_rows(field, window, mix, strengths)], dim=1)
 
 
-def _asker(field: PictureField, mix: Mix) -> Callable[[Tensor, Tensor], Tensor]:
+def _asker(field: PictureField, mix: Mix) -> Callable[[Tensor, Tensor, float], Tensor]:
     if isinstance(field, PictureContent):
-        return lambda positions, strengths: field(positions)
+        return lambda positions, strengths, pixel: field.rgb(field.features_of(positions, pixel))
     if isinstance(field, BlendedPicture):
         return field
     weights = Mix(mix.weights).code()
 
-    def ask(positions: Tensor, strengths: Tensor) -> Tensor:
+    def ask(positions: Tensor, strengths: Tensor, pixel: float) -> Tensor:
         levels = (strengths[:, 0] * LEVELS).round()
         found = torch.empty(len(positions), 3, device=positions.device)
         for level in levels.unique():
             here = levels == level
-            found[here] = field(positions[here], weights.to(positions.device) * (level / LEVELS))
+            found[here] = field(positions[here], weights.to(positions.device) * (level / LEVELS), pixel)
         return found
 
     return ask

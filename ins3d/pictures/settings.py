@@ -72,8 +72,9 @@ class Fit(Trained):
     """Folder to write into; what an earlier run left there is replaced, unless it is resumed."""
     content: Path = DEFAULT_CONTENT
     """The picture to fit."""
-    size: int = ranged(256, min=16)
-    """Long side in pixels at which the picture is looked at."""
+    size: int | None = ranged(None, min=16)
+    """Long side in pixels at which the picture is learned, and written. By default it is learned at its own size, at most
+    768, and written at its own, at most 2048."""
     network: str = "planes"
     """planes: feature planes and a small network, fastest. siren: the paper's sine layers. fourier: random Fourier
     features. Other packages register theirs as `ins3d.picture_networks`."""
@@ -82,15 +83,25 @@ class Fit(Trained):
 
 
 @dataclass
+class PicturePatchSettings(PatchSettings):
+    """The same in pictures that are painted coarse to fine: strides are those of the finest size."""
+
+    size: int | None = ranged(None, min=0)
+    """Pixels along one side of the square patches that are judged; 0: all of the picture, whatever its size. By default all
+    of it where it has no more than 120,000 pixels, else 256."""
+
+
+@dataclass
 class PaintedPicture(Painted):
     """What training a painted picture is told."""
 
     content: Path = DEFAULT_CONTENT
     """The picture to paint."""
-    size: int = ranged(256, min=16)
-    """Long side in pixels at which the picture is looked at."""
-    patches: PatchSettings = field(default_factory=lambda: PatchSettings(size=0))
-    """What a step judges; a size of 0: all of the picture, in the first half of the steps at half its size."""
+    size: int | None = ranged(None, min=16)
+    """Long side in pixels at which the picture is learned, after a quarter and a half of it, and written. By default it is
+    learned at its own size, at most 768, and written at its own, at most 2048."""
+    patches: PicturePatchSettings = field(default_factory=PicturePatchSettings)
+    """What a step judges."""
 
 
 @dataclass

@@ -26,6 +26,15 @@ class PictureWindow:
     """Width by height of the whole picture."""
     bounds: Bounds = WHOLE
 
+    @property
+    def pixel(self) -> float:
+        """Width of a pixel, in units of positions.
+
+        >>> PictureWindow(2, 4, aspect=2.0).pixel, PictureWindow(4, 2, aspect=0.5).pixel
+        (0.5, 0.5)
+        """
+        return 2 * (self.bounds[2] - self.bounds[0]) * min(self.aspect, 1.0) / self.width
+
     def __post_init__(self) -> None:
         left, top, right, bottom = self.bounds
         if not (left < right and top < bottom):

@@ -49,7 +49,7 @@ class GatedStyle(ABC):
         """See `StyleFieldSettings.setup`."""
         return StylizedField(
             num_density_features, num_color_features, self.encoding(num_styles), num_styles, self.width, NUM_COLOR_LAYERS,
-            (self.density_gate, self.color_gate), self.mixes == "colors",
+            (self.density_gate, self.color_gate), mixes_colors=self.mixes == "colors",
         )  # fmt: skip
 
 

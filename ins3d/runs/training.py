@@ -11,14 +11,17 @@ Losses = Callable[[int, torch.Generator], dict[str, Tensor]]
 Report = Callable[[int, dict[str, float]], None]
 """Called after every step: its number from 1 and its losses."""
 LAST_RATE = 0.1
-"""Learning rates fall to this share of their beginning, exponentially."""
+"""Learning rates fall to this share of their beginning, exponentially, where nobody says how far."""
 
 
 class Training:
     """An optimiser, a step number and random numbers: all that a stopped run needs in order to go on as if undisturbed."""
 
-    def __init__(self, field: nn.Module, groups: list[dict[str, Any]], num_steps: int, seed: int) -> None:
-        self.field, self.num_steps, self.step = field, num_steps, 0
+    def __init__(
+        self, field: nn.Module, groups: list[dict[str, Any]], num_steps: int, seed: int, last_rate: float = LAST_RATE
+    ) -> None:
+        """`last_rate`: the share of the learning rates' beginning that is left at the end."""
+        self.field, self.num_steps, self.step, self.last_rate = field, num_steps, 0, last_rate
         self.optimizer = torch.optim.Adam(groups, eps=1e-15, fused=True)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.generator = torch.Generator().manual_seed(seed)
@@ -29,7 +32,7 @@ class Training:
         """Trains the field until all steps are made."""
         while self.step < self.num_steps:
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * LAST_RATE ** (self.step / self.num_steps)
+                group["lr"] = rate * self.last_rate ** (self.step / self.num_steps)
             losses = losses_at(self.step, self.generator)
             total = torch.stack([value for name, value in losses.items() if name.endswith("_loss")]).sum()
             if not total.isfinite():

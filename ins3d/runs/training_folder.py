@@ -4,15 +4,16 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
+import torch
 from torch import Tensor
 
 from ins3d.extension.ranges import with_fact
 from ins3d.files.fields import MEANING, NUMBERS, TRAINING, load_training, save_training
 from ins3d.runs.record import CONSOLE, PictureRecord
 from ins3d.runs.settings import Painted, Trained
-from ins3d.runs.training import Losses, Training
+from ins3d.runs.training import LAST_RATE, Losses, Training
 from ins3d.style.mix import Mix
 from ins3d.style.objective import StyleObjective
 from ins3d.style.sampling import MixSampler, steps_for
@@ -25,13 +26,14 @@ Settings = TypeVar("Settings", bound=Painted)
 def run_training(
     settings: Trained, training: Training, losses: Losses, save: Callable[[], None], show: Callable[[], Tensor],
     begun_with: dict[str, Any], end: Callable[[], None] = lambda: None,
-    measure: Callable[[Tensor], dict[str, Any]] = lambda picture: {}, **about: Any,
+    measure: Callable[[Tensor], dict[str, Any]] = lambda picture: {}, show_last: Callable[[], Tensor] | None = None,
+    **about: Any,
 ) -> Tensor:  # fmt: skip
     """Runs or resumes, and returns the last picture; what has been reached is there whenever it is stopped.
 
-    `save` writes the field, `show` makes a picture of it, `end` is called after the last step, and what `measure` says
-    about the last picture is recorded. A resumed run must be `begun_with` the same; `training.pt` never holds what `end`
-    does: a finished run can be resumed too, for more steps or another mix.
+    `save` writes the field, `show` makes a picture of it, `show_last` the last one where that is another, `end` is called
+    after the last step, and what `measure` says about the last picture is recorded. A resumed run must be `begun_with` the
+    same; `training.pt` never holds what `end` does: a finished run can be resumed too, for more steps or another mix.
     """
     output = settings.output
     begun_with = asdict(settings) | about | begun_with
@@ -54,7 +56,7 @@ def run_training(
         save_training(output / TRAINING, training.state(), begun_with)
     end()
     save()
-    picture = show()
+    picture = (show_last or show)()
     record.end(picture, **measure(picture))
     return picture
 
@@ -62,13 +64,40 @@ def run_training(
 def paint(
     settings: Painted, field: Any, subject: Subject[Any], objective: StyleObjective, mix: Mix, train: Callable[..., Tensor]
 ) -> None:
+    """The style stage of an object, in one size; see `paint_with`."""
+    paint_with(settings, field, lambda mixes, _: StyleStage(subject, objective, mixes), objective, mix, train)
+
+
+class Stage(Protocol):
+    """What `paint_with` runs: a `StyleStage`, or several in one."""
+
+    def begin(self) -> None:
+        """See `StyleStage`."""
+
+    def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """See `StyleStage`."""
+        ...
+
+    def end(self) -> None:
+        """See `StyleStage`."""
+
+    def gram_distance(self, style: int, strength: float = 1.0) -> float:
+        """See `StyleStage`."""
+        ...
+
+
+def paint_with(
+    settings: Painted, field: Any, stage_of: Callable[[MixSampler, int], Stage], objective: StyleObjective, mix: Mix,
+    train: Callable[..., Tensor], last_rate: float = LAST_RATE,
+) -> None:  # fmt: skip
     """The style stage of a picture or an object (INS, stage 2): `train(training, losses, end=..., encoder=...)` runs it.
 
-    `field` has `groups()`, the parameters that learn; `mix` is that of which the Gram distance is reported.
+    `field` has `groups()`, the parameters that learn; `stage_of` is given the mixes and the number of all steps; `mix` is
+    that of which the Gram distance is reported.
     """
     number = len(objective.styles)
-    training = Training(field, field.groups(), steps_for(settings.steps, number), settings.seed)
-    stage = StyleStage(subject, objective, MixSampler(number, range(number), settings.seed))
+    training = Training(field, field.groups(), steps_for(settings.steps, number), settings.seed, last_rate)
+    stage = stage_of(MixSampler(number, range(number), settings.seed), training.num_steps)
     stage.begin()
     before = stage.gram_distance(mix.main, strength=0.0)
     train(training, stage.losses, end=stage.end, encoder=objective.features.source)

@@ -3,8 +3,9 @@
     python scripts/measure/pictures.py pairs --contents A B --styles C D
     python scripts/measure/pictures.py controls --load outputs/stylize
 
-Both sides of a pair have one encoder, one size, the same losses and the same wall time. Distances: to the style, relative
-Gram over relu1_1, relu2_1, relu3_1 and relu4_1; to the content, |a - b| / |b| of features at relu4_1.
+Both sides of a pair have one encoder, are learned at one size, and get the same wall time; `ins3d.judge_frames` judges.
+Distances of the controls: to the style, relative Gram over relu1_1, relu2_1, relu3_1 and relu4_1; to the content,
+|a - b| / |b| of features at relu4_1.
 """
 
 import json
@@ -23,12 +24,13 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 from torchvision.transforms.functional import center_crop, resize
 from torchvision.utils import make_grid
 
+from ins3d.evaluation.frame_judge import judge_frames
 from ins3d.files.pictures import read_rgb, resize_long_side, write_rgb
 from ins3d.files.run_record import run_record
 from ins3d.perception.features import PerceptualFeatures
 from ins3d.perception.losses import grams_of, relative_gram_loss
 from ins3d.perception.weights import load_encoder
-from ins3d.pictures.checkpoint import load_field
+from ins3d.pictures.checkpoint import load_field, read_spec
 from ins3d.pictures.commands import run_stylize
 from ins3d.pictures.pixel_optimization import gatys
 from ins3d.pictures.rendering import StrengthMap, render_picture
@@ -45,14 +47,13 @@ STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 @dataclass
 class Pairs:
-    """Every content with every style, as a field and as pixels."""
+    """Every content with the style that stands in its place, as a field and as pixels."""
 
     contents: tuple[Path, ...]
     styles: tuple[Path, ...]
     output: Path = Path("outputs/pairs")
-    size: int = 256
-    judge: Path | None = None
-    """VGG weights that judge as well."""
+    size: int | None = None
+    """Long side in pixels at which both are learned; by default as typed."""
 
 
 @dataclass
@@ -97,53 +98,57 @@ def main(settings: Pairs | Controls) -> None:
 
 def measure_pairs(settings: Pairs) -> None:
     """One row for each pair; those of an earlier run that was stopped are kept."""
-    judges = [Judge(load_encoder(None, "compact", GATYS_LAYERS, CPU, None))]
-    if settings.judge:
-        judges.append(Judge(load_encoder(settings.judge, "auto", GATYS_LAYERS, CPU, "max")))
     file = settings.output / "pairs.json"
     report: dict[str, Any] = {"rows": [], "record": run_record(size=settings.size)}
     if file.is_file():
         report = json.loads(file.read_text())
         if report["record"]["size"] != settings.size:
             raise ValueError(f"output: {file} holds pairs of size {report['record']['size']}; name another folder.")
-    for content in settings.contents:
-        for style in settings.styles:
-            if [content.stem, style.stem] in [row["pair"] for row in report["rows"]]:
-                continue
-            report["rows"].append(_pair(content, style, settings, judges))
-            settings.output.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(report, indent=1))
+    for content, style in zip(settings.contents, settings.styles, strict=True):
+        if [content.stem, style.stem] in [row["pair"] for row in report["rows"]]:
+            continue
+        report["rows"].append(_pair(content, style, settings))
+        file.write_text(json.dumps(report, indent=1))
     _print(report["rows"])
     _sheet(settings)
 
 
-def _pair(content: Path, style: Path, settings: Pairs, judges: list[Judge]) -> dict[str, Any]:
-    photograph, painting = (
-        resize_long_side(read_rgb(path, "contents or styles"), settings.size) for path in (content, style)
-    )
+def _pair(content: Path, style: Path, settings: Pairs) -> dict[str, Any]:
     folder = settings.output / f"{content.stem}_{style.stem}"
-    ours = Stylize(
-        output=folder, content=content, styles=(str(style),), size=settings.size, perceptual_encoder="compact", device="cpu"
-    )
     started = time.perf_counter()
-    run_stylize(ours)
+    run_stylize(
+        Stylize(
+            output=folder,
+            content=content,
+            styles=(str(style),),
+            size=settings.size,
+            perceptual_encoder="compact",
+            device="cpu",
+        )  # fmt: skip
+    )
     seconds = time.perf_counter() - started
+    photograph = read_rgb(content, "contents")
     field = read_rgb(folder / "picture.png", "output")
-    pixels, spent, steps = _gatys_for(seconds, photograph, painting, settings)
+    side = read_spec(folder, "output").long_side
+    pixels, spent, steps = _gatys_for(seconds, photograph, read_rgb(style, "styles"), side)
     write_rgb(folder / "gatys.png", pixels)
-    row: dict[str, Any] = {"pair": [content.stem, style.stem], "seconds": {"field": seconds, "gatys": spent}, "steps": steps}
-    for judge in judges:
-        row[judge.name] = {
-            name: {"style": judge.to_style(picture, painting), "content": judge.to_content(picture, photograph)}
-            for name, picture in (("field", field), ("gatys", pixels), ("photograph", photograph))
-        }
+    judged = {}
+    for name, picture in (("field", field), ("gatys", pixels)):
+        plain = resize_long_side(photograph, max(picture.shape[1:]))
+        judged[name] = judge_frames([picture], str(style), [plain])
+    row = {
+        "pair": [content.stem, style.stem],
+        "seconds": {"field": seconds, "gatys": spent},
+        "steps": steps,
+        "judged": judged,
+    }
     CONSOLE.print(row)
     return row
 
 
-def _gatys_for(seconds: float, content: Tensor, style: Tensor, settings: Pairs) -> tuple[Tensor, float, int]:
+def _gatys_for(seconds: float, content: Tensor, style: Tensor, size: int) -> tuple[Tensor, float, int]:
     """(picture, seconds, evaluations): as many evaluations as fit, by those of a short run."""
-    said = Gatys(size=settings.size, perceptual_encoder="compact")
+    said = Gatys(size=size, perceptual_encoder="compact")
     features = load_encoder(None, "compact", GATYS_LAYERS, CPU, None)
 
     def run(steps: int) -> tuple[Tensor, float]:
@@ -154,35 +159,34 @@ def _gatys_for(seconds: float, content: Tensor, style: Tensor, settings: Pairs) 
         picture = gatys(content, style, features, pixels)
         return picture, time.perf_counter() - started
 
-    _, short = run(20)
-    steps = max(round(20 * seconds / short), 2)
+    _, short = run(10)
+    steps = max(round(10 * seconds / short), 2)
     return *run(steps), steps
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
-    for judge in [name for name in rows[0] if name not in ("pair", "seconds", "steps")]:
-        table = Table("content", "style", "photograph", "field: style", "gatys: style", "field: content", "gatys: content")
-        for row in rows:
-            found = row[judge]
-            values = [found["photograph"]["style"], *(found[who]["style"] for who in ("field", "gatys"))]
-            values += [found[who]["content"] for who in ("field", "gatys")]
-            table.add_row(*row["pair"], *(f"{value:.3f}" for value in values))
-        CONSOLE.print(judge, table)
+    numbers = ("gram", "remd", "coherence", "spectrum", "ssim")
+    table = Table("content", "style", "seconds", *numbers, title="field / Gatys' pixels")
+    for row in rows:
+        judged = row["judged"]
+        both = [f"{judged['field'][name]:.3f} / {judged['gatys'][name]:.3f}" for name in numbers]
+        table.add_row(*row["pair"], f"{row['seconds']['field']:.0f} / {row['seconds']['gatys']:.0f}", *both)
+    CONSOLE.print(table)
 
 
 def _sheet(settings: Pairs) -> None:
-    """Every content is two rows: fields, pixels; the styles stand above."""
-    side = 192
+    """A row for each pair: photograph, painting, field, pixels."""
+    side = 320
 
     def square(path: Path) -> Tensor:
         rgb = read_rgb(path, "contents or styles")
         return center_crop(resize(rgb, [side], antialias=True), [side])
 
-    tiles = [torch.ones(3, side, side), *(square(path) for path in settings.styles)]
-    for content in settings.contents:
-        for first, name in ((square(content), "picture.png"), (torch.ones(3, side, side), "gatys.png")):
-            tiles += [first, *(square(settings.output / f"{content.stem}_{style.stem}" / name) for style in settings.styles)]
-    write_rgb(settings.output / "pairs.png", make_grid(torch.stack(tiles), nrow=1 + len(settings.styles), padding=2))
+    tiles = []
+    for content, style in zip(settings.contents, settings.styles, strict=True):
+        folder = settings.output / f"{content.stem}_{style.stem}"
+        tiles += [square(path) for path in (content, style, folder / "picture.png", folder / "gatys.png")]
+    write_rgb(settings.output / "pairs.png", make_grid(torch.stack(tiles), nrow=4, padding=2))
 
 
 def measure_controls(settings: Controls) -> None:

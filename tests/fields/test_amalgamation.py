@@ -77,6 +77,14 @@ class TestAmalgamation:
         doubles = [inputs[name].double().requires_grad_() for name in inputs]
         assert torch.autograd.gradcheck(lambda *values: both(module, dict(zip(inputs, values, strict=True)), 0.8), doubles)
 
+    def test_that_does_not_see_the_content_mixes_in_the_same_whatever_it_is(self, inputs: dict[str, Tensor]):
+        features, style = inputs["color_features"], inputs["style_features"]
+        module = Amalgamation(None, features.shape[-1], style.shape[-1], 8, gate_init=(1.0, 0.0), sees_content=False)
+        full = torch.tensor(1.0)
+        torch.testing.assert_close(
+            module.color_features(features, style, full), module.color_features(2 * features, style, full)
+        )
+
     def test_gate_init_is_density_then_colour(self):
         module = amalgamation(0.25, 0.75)
         assert (module.density_gate.item(), module.rgb_gate.item()) == (0.25, 0.75)

@@ -8,8 +8,10 @@ import torch
 
 from ins3d.perception.features import PerceptualFeatures
 from ins3d.pictures.blending import PictureBlending, inr_st_factor
-from ins3d.pictures.fitting import PictureSource, WindowSampler
+from ins3d.pictures.fitting import PictureSource
+from ins3d.pictures.painting import Look, WindowSampler
 from ins3d.pictures.rendering import StrengthMap, render_picture
+from ins3d.pictures.sizes import Sizes
 from ins3d.pictures.stylized import BlendedPicture
 from ins3d.runs.training import Training
 from ins3d.style.mix import Mix
@@ -36,9 +38,8 @@ class TestPictureBlending:
     def blending(self, source: PictureSource, objective: StyleObjective, num_fit_steps: int) -> PictureBlending:
         torch.manual_seed(0)
         field = BlendedPicture("planes", 28)
-        stage = PictureBlending(
-            field, source, objective, WindowSampler(source, None), num_fit_steps, num_points=300, fit_weight=30.0
-        )
+        looks = [Look(source, WindowSampler(source, None), objective)]
+        stage = PictureBlending(field, looks, Sizes((28,), (1.0,)), num_fit_steps, 150, num_points=300, fit_weight=30.0)
         stage.begin()
         return stage
 

@@ -5,38 +5,9 @@ import pytest
 import torch
 
 from ins3d.pictures.content import make_picture_content
-from ins3d.pictures.fitting import (
-    PictureSource,
-    PictureSubject,
-    Training,
-    WindowSampler,
-    fit_losses,
-    fit_picture,
-)
+from ins3d.pictures.fitting import PictureSource, Training, fit_losses, fit_picture
 from ins3d.pictures.rendering import StrengthMap, render_picture
-from ins3d.pictures.stylized import StylizedPicture
 from ins3d.style.mix import Mix
-from ins3d.style.objective import StyleObjective
-from ins3d.style.sampling import MixSampler
-from ins3d.style.stage import StyleStage
-from ins3d.style.windows import PatchSettings, plan_windows
-
-CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def objective(two_styles) -> StyleObjective:
-    return two_styles(content_weight=0.3)
-
-
-def windows(source: PictureSource, patch: int = 0) -> WindowSampler:
-    plan = plan_windows((20, 28), 0, PatchSettings(patch, (1, 2))) if patch else None
-    return WindowSampler(source, plan)
-
-
-def stage_of(source: PictureSource, objective: StyleObjective, colors="none", patch: int = 0) -> StyleStage:
-    field = StylizedPicture(make_picture_content("planes", 28), 2, 28, colors)
-    return StyleStage(PictureSubject(field, source, windows(source, patch)), objective, MixSampler(2, (0, 1), seed=0))
 
 
 class TestPictureSource:
@@ -107,105 +78,30 @@ class TestTraining:
 
     def test_places_lie_between_pixels_too(self, source: PictureSource):
         asked = []
-        fit_losses(lambda positions: asked.append(positions) or positions.new_zeros(len(positions), 3), source, 1000)(
-            0, torch.Generator().manual_seed(0)
-        )
+        ask = lambda positions, pixel: asked.append(positions) or positions.new_zeros(len(positions), 3)  # noqa: E731
+        fit_losses(ask, [source], 1000)(0, torch.Generator().manual_seed(0))
         assert float(asked[0][:, 0].abs().max()) == pytest.approx(1, abs=0.01)
         assert float(asked[0][:, 1].abs().max()) == pytest.approx(20 / 28, abs=0.01)
         assert len(asked[0].unique(dim=0)) == 1000
 
+    def test_every_second_step_sees_the_finest_picture_and_the_others_smaller_ones(self, source: PictureSource):
+        pixels = []
+        ask = lambda positions, pixel: pixels.append(pixel) or positions.new_zeros(len(positions), 3)  # noqa: E731
+        losses = fit_losses(ask, [source.reduced(14), source], 10)
+        for step in range(4):
+            losses(step, torch.Generator().manual_seed(0))
+        assert pixels == pytest.approx([2 / 14, 2 / 28, 2 / 28, 2 / 28])
 
-class TestWindowSampler:
-    def test_all_of_the_picture(self, source: PictureSource):
-        window, shift = windows(source)(0, torch.Generator().manual_seed(0))
-        assert window == source.whole and all(abs(pixels) <= 0.5 for pixels in shift) and shift[0] != shift[1]
-
-    def test_the_first_steps_see_it_at_half_its_size(self, source: PictureSource):
-        coarse = WindowSampler(source, None, num_coarse=3)
-        sizes = [coarse(step, torch.Generator())[0] for step in range(5)]
-        assert [(window.height, window.width) for window in sizes] == [(10, 14)] * 3 + [(20, 28)] * 2
-        assert all(window.bounds == source.whole.bounds for window in sizes)
-        seen = source.look(sizes[0], (0.0, 0.0))[0]
-        expected = source.rgb.reshape(3, 10, 2, 14, 2).mean((2, 4))
-        torch.testing.assert_close(seen, expected, atol=1e-5, rtol=0)
-
-    def test_patches_lie_in_the_picture_at_every_stride_and_reach_its_borders(self, source: PictureSource):
-        generator = torch.Generator().manual_seed(0)
-        drawn = [windows(source, patch=8)(0, generator)[0] for _ in range(400)]
-        assert {round((window.bounds[2] - window.bounds[0]) * 28) for window in drawn} == {8, 16}
-        assert all((window.height, window.width) == (8, 8) for window in drawn)
-        lows, highs = zip(*[(window.bounds[:2], window.bounds[2:]) for window in drawn], strict=True)
-        assert min(map(min, lows)) == 0 and max(map(max, highs)) == pytest.approx(1)
-
-    def test_a_patch_sees_pixels_a_stride_apart(self, source: PictureSource):
-        generator = torch.Generator().manual_seed(0)
-        for _ in range(20):
-            window, _ = windows(source, patch=4)(0, generator)
-            stride = round((window.bounds[2] - window.bounds[0]) * 28) // 4
-            column, row = round(window.bounds[0] * 28), round(window.bounds[1] * 20)
-            crop = source.rgb[:, row : row + 4 * stride, column : column + 4 * stride].reshape(3, 4, stride, 4, stride)
-            seen = source.look(window, (0.0, 0.0))[0]
-            # The middle of stride x stride pixels; between two of them, their mean.
-            expected = crop[:, :, 0, :, 0] if stride == 1 else crop.mean((2, 4))
-            torch.testing.assert_close(seen, expected, atol=1e-5, rtol=0)
-
-
-class TestPictureSubject:
-    @pytest.mark.parametrize("patch", [0, 10])
-    @pytest.mark.parametrize("colors", ["none", "content"])  # `style` sends these stripes' colours out of [0, 1]
-    def test_style_losses_are_1_at_the_start(self, colors: str, patch: int, source, objective: StyleObjective):
-        stage = stage_of(source, objective, colors, patch)
-        fit, losses = fit_picture(stage.subject.field.content.requires_grad_(True), source, 150, 400, seed=0)
-        fit.run(losses)
-        stage.mixes = MixSampler(2, (0, 1), seed=0, partial=0.0, blended=0.0)
-        with torch.no_grad():
-            stage.subject.field.amalgamation.rgb_gate.fill_(1.0)  # before any stroke
-        stage.begin()
-        assert objective.normalisers is not None and objective.normalisers.shape == (2, 2)
-        assert bool((objective.normalisers > 0).all())
-        found = [float(stage.losses(step, torch.Generator().manual_seed(step))["gram_loss"].detach()) for step in range(8)]
-        # The fit is not the photograph, and windows differ.
-        assert found == pytest.approx([1.0] * 8, abs=0.3)
-
-    def test_content_is_1_at_another_place_even_when_all_of_the_picture_is_looked_at(self, source, objective):
-        stage = stage_of(source, objective)
-        stage.begin()
-        photographs = source.look(source.whole, (0.0, 0.0))
-        other = photographs.roll(14, -1)
-        found = objective.losses(other, photographs, 0, torch.Generator())["content_loss"]
-        assert 0.3 < float(found) < 2
-
-    def test_training_brings_the_picture_nearer_to_both_styles(self, source, objective: StyleObjective):
+    def test_a_picture_fitted_at_several_sizes_is_its_reduction_when_pixels_are_wide(self):
+        # Stripes as fine as pixels, on a slope: half as large, the slope alone is left.
+        rgb = torch.linspace(0.3, 0.7, 256).expand(3, 256, 256) + 0.25 * (torch.arange(256) % 2 * 2 - 1)
+        source = PictureSource(rgb)
         torch.manual_seed(0)
-        stage = stage_of(source, objective, "style")
-        fit, losses = fit_picture(stage.subject.field.content.requires_grad_(True), source, 100, 400, seed=0)
-        fit.run(losses)
-        stage.subject.field.content.requires_grad_(False)
-        stage.begin()
-        Training(stage.subject.field, stage.subject.field.groups(), 60, 0).run(stage.losses)
-        stage.end()
-        for style in (0, 1):
-            mix = Mix(tuple(float(index == style) for index in (0, 1)))
-            painted = render_picture(stage.subject.field, source.whole, mix, StrengthMap())
-            before = objective.gram_distance(source.rgb[None], style)
-            assert float(objective.gram_distance(painted[None], style)) < 0.8 * float(before)
-        plain = render_picture(stage.subject.field, source.whole, mix, StrengthMap(0.0))
-        content = render_picture(stage.subject.field.content, source.whole, mix, StrengthMap())
-        assert torch.equal(plain, content)
-
-    def test_in_the_styles_colours_the_end_brings_them_nearer(self, source, objective: StyleObjective):
-        stage = stage_of(source, objective, "style")
-        stage.begin()
-        painted = [render_picture(stage.subject.field, source.whole, Mix((1.0, 0.0)), StrengthMap())]
-        stage.end()
-        painted.append(render_picture(stage.subject.field, source.whole, Mix((1.0, 0.0)), StrengthMap()))
-        before, after = (float(objective.gram_distance(picture[None], 0)) for picture in painted)
-        assert after < before  # an untrained content is grey, and there is something to be matched
-
-    @pytest.mark.parametrize("colors", ["none", "content"])
-    def test_other_colours_have_no_map(self, colors: str, source, objective: StyleObjective):
-        stage = stage_of(source, objective, colors)
-        before = stage.subject.field.colors.maps.clone()
-        stage.begin()
-        stage.end()
-        assert torch.equal(stage.subject.field.colors.maps, before)
+        content = make_picture_content("planes", 256)
+        content.finest = 2 / 256
+        training, losses = fit_picture(content, source, num_steps=150, num_points=2000, seed=0)
+        training.run(losses)
+        small = render_picture(content, source.reduced(128).whole, Mix((1.0,)), StrengthMap())
+        assert float((small - source.reduced(128).rgb).abs().mean()) < 0.03
+        content.finest = None  # as a file of version 0.2: pixels are asked at their centres
+        assert float((render_picture(content, source.reduced(128).whole, Mix((1.0,)), StrengthMap()) - small).std()) > 0.03

@@ -110,12 +110,12 @@ class TestRendering:
     def test_a_mix_takes_its_weights_and_the_map_its_strength(self, field: StylizedPicture):
         window = PictureWindow(8, 8, aspect=1.0)
         mixed = render_picture(field, window, Mix((1.0, 3.0), strength=0.1), StrengthMap(0.5))
-        expected = field(window.positions(slice(None)), torch.tensor([0.125, 0.375])).clamp(0, 1)
+        expected = field(window.positions(slice(None)), torch.tensor([0.125, 0.375]), window.pixel).clamp(0, 1)
         torch.testing.assert_close(mixed, expected.T.reshape(3, 8, 8))
 
     def test_strengths_of_two_decimals_are_not_rounded(self, field: StylizedPicture):
         window = PictureWindow(4, 4, aspect=1.0)
-        expected = field(window.positions(slice(None)), torch.tensor([0.37, 0.0])).clamp(0, 1)
+        expected = field(window.positions(slice(None)), torch.tensor([0.37, 0.0]), window.pixel).clamp(0, 1)
         found = render_picture(field, window, ALONE, StrengthMap(0.37))
         torch.testing.assert_close(found, expected.T.reshape(3, 4, 4), atol=1e-5, rtol=0)
 

@@ -58,6 +58,21 @@ class TestStylizedPicture:
         grouped = [id(parameter) for group in field.groups() for parameter in group["params"]]
         assert sorted(grouped) == sorted(id(parameter) for parameter in field.parameters() if parameter.requires_grad)
 
+    def test_strokes_reach_further_than_the_contents_colours(self, positions: torch.Tensor):
+        field, code = stylized("none"), torch.eye(2)[0]
+        change = field(positions, code) - field.content(positions)
+        field.stretch = 1.0  # as in files of version 0.2
+        torch.testing.assert_close(change, 3 * (field(positions, code) - field.content(positions)))
+
+    def test_wide_pixels_leave_out_what_is_finer_than_they_are(self, positions: torch.Tensor):
+        field, code = stylized("none"), torch.eye(2)[0]
+        seen = field(positions, code, 4 / 32)
+        with torch.no_grad():
+            for planes in field.style_features.encoding.styles:
+                planes.planes[-1].add_(5.0)  # the finest
+        assert torch.equal(field(positions, code, 4 / 32), seen)
+        assert not torch.allclose(field(positions, code, 2 / 32), field(positions, code, 4 / 32))
+
     def test_has_no_density(self):
         assert not [name for name in stylized().state_dict() if "density" in name]
 

@@ -7,7 +7,8 @@ import torch
 
 from ins3d.perception.color_transfer import between, color_statistics
 from ins3d.pictures.content import make_picture_content
-from ins3d.pictures.fitting import PictureSource, PictureSubject, WindowSampler, fit_picture
+from ins3d.pictures.fitting import PictureSource, fit_picture
+from ins3d.pictures.painting import PictureSubject, WindowSampler
 from ins3d.pictures.stylized import StylizedPicture
 from ins3d.runs.training import Training
 from ins3d.style.mix import Mix, single_style
@@ -33,7 +34,7 @@ def subject(source: PictureSource) -> PictureSubject:
     fit, losses = fit_picture(content, source, 60, 300, seed=0)
     fit.run(losses)
     field = StylizedPicture(content, 2, 28, "style")
-    return PictureSubject(field, source, WindowSampler(source, None, num_coarse=2))
+    return PictureSubject(field, source, WindowSampler(source, None))
 
 
 def stage_of(subject: PictureSubject, objective: StyleObjective, learned: tuple[int, ...] = (0, 1), **more) -> StyleStage:
