@@ -126,10 +126,8 @@ class TestFlow:
         found = judged("flickering", *standing)
         for protocol in ("A", "B"):
             rows = found["consistency"][protocol]["1"]
-            assert (
-                rows["stylised"]["rmse"] == pytest.approx(NOISE * math.sqrt(2), rel=0.05) and rows["stylised"]["lpips"] > 0
-            )
-            assert rows["content"]["rmse"] == 0
+            assert rows["stylised"]["rmse"] == pytest.approx(NOISE * math.sqrt(2), rel=0.05)
+            assert rows["stylised"]["lpips"] > 0 and rows["content"]["rmse"] < 1e-6
 
     def test_every_pair_is_recorded_with_what_judged_it(self, still: Path, standing: list[str]):
         found = judged("steady", *standing, "--valid", "splatted", "--pairs", "3")
