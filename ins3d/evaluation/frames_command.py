@@ -114,14 +114,13 @@ class FrameEvaluation:
         }
 
     def _posed(self) -> PosedDepth | None:
-        settings, painted = self.settings, self.matched.painted
+        settings, painted, content = self.settings, self.matched.painted, self.matched.content
         if "G" not in settings.protocols:
             return None
         if settings.cameras is None or settings.depth is None:
             self._lack("protocol G: it needs cameras and depth; give --cameras transforms.json --depth FOLDER.")
             return None
-        content = self.matched.content
-        names = painted.names if painted.named else content.names
+        names = [content.names[number] for number in self.matched.numbers] if content.named else painted.names
         return PosedDepth(settings.cameras, settings.depth, names, content.size, settings.depth_kind, settings.depth_scale)
 
     def _judges(self) -> Judges:

@@ -85,6 +85,12 @@ class TestGeometry:
         # sqrt(2 v) for v = .09 / 2 and the noise's: what frames that have nothing in common differ by.
         assert "flicker" in found["verdict"] and "23 %" in found["verdict"]
 
+    def test_cameras_belong_to_the_content_however_the_stylised_frames_are_named(self, scene: Path):
+        for frame in range(FRAMES):
+            (scene / "renamed").mkdir(exist_ok=True)
+            shutil.copy(scene / "steady" / f"frame_{frame + 5}.png", scene / "renamed" / f"{frame}.png")
+        assert judged("renamed", *GEOMETRY)["consistency"]["G"]["1"]["stylised"]["rmse"] < 0.003
+
     def test_depth_of_the_wrong_unit_is_said(self, scene: Path):
         found = judged("steady", *GEOMETRY, "--depth-scale", "0.01")
         assert any(line.startswith("protocol G: no two frames share") for line in found["not_measured"])
