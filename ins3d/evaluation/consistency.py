@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ins3d.evaluation.flow_warp import FlowPair, protocol_a, protocol_b
+from ins3d.evaluation.flow_warp import FlowPair, Valid, protocol_a, protocol_b
 from ins3d.evaluation.frames import FrameFolder, Row
 from ins3d.evaluation.geometry_warp import warp_by_geometry
 from ins3d.evaluation.picture_warp import Warped, rms_error
@@ -31,11 +31,13 @@ Warp = Callable[[Float[Tensor, "3 height width"]], Warped]
 
 @dataclass(frozen=True)
 class Judges:
-    """The networks that some protocols need; None where there is none, and nothing is measured by it."""
+    """The networks that some protocols need, None where there is none and nothing is measured by it; and A's rule."""
 
     flow: Flow | None
     lpips: Callable[..., float] | None
     """See `perception.lpips`."""
+    valid: Valid = "consistent"
+    """Which pixels count by protocol A."""
 
 
 def frame_pairs(num_frames: int, gap: int, max_pairs: int) -> list[tuple[int, int]]:
@@ -49,7 +51,12 @@ def frame_pairs(num_frames: int, gap: int, max_pairs: int) -> list[tuple[int, in
 
 
 def pair_warps(
-    frames: FrameFolder, protocols: Sequence[Protocol], target: int, source: int, flow: Flow | None
+    frames: FrameFolder,
+    protocols: Sequence[Protocol],
+    target: int,
+    source: int,
+    flow: Flow | None,
+    valid: Valid = "consistent",
 ) -> dict[Protocol, Warp]:
     """By protocol: how pictures of the source frame are brought to the target frame; the same for every row.
 
@@ -62,7 +69,7 @@ def pair_warps(
     if flow is not None and {"A", "B"} & set(protocols):
         theirs, ours = (frames.picture(Row("unstylised"), frame) for frame in (source, target))
         pair = FlowPair(flow(ours, theirs), flow(theirs, ours))
-        warps["A"] = lambda picture: protocol_a(picture, pair, theirs, ours)
+        warps["A"] = lambda picture: protocol_a(picture, pair, theirs, ours, valid)
         warps["B"] = lambda picture: protocol_b(picture, pair)
     return {protocol: warps[protocol] for protocol in protocols if protocol in warps}
 
@@ -72,7 +79,7 @@ def measure_pair(
 ) -> list[dict[str, Any]]:
     """One record for each protocol and row: RMSE and LPIPS on valid pixels, and their share; none where too few are."""
     found = []
-    for protocol, warp in pair_warps(frames, protocols, target, source, judges.flow).items():
+    for protocol, warp in pair_warps(frames, protocols, target, source, judges.flow, judges.valid).items():
         for row in rows:
             ours, warped = frames.picture(row, target), warp(frames.picture(row, source))
             share = float(warped.valid.float().mean())

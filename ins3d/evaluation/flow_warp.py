@@ -14,6 +14,8 @@ from ins3d.evaluation.picture_warp import Warped, look_up, pixel_centers
 
 Rule = Literal["pixel", "relative"]
 """How well the two flows of a pair must agree: to a pixel, or to a share of their length and away from boundaries."""
+Valid = Literal["consistent", "splatted"]
+"""Which pixels of a splatted picture count: those whose flows agree (ours), or all on which anything landed."""
 IMPORTANCE = -10.0
 """By how much a splatted pixel's importance falls for each unit of content that does not fit."""
 
@@ -93,20 +95,24 @@ def protocol_a(
     pair: FlowPair,
     content_source: Float[Tensor, "3 height width"],
     content_target: Float[Tensor, "3 height width"],
+    valid: Valid = "consistent",
 ) -> Warped:
     """Splats the source frame onto the target frame: protocol A (peers.md 2a), that of StyleRF and StyleGaussian.
 
-    Their code was never released: this is our reading. A source pixel is the less important, the less its content (mean
-    absolute difference of channels, in [0, 1]) is that of the target's content where it lands, times 10 as in the script of
-    Stylos. Valid where coverage is above 0.5 and the flows are `consistent` by the relative rule. ValueError for pictures
-    that are not as large as the flows.
+    Their author published code that was modified from RAFT's demo (StyleGaussian issue 5, 2024-04-26). A source pixel is the
+    less important, the less its content (mean absolute difference of channels, in [0, 1]) is that of the target's content
+    where it lands, times 10 as in the script of Stylos. Valid, by our rule, where coverage is above 0.5 and the flows are
+    `consistent` by the relative rule; "splatted" is the author's: every pixel that splatting does not leave wholly black
+    (StyleRF issue 7), holes and doubtful flow included. Differs from his: black paint counts, what nothing landed on does
+    not. ValueError for pictures that are not as large as the flows.
     """
     for picture in (source, content_source, content_target):
         _refuse_another_size(picture, pair)
     expected, _ = look_up(content_target, flow_places(pair.backward))
     importance = IMPORTANCE * (content_source - expected).abs().mean(0)
     picture, coverage = softmax_splat(source, pair.backward, importance)
-    return Warped(picture, (coverage > 0.5) & consistent(pair, "relative"))
+    landed = coverage > 0 if valid == "splatted" else (coverage > 0.5) & consistent(pair, "relative")
+    return Warped(picture, landed)
 
 
 def protocol_b(source: Float[Tensor, "channels height width"], pair: FlowPair) -> Warped:

@@ -3,9 +3,11 @@
 import os
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -23,6 +25,7 @@ from ins3d.style.styles import find_styles
 from ins3d.transfer import microast
 from ins3d.transfer.microast import FrameStylizer, load_frame_stylizer
 
+Network = TypeVar("Network")
 JUDGED_SIDE, PAINTED_SIDE = 256, 512
 """Long sides, in pixels, at which style pictures are looked at by the judge, and by the per-frame network."""
 
@@ -57,32 +60,41 @@ def network_name(source: str) -> str:
     return re.sub(r",? \(?found in [^;)]*\)?", "", source)
 
 
+def load_or_say(
+    what: str, given: Path | None, variable: str, load: Callable[[Path | None], Network], missing: list[str]
+) -> Network | None:
+    """The network; None, printed and added to what is `missing`, where nobody named a file and none can be had.
+
+    FileNotFoundError for a file that is `given`, or that the environment's `variable` names, and that does not exist.
+    """
+    try:
+        return load(given)
+    except FileNotFoundError as error:
+        if given is not None or os.environ.get(variable):
+            raise
+        missing.append(f"{what}: {error}")
+        CONSOLE.print(f"Not measured: {missing[-1]}", soft_wrap=True)
+        return None
+
+
 def find_judges(settings: Evaluate, styles: Sequence[str | Path], device: torch.device) -> EvaluationJudges:
     """Loads what is at hand, and prints its sources and what is missing.
 
     FileNotFoundError for a file that a setting or a variable names and that does not exist.
     """
     missing: list[str] = []
-
-    def load(what: str, given: Path | None, variable: str, loader):
-        try:
-            return loader(given)
-        except FileNotFoundError as error:
-            if given is not None or os.environ.get(variable):
-                raise
-            missing.append(f"{what}: {error}")
-            CONSOLE.print(f"Not measured: {missing[-1]}", soft_wrap=True)
-            return None
-
     features, flow, stylizer = load_judge(settings, device), None, None
     if {"A", "B"} & set(settings.protocols):
         variable = optical_flow.WEIGHTS_VARIABLE
-        flow = load("protocols A and B", settings.flow_weights, variable, lambda given: load_flow(given, device))
+        given = settings.flow_weights
+        flow = load_or_say("protocols A and B", given, variable, lambda given: load_flow(given, device), missing)
     net, backbone = settings.lpips_net, settings.lpips_backbone
-    distance = load("LPIPS", backbone, lpips.BACKBONE_VARIABLE, lambda given: lpips.load_lpips(net, given, device))
+    variable = lpips.BACKBONE_VARIABLE
+    distance = load_or_say("LPIPS", backbone, variable, lambda given: lpips.load_lpips(net, given, device), missing)
     if settings.per_frame:
         folder, variable = settings.per_frame_weights, microast.WEIGHTS_VARIABLE
-        stylizer = load("per-frame stylisation", folder, variable, lambda given: load_frame_stylizer(given, device))
+        load = partial(load_frame_stylizer, device=device)
+        stylizer = load_or_say("per-frame stylisation", folder, variable, load, missing)
     for style in find_styles(styles, "pipeline.model.styles"):
         if any(source.mask for source in style.sources) or len(style.sources) > 1:
             missing.append(f"{style.name}: distances are to its first picture alone, without its mask")

@@ -46,9 +46,12 @@ class StrokeJudge:
         self.columns = self._columns(maps)
         self.coherence, self.spectrum = stroke_coherence(painting), radial_spectrum(painting)
 
-    def measure(self, picture: Float[Tensor, "3 _ _"]) -> dict[str, float]:
-        """{remd, coherence, spectrum}: 0 is as the painting; the picture should be as large as the painting is looked at."""
-        columns = self._columns(self._maps(picture))
+    def measure(self, picture: Float[Tensor, "3 _ _"], maps: FeatureMaps | None = None) -> dict[str, float]:
+        """{remd, coherence, spectrum}: 0 is as the painting; the picture should be as large as the painting is looked at.
+
+        Its `maps`, if they are known already, are not computed again.
+        """
+        columns = self._columns(self._maps(picture) if maps is None else maps)
         return {
             "remd": relaxed_earth_movers_distance(columns, self.columns),
             "coherence": float(np.abs(stroke_coherence(picture) - self.coherence).mean()),
