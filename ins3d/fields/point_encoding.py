@@ -76,7 +76,7 @@ class FeaturePlanes(nn.Module):
             nn.Parameter(torch.randn(len(self.axes), channels, res, res) * 0.1) for res in resolutions
         )
         levels = range(len(resolutions))
-        turns = [_rotation(level, num_inputs) if rotated else torch.eye(num_inputs) for level in levels]
+        turns = [rotation(level, num_inputs) if rotated else torch.eye(num_inputs) for level in levels]
         self.register_buffer("turns", torch.stack(turns))
 
     def forward(
@@ -115,7 +115,7 @@ def _read_planes(planes: Tensor, positions: Tensor, axes: list[tuple[int, int]])
     return read.reshape(len(axes), planes.shape[1], len(positions)).sum(0).T
 
 
-def _rotation(level: int, num_inputs: int) -> Tensor:
+def rotation(level: int, num_inputs: int) -> Tensor:
     """A fixed rotation for each level; the seed is part of the file format, not a random draw."""
     random = torch.Generator().manual_seed(level)
     rotation, _ = torch.linalg.qr(torch.randn(num_inputs, num_inputs, generator=random, dtype=torch.float64))

@@ -1,5 +1,6 @@
 """SIM, the style implicit module: a style code and a position become style features."""
 
+from collections.abc import Sequence
 from typing import Literal, cast
 
 import torch
@@ -7,22 +8,22 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ins3d.fields.feature_hash import FeatureHash
 from ins3d.fields.point_encoding import FeaturePlanes, FrequencyEncoding
 
 
-class StylePlanes(nn.Module):
-    """Feature planes for each style, mixed by the style code.
+class StyleTables(nn.Module):
+    """Features for each style, mixed by the style code.
 
     Differs from INS, where all styles read the same sines and cosines: what one style paints is nothing that another has
-    to make room for, a step reads and moves the planes of its own style only, and a style can be added later.
+    to make room for, a step reads and moves the features of its own style only, and a style can be added later.
     """
 
-    def __init__(self, num_styles: int, resolutions: tuple[int, ...], channels: int, num_inputs: Literal[2, 3] = 3) -> None:
+    def __init__(self, encodings: Sequence[FeaturePlanes | FeatureHash]) -> None:
+        """One encoding for each style, all alike."""
         super().__init__()
-        self.styles = nn.ModuleList(
-            FeaturePlanes(resolutions, channels, rotated=True, num_inputs=num_inputs) for _ in range(num_styles)
-        )
-        self.num_outputs = channels * len(resolutions)
+        self.styles = nn.ModuleList(encodings)
+        self.num_outputs = encodings[0].num_outputs
 
     def forward(
         self,
@@ -30,11 +31,25 @@ class StylePlanes(nn.Module):
         style_code: Float[Tensor, " styles"],
         spread: Float[Tensor, "*batch 1"] | float | None = None,
     ) -> Float[Tensor, "*batch outputs"]:
-        """Planes of styles that weigh nothing are not read."""
+        """Those of styles that weigh nothing are not read."""
         features = positions.new_zeros(*positions.shape[:-1], self.num_outputs)
         for index in style_code.nonzero()[:, 0].tolist():
             features = features + style_code[index] * self.styles[index](positions, spread)
         return features
+
+
+class StylePlanes(StyleTables):
+    """Feature planes for each style."""
+
+    def __init__(self, num_styles: int, resolutions: tuple[int, ...], channels: int, num_inputs: Literal[2, 3] = 3) -> None:
+        super().__init__([FeaturePlanes(resolutions, channels, True, num_inputs) for _ in range(num_styles)])
+
+
+class StyleHash(StyleTables):
+    """A feature hash for each style."""
+
+    def __init__(self, num_styles: int, resolutions: tuple[int, ...], channels: int, log2_size: int) -> None:
+        super().__init__([FeatureHash(resolutions, channels, log2_size) for _ in range(num_styles)])
 
 
 class StyleFeatures(nn.Module):
@@ -43,10 +58,10 @@ class StyleFeatures(nn.Module):
     With a width of 256 and the paper's 63 position frequencies this is the released network (214,784 parameters for
     one style). To concatenate a code is to add, for every style, its share of a column of weights: `columns` holds them by
     style, so that styles can be added to a finished network. Differs from INS in the default method: positions are read
-    from feature planes, and the width is 64.
+    from a feature hash, and the width is 64.
     """
 
-    def __init__(self, encoding: FrequencyEncoding | StylePlanes, num_styles: int, width: int = 256) -> None:
+    def __init__(self, encoding: FrequencyEncoding | StyleTables, num_styles: int, width: int = 256) -> None:
         super().__init__()
         self.encoding = encoding
         inputs = (width + encoding.num_outputs, width, width)
@@ -81,7 +96,7 @@ class StyleFeatures(nn.Module):
         return shifts
 
     def _encoded(self, positions: Tensor, style_code: Tensor, spread: Tensor | float | None) -> Tensor:
-        if isinstance(self.encoding, StylePlanes):
+        if isinstance(self.encoding, StyleTables):
             return self.encoding(positions, style_code, spread)
         assert not isinstance(spread, float)  # sines are asked with a spread for each position
         return self.encoding(positions, spread)

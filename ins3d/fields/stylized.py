@@ -8,14 +8,14 @@ from torch import Tensor, nn
 from ins3d.fields.amalgamation import Amalgamation
 from ins3d.fields.merged_points import SurfacePoints
 from ins3d.fields.point_encoding import FrequencyEncoding
-from ins3d.fields.style_features import StyleFeatures, StylePlanes
+from ins3d.fields.style_features import StyleFeatures, StyleTables
 
 
 class StylizedField(nn.Module):
     """SIM and AM: features of a content in, those of the stylised content out."""
 
     def __init__(
-        self, num_density_features: int | None, num_color_features: int, encoding: FrequencyEncoding | StylePlanes,
+        self, num_density_features: int | None, num_color_features: int, encoding: FrequencyEncoding | StyleTables,
         num_styles: int, width: int, num_color_layers: int, gate_init: tuple[float, float], sees_content: bool = True,
         mixes_colors: bool = False,
     ) -> None:  # fmt: skip
@@ -64,14 +64,14 @@ class StylizedField(nn.Module):
         return [parameter for parameter in self.parameters() if id(parameter) not in apart]
 
     def planes(self) -> list[nn.Parameter]:
-        """The position encoding's parameters; none with sines and cosines."""
+        """The position encoding's parameters, planes or tables; none with sines and cosines."""
         return cast(list[nn.Parameter], list(self.style_features.encoding.parameters()))
 
     def keep_styles(self, number: int) -> None:
         """Freezes all that the first `number` styles are painted with; the others learn planes and columns of their own."""
         self.requires_grad_(False)
         network = self.style_features
-        assert isinstance(network.encoding, StylePlanes)
+        assert isinstance(network.encoding, StyleTables)
         for index in range(number, len(network.columns)):
             network.columns[index].requires_grad_(True)
             network.encoding.styles[index].requires_grad_(True)

@@ -9,7 +9,7 @@ from tyro.conf import Suppress
 from ins3d.extension.ranges import ranged
 from ins3d.plugin.content import ContentChoice
 from ins3d.plugin.ray_content import PlanesSettings
-from ins3d.plugin.style_field import PlanesStyle, StyleFieldChoice
+from ins3d.plugin.style_field import HashStyle, StyleFieldChoice
 from ins3d.style.mix import MixSettings
 from ins3d.style.sampling import BLENDED, PARTIAL
 from ins3d.style.settings import StyleSettings
@@ -44,8 +44,8 @@ class ModelSettings(StyleSettings, MixSettings, ModelConfig):
     """What is painted (CIM), and its settings: `planes:num_samples=32,resolutions=64/128`. `planes`: pure torch, minutes on
     a CPU. `hash`: nerfacto's hash grid, with tinycudann when it is there. `frequency`: the paper's 8x256 network, for
     faithful runs; slow. A key that is none is answered with those there are; other packages bring other contents."""
-    style_field: StyleFieldChoice = field(default_factory=PlanesStyle, metadata={"rendered": True})
-    """SIM and AM, and their settings: `planes:width=64,channels=8`, or `frequency`, the paper's sines and cosines."""
+    style_field: StyleFieldChoice = field(default_factory=HashStyle, metadata={"rendered": True})
+    """SIM and AM, and their settings: `hash:width=64`, `planes`, or `frequency`, the paper's sines and cosines."""
     stroke_sizes: tuple[float, ...] = ()
     """Every style is learned at each of these stroke sizes, and shown at any between them (`at-stroke-size`, a slider in the
     viewer); empty: at one."""

@@ -12,7 +12,7 @@ from ins3d.extension.ranges import with_fact
 from ins3d.plugin.content_checkpoint import FILE_NAME, explain_mismatch
 from ins3d.plugin.saved_runs import upgrade, upgrade_state
 from ins3d.plugin.settings import ModelSettings
-from ins3d.plugin.style_field import PlanesStyle
+from ins3d.plugin.style_field import FrequencyStyle
 from ins3d.style.styles import check_styles, parse_style, style_names
 
 SETTING = "pipeline.style-checkpoint"
@@ -53,10 +53,10 @@ def load_styles(path: Path) -> StyleCheckpoint:
     state = {key.removeprefix("_model."): value for key, value in state.items() if key.startswith("_model.")}
     if saved["step"] + 1 < saved["total_steps"] or not bool(state.get("is_stylized", False)):
         raise ValueError(f"{SETTING}: {config_file} has no finished style; let that run end, or resume it with --load-dir.")
-    if not isinstance(model.style_field, PlanesStyle):
+    if isinstance(model.style_field, FrequencyStyle):
         raise ValueError(
             f"{SETTING}: the styles of {config_file} share one encoding, and another would change them all; only runs "
-            "with --pipeline.model.style-field planes can be added to."
+            "with --pipeline.model.style-field hash or planes can be added to."
         )
     return StyleCheckpoint(tuple(model.styles), model, state, config_file.parent / FILE_NAME, str(config_file))
 

@@ -8,7 +8,7 @@ from ins3d.extension.named_settings import option
 from ins3d.extension.ranges import ranged
 from ins3d.extension.registry import Registry
 from ins3d.fields.point_encoding import FrequencyEncoding
-from ins3d.fields.style_features import StylePlanes
+from ins3d.fields.style_features import StyleHash, StylePlanes, StyleTables
 from ins3d.fields.stylized import StylizedField
 
 NUM_COLOR_LAYERS = 4
@@ -42,7 +42,7 @@ class GatedStyle(ABC):
     """Whether the style's change of colour depends on where one looks from (INS, `zero_viewdir` when False)."""
 
     @abstractmethod
-    def encoding(self, num_styles: int) -> StylePlanes | FrequencyEncoding:
+    def encoding(self, num_styles: int) -> StyleTables | FrequencyEncoding:
         """What SIM reads positions from."""
 
     def setup(self, num_density_features: int | None, num_color_features: int, num_styles: int) -> StylizedField:
@@ -54,8 +54,24 @@ class GatedStyle(ABC):
 
 
 @dataclass
+class HashStyle(GatedStyle):
+    """A feature hash for each style, and narrow networks."""
+
+    resolutions: tuple[int, ...] = ranged((128, 256, 512), min=2)
+    """Cells along a side of the scene's cube."""
+    channels: int = ranged(8, min=1)
+    """Features at each corner of a cell."""
+    log2_size: int = ranged(18, min=8, max=24)
+    """Of the tables: 18 keep 262,144 corners for each resolution."""
+
+    def encoding(self, num_styles: int) -> StyleHash:
+        """See `GatedStyle.encoding`."""
+        return StyleHash(num_styles, self.resolutions, self.channels, self.log2_size)
+
+
+@dataclass
 class PlanesStyle(GatedStyle):
-    """Feature planes for each style, and narrow networks."""
+    """Feature planes for each style, and narrow networks: the default before 0.3; in close-ups they show a plaid."""
 
     resolutions: tuple[int, ...] = ranged((96, 192, 384), min=2)
     """Cells along a side of each style's feature planes."""
@@ -83,6 +99,7 @@ class FrequencyStyle(GatedStyle):
 
 
 STYLE_FIELDS: Registry[type[StyleFieldSettings]] = Registry("style field", "ins3d.style_fields", StyleFieldSettings)
+STYLE_FIELDS.register("hash", HashStyle)
 STYLE_FIELDS.register("planes", PlanesStyle)
 STYLE_FIELDS.register("frequency", FrequencyStyle)
 StyleFieldChoice = Annotated[StyleFieldSettings, option(STYLE_FIELDS, "pipeline.model.style-field")]

@@ -163,13 +163,13 @@ class TestLosses:
         stage = begin(trained_pipeline(patches__strides=strides))
         subject, seen = stage.subject, set()
         for step in range(12):
-            (indices, places), _ = subject.draw(step, stage.mixes, subject.data.generator)
-            # Every patch is a square of rays, a stride apart.
-            square = indices.reshape(16, 16, 3)
-            stride = int(square[1, 0, 1] - square[0, 0, 1])
-            assert bool((square[1:, :, 1] - square[:-1, :, 1] == stride).all())
-            assert bool((square[:, 1:, 2] - square[:, :-1, 2] == stride).all())
-            assert torch.equal(subject.cache.pixel_indices[places], indices)
+            window, _ = subject.draw(step, stage.mixes, subject.data.generator)
+            # Every patch is a square of pixels of pictures reduced by the stride, or all of one.
+            square = window.pixels.reshape(*window.extent, 3)
+            assert bool((square[1:, :, 1] - square[:-1, :, 1] == 1).all())
+            assert bool((square[:, 1:, 2] - square[:, :-1, 2] == 1).all())
+            assert torch.equal(subject.cache.pixel_indices[window.places], window.pixels)
+            stride = window.stride
             seen.add(stride)
         assert seen == set(strides)
 

@@ -218,7 +218,7 @@ def small_config(scene: Scene, tmp_path: Path, **edits: Any) -> Any:
     """`ns-train ins-stylize` shrunk to seconds. Edits name fields of the pipeline's settings, or else of the trainer's;
     two underscores go one level down: `model__content__num_samples=4`."""
     from ins3d.plugin.methods import ins_stylize
-    from ins3d.plugin.style_field import PlanesStyle
+    from ins3d.plugin.style_field import HashStyle
 
     config = copy.deepcopy(ins_stylize.config)
     pipeline, model = config.pipeline, config.pipeline.model
@@ -238,7 +238,7 @@ def small_config(scene: Scene, tmp_path: Path, **edits: Any) -> Any:
     pipeline.patches.size, pipeline.patches.strides = 16, (1,)
     pipeline.patches.max_rays = 2000
     model.content = small_content("planes")
-    model.style_field = PlanesStyle(resolutions=(16, 32), channels=4, width=16)
+    model.style_field = HashStyle(resolutions=(16, 32), channels=4, width=16, log2_size=10)
     model.styles = (str(scene.folder.parent / "style.png"),)
     model.perceptual_weights = scene.folder.parent / "tiny_vgg.pth"
     model.style_layers, model.content_layers = ("relu1_2", "relu2_2"), ("relu2_2",)

@@ -1,0 +1,64 @@
+"""Features at the corners of cubic cells, at several resolutions, kept in hash tables (instant-ngp)."""
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from ins3d.fields.point_encoding import fade, rotation
+
+PRIMES = (1, 2_654_435_761, 805_459_861)
+"""Of instant-ngp's hash (Mueller et al. 2022, eq. 4)."""
+INITIAL = 0.01
+"""Standard deviation of what is drawn: cells that no step has touched say next to nothing, and show no speckle."""
+
+
+class FeatureHash(nn.Module):
+    """Features read from the eight corners of a cell, at several resolutions (Mueller et al. 2022, section 3).
+
+    Unlike a feature plane, which repeats what it holds all along its axis, a cell is one place: what is painted on surfaces
+    shows no streaks, and no plaid where those of two planes cross. Positions lie in the unit ball; every resolution looks
+    along axes of its own. Differs from instant-ngp in that, and in its first values.
+    """
+
+    def __init__(self, resolutions: tuple[int, ...], channels: int, log2_size: int) -> None:
+        """Cells along a side of the cube around the ball; each resolution has 2 ** `log2_size` corners' features."""
+        super().__init__()
+        self.resolutions, self.size = resolutions, 2**log2_size
+        self.num_outputs = channels * len(resolutions)
+        self.tables = nn.ParameterList(nn.Parameter(torch.randn(self.size, channels) * INITIAL) for _ in resolutions)
+        self.register_buffer("turns", torch.stack([rotation(level, 3) for level in range(len(resolutions))]))
+        self.register_buffer("corners", torch.cartesian_prod(*[torch.arange(2)] * 3), persistent=False)
+
+    def forward(
+        self, positions: Float[Tensor, "*batch 3"], spread: Float[Tensor, "*batch 1"] | None = None
+    ) -> Float[Tensor, "*batch outputs"]:
+        """Trilinear; a resolution whose cells are smaller than `spread` (same units as positions) fades out."""
+        flat = positions.reshape(-1, 3)
+        levels = []
+        for level, table in enumerate(self.tables):
+            corners, shares = self._around(level, flat)
+            features = F.embedding_bag(corners, table, per_sample_weights=shares, mode="sum")
+            if spread is not None:
+                # The shortest wave is two cells long; a cell is 2 / resolution wide.
+                features = features * fade(spread.reshape(-1, 1), torch.pi * self.resolutions[level] / 2)
+            levels.append(features)
+        return torch.cat(levels, dim=-1).reshape(*positions.shape[:-1], self.num_outputs)
+
+    @torch.no_grad()
+    def _around(
+        self, level: int, positions: Float[Tensor, "points 3"]
+    ) -> tuple[Int[Tensor, "points 8"], Float[Tensor, "points 8"]]:
+        """(rows of the table, weights that add up to 1) of the corners of the cells that positions lie in."""
+        turns, corners = cast(Tensor, self.turns), cast(Tensor, self.corners)
+        place = (positions @ turns[level] + 1) * (self.resolutions[level] / 2)
+        low = place.floor()
+        within = (place - low)[:, None]
+        shares = torch.where(corners.bool(), within, 1 - within).prod(-1)
+        # One coordinate after the other: of 16 numbers each instead of 24.
+        ends = low.long()[..., None] + torch.arange(2, device=low.device)
+        across, down, away = (ends[:, axis] * prime for axis, prime in enumerate(PRIMES))
+        rows = across[:, :, None, None] ^ down[:, None, :, None] ^ away[:, None, None, :]
+        return rows.reshape(-1, 8) & (self.size - 1), shares
