@@ -1,6 +1,6 @@
 """Features at the corners of cubic cells, at several resolutions, kept in hash tables (instant-ngp)."""
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,23 @@ PRIMES = (1, 2_654_435_761, 805_459_861)
 """Of instant-ngp's hash (Mueller et al. 2022, eq. 4)."""
 INITIAL = 0.01
 """Standard deviation of what is drawn: cells that no step has touched say next to nothing, and show no speckle."""
+
+
+class _Mixed(torch.autograd.Function):
+    """Weighted sums of rows of a table. torch's own gradient of `embedding_bag` takes 2.5 times as long on a CPU."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, rows: Tensor, shares: Tensor) -> Tensor:
+        ctx.save_for_backward(rows, shares)
+        ctx.shape = table.shape
+        return F.embedding_bag(rows, table, per_sample_weights=shares, mode="sum")
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (grad,) = grads
+        rows, shares = ctx.saved_tensors
+        spread = (grad[:, None] * shares[..., None]).flatten(0, 1)
+        return grad.new_zeros(ctx.shape).index_add_(0, rows.flatten(), spread), None, None
 
 
 class FeatureHash(nn.Module):
@@ -40,7 +57,7 @@ class FeatureHash(nn.Module):
         levels = []
         for level, table in enumerate(self.tables):
             corners, shares = self._around(level, flat)
-            features = F.embedding_bag(corners, table, per_sample_weights=shares, mode="sum")
+            features = cast(Tensor, _Mixed.apply(table, corners, shares))
             if spread is not None:
                 # The shortest wave is two cells long; a cell is 2 / resolution wide.
                 features = features * fade(spread.reshape(-1, 1), torch.pi * self.resolutions[level] / 2)
