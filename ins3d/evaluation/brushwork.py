@@ -1,0 +1,65 @@
+"""Brushwork of held-out views, of what they were made from, and of the same views painted one by one, at two sizes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ins3d.evaluation.frame_judge import JUDGED_SIDE, FrameJudge, own_side
+from ins3d.evaluation.frames import FrameFolder, Row
+from ins3d.evaluation.measures import Mask, Numbers, Picture, judged_frames, mean_numbers
+from ins3d.perception.features import PerceptualFeatures
+
+SEEN = 0.5
+"""A weight of the mask from which on a pixel shows the object."""
+Brushwork = dict[str, dict[str, dict[str, Numbers]]]
+"""{style: {short side in pixels: {row: numbers}}}; the last side is the frames' own."""
+
+
+def brushwork_numbers(
+    frames: FrameFolder, rows: list[Row], bounded: bool, features: PerceptualFeatures, paintings: Mapping[str, Picture]
+) -> Brushwork:
+    """For each style its own rows and those of none: {gram, remd, coherence, spectrum, ssim}, means over frames.
+
+    See `evaluation.frame_judge`: at a short side of JUDGED_SIDE, which says composition, and at the frames' own, as
+    a user looks at them. `gram` is a share of the unstylised render's.
+    """
+    judged, first = judged_frames(frames, bounded), frames.picture(Row("unstylised"), 0)
+    found: Brushwork = {}
+    for style, painting in paintings.items():
+        sides = dict.fromkeys((JUDGED_SIDE, own_side(first, painting)))
+        judges = {str(side): FrameJudge(features, painting, side) for side in sides}
+        of_style = [row for row in rows if row.style in ("", style)]
+        found[style] = {
+            side: {row.label: _mean(frames, row, judged, judge, painting) for row in of_style}
+            for side, judge in judges.items()
+        }
+    return found
+
+
+def _mean(
+    frames: FrameFolder, row: Row, judged: list[tuple[int, Mask | None]], judge: FrameJudge, painting: Picture
+) -> Numbers:
+    behind = painting.mean((1, 2))
+    numbers = []
+    for frame, mask in judged:
+        shown = [cut_out(frames.picture(each, frame), mask, behind) for each in (row, Row("unstylised"))]
+        numbers.append(judge.measure(*shown))
+    return mean_numbers(numbers)
+
+
+def cut_out(picture: Picture, mask: Mask | None, behind: Float[Tensor, "3"]) -> Picture:
+    """The object in its box, laid over the painting's mean colour: what is around it is not painted; all without a mask.
+
+    >>> mask = torch.tensor([[[0.0, 0.0, 0.0], [0.0, 1.0, 0.5]]])
+    >>> cut_out(torch.ones(3, 2, 3), mask, torch.zeros(3))[0].tolist()
+    [[1.0, 0.5]]
+    """
+    if mask is None:
+        return picture
+    seen: Any = mask[0] >= min(SEEN, float(mask.max()))
+    rows, columns = (torch.nonzero(seen.any(axis)).flatten() for axis in (1, 0))
+    box = (..., slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
+    return picture[box] * mask[box] + behind.to(picture)[:, None, None] * (1 - mask[box])
