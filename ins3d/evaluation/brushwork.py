@@ -1,10 +1,9 @@
 """Brushwork of held-out views, of what they were made from, and of the same views painted one by one, at two sizes."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ins3d.evaluation.frame_judge import JUDGED_SIDE, FrameJudge, own_side
@@ -14,6 +13,8 @@ from ins3d.perception.features import PerceptualFeatures
 
 SEEN = 0.5
 """A weight of the mask from which on a pixel shows the object."""
+LEAST = 32
+"""Pixels a side: of a smaller object its surroundings are looked at, too, or no network could see it."""
 Brushwork = dict[str, dict[str, dict[str, Numbers]]]
 """{style: {short side in pixels: {row: numbers}}}; the last side is the frames' own."""
 
@@ -53,13 +54,21 @@ def _mean(
 def cut_out(picture: Picture, mask: Mask | None, behind: Float[Tensor, "3"]) -> Picture:
     """The object in its box, laid over the painting's mean colour: what is around it is not painted; all without a mask.
 
-    >>> mask = torch.tensor([[[0.0, 0.0, 0.0], [0.0, 1.0, 0.5]]])
-    >>> cut_out(torch.ones(3, 2, 3), mask, torch.zeros(3))[0].tolist()
-    [[1.0, 0.5]]
+    >>> mask = torch.zeros(1, 60, 90)
+    >>> mask[:, :50, 40:43] = 1
+    >>> cut_out(torch.ones(3, 60, 90), mask, torch.zeros(3)).shape  # three pixels are too few to be judged
+    torch.Size([3, 50, 32])
     """
     if mask is None:
         return picture
-    seen: Any = mask[0] >= min(SEEN, float(mask.max()))
-    rows, columns = (torch.nonzero(seen.any(axis)).flatten() for axis in (1, 0))
-    box = (..., slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
+    seen = mask[0] >= min(SEEN, float(mask.max()))
+    box = (..., _reach(seen.any(1)), _reach(seen.any(0)))
     return picture[box] * mask[box] + behind.to(picture)[:, None, None] * (1 - mask[box])
+
+
+def _reach(seen: Bool[Tensor, " pixels"]) -> slice:
+    """From the first to the last along one axis, LEAST pixels at least where there are as many."""
+    found = seen.nonzero().flatten()
+    first, last = int(found[0]), int(found[-1]) + 1
+    first = max(min(first, (first + last - LEAST) // 2, len(seen) - LEAST), 0)
+    return slice(first, max(last, first + LEAST))

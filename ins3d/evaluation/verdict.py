@@ -128,7 +128,9 @@ def _told_style(report: dict[str, Any]) -> str:
     """At the frames' own size."""
     own = {style: list(sides.values())[-1] for style, sides in report["brushwork"].items()}
     ours = [(rows[f"stylised: {style}"], rows["unstylised"]) for style, rows in own.items()]
-    gram, remd = (span((100 * (1 - found[name] / floor[name]) for found, floor in ours), ".0f") for name in ("gram", "remd"))
+    gram, remd = (
+        span((100 * (1 - found[name] / max(floor[name], 1e-9)) for found, floor in ours), ".0f") for name in ("gram", "remd")
+    )
     return (
         f"held-out views are {gram} % nearer to the painting than unstylised by Gram and {remd} % by REMD, with "
         f"SSIM {span((found['ssim'] for found, _ in ours), '.2f')} to the content"

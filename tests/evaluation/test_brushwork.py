@@ -74,9 +74,17 @@ class TestBrushwork:
         assert found[0] == found[1]
 
 
-def test_an_object_is_cut_out_of_its_box_even_where_nothing_is_opaque():
-    mask = torch.zeros(1, 20, 30)
-    mask[:, 5:9, 10:22] = 0.25
-    shown = cut_out(torch.ones(3, 20, 30), mask, torch.tensor([0.0, 0.2, 1.0]))
-    assert shown.shape == (3, 4, 12)
-    assert shown[:, 0, 0].tolist() == pytest.approx([0.25, 0.25 + 0.75 * 0.2, 1])
+@pytest.mark.parametrize(
+    ("rows", "columns", "shape"),
+    [
+        ((5, 45), (10, 52), (40, 42)),  # its box
+        ((5, 9), (10, 52), (32, 42)),  # one too thin for a network, grown
+        ((58, 60), (0, 3), (32, 32)),  # in a corner
+    ],
+)
+def test_an_object_is_cut_out_of_its_box_even_where_nothing_is_opaque(rows: tuple, columns: tuple, shape: tuple):
+    mask = torch.zeros(1, 60, 90)
+    mask[:, slice(*rows), slice(*columns)] = 0.25
+    shown = cut_out(torch.ones(3, 60, 90), mask, torch.tensor([0.0, 0.2, 1.0]))
+    assert shown.shape == (3, *shape)
+    assert shown.amax((1, 2)).tolist() == pytest.approx([0.25, 0.25 + 0.75 * 0.2, 1])
