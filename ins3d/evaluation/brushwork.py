@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
 
 from ins3d.evaluation.frame_judge import JUDGED_SIDE, FrameJudge, own_side
 from ins3d.evaluation.frames import FrameFolder, Row
@@ -51,7 +50,7 @@ def _mean(
     return mean_numbers(numbers)
 
 
-def cut_out(picture: Picture, mask: Mask | None, behind: Float[Tensor, "3"]) -> Picture:
+def cut_out(picture: Picture, mask: Mask | None, behind: Float[torch.Tensor, "3"]) -> Picture:
     """The object in its box, laid over the painting's mean colour: what is around it is not painted; all without a mask.
 
     >>> mask = torch.zeros(1, 60, 90)
@@ -66,7 +65,7 @@ def cut_out(picture: Picture, mask: Mask | None, behind: Float[Tensor, "3"]) -> 
     return picture[box] * mask[box] + behind.to(picture)[:, None, None] * (1 - mask[box])
 
 
-def _reach(seen: Bool[Tensor, " pixels"]) -> slice:
+def _reach(seen: Bool[torch.Tensor, " pixels"]) -> slice:
     """From the first to the last along one axis, LEAST pixels at least where there are as many."""
     found = seen.nonzero().flatten()
     first, last = int(found[0]), int(found[-1]) + 1
