@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from ins3d.evaluation.frame_judge import JUDGED_SIDE, FrameJudge, own_side
 from ins3d.evaluation.frames import FrameFolder, Row
 from ins3d.evaluation.measures import Mask, Numbers, Picture, judged_frames, mean_numbers
+from ins3d.evaluation.stages import tracked
 from ins3d.perception.features import PerceptualFeatures
 
 SEEN = 0.5
@@ -28,7 +29,7 @@ def brushwork_numbers(
     """
     judged, first = judged_frames(frames, bounded), frames.picture(Row("unstylised"), 0)
     found: Brushwork = {}
-    for style, painting in paintings.items():
+    for style, painting in tracked(paintings.items(), "held-out: brushwork"):
         sides = dict.fromkeys((JUDGED_SIDE, own_side(first, painting)))
         judges = {str(side): FrameJudge(features, painting, side) for side in sides}
         of_style = [row for row in rows if row.style in ("", style)]

@@ -37,8 +37,13 @@ class Point:
     kept: float
     """Of the content: 1 is all of it."""
     color: str
-    end: bool = False
-    """Is it the floor or the ceiling of its style? A line joins these."""
+    end_of: str = ""
+    """The run whose floor or ceiling it is; a line joins the two of a style."""
+
+    @property
+    def end(self) -> bool:
+        """Is it a floor or a ceiling?"""
+        return bool(self.end_of)
 
     def marker(self, styles: Sequence[str]) -> dict[str, Any]:
         """How it is drawn: hollow where it is an end."""
@@ -51,9 +56,9 @@ def tradeoff_plot(points: Sequence[Point], distance: str, kept: str) -> str:
     """Style against content, as SVG: up and to the left is better; along the line one is paid for with the other."""
     styles = styles_of(points)
     figure, axes = _axes(3.9, 3.1)
-    for style in styles:
-        ends = [(point.distance, point.kept) for point in points if point.style == style and point.end]
-        axes.plot(*zip(*ends, strict=True), color=FLOOR_COLOR, lw=0.8, ls=":") if ends else None
+    for pair in dict.fromkeys((point.end_of, point.style) for point in points if point.end):
+        ends = [(point.distance, point.kept) for point in points if (point.end_of, point.style) == pair]
+        axes.plot(*zip(*ends, strict=True), color=FLOOR_COLOR, lw=0.8, ls=":")
     for point in points:
         axes.plot([point.distance], [point.kept], **point.marker(styles))
     axes.margins(0.12)
@@ -67,9 +72,9 @@ def styles_of(points: Sequence[Point]) -> list[str]:
 
 
 def point_legend(points: Sequence[Point]) -> list[dict[str, Any]]:
-    """How each point is drawn, with its label."""
+    """How points are drawn, each label once."""
     styles = styles_of(points)
-    return [point.marker(styles) for point in points]
+    return list({point.label: point.marker(styles) for point in points}.values())
 
 
 def gap_plot(summaries: dict[int, dict[str, dict[str, float]]], rows: list[Row], value: str, title: str) -> str:

@@ -5,8 +5,8 @@ from ins3d.evaluation.plots import COLORS, INK, Point, gap_plot, legend, point_l
 
 STEADY, TORN = Row("stylised", "wave"), Row("per-frame", "wave")
 POINTS = [
-    Point("unstylised", "wave", 1.0, 1.0, COLORS["unstylised"], end=True),
-    Point("per-frame", "wave", 0.4, 0.3, COLORS["per-frame"], end=True),
+    Point("unstylised", "wave", 1.0, 1.0, COLORS["unstylised"], end_of="run"),
+    Point("per-frame", "wave", 0.4, 0.3, COLORS["per-frame"], end_of="run"),
     Point("stylised", "wave", 0.5, 0.6, COLORS["stylised"]),
 ]
 

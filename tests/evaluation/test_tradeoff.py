@@ -1,5 +1,6 @@
 from typing import Any
 
+from ins3d.evaluation.plots import RUN_COLORS
 from ins3d.evaluation.tradeoff import tradeoff
 
 
@@ -33,5 +34,9 @@ def test_one_size_is_not_shown_twice():
 
 
 def test_of_several_runs_each_has_its_point_and_what_they_share_stands_once():
-    labels = [entry["label"] for entry in tradeoff({"a": report(0.5, "256"), "b": report(0.6, "256")})["legend"]]
-    assert labels == ["unstylised, against wave", "per-frame: wave", "a: wave", "b: wave"]
+    found = tradeoff({"a": report(0.5, "256"), "b": report(0.6, "256")})
+    assert [entry["label"] for entry in found["legend"]] == [
+        "unstylised, against wave", "per-frame: wave", "a: wave", "b: wave",
+    ]  # fmt: skip
+    for color in RUN_COLORS[:2]:
+        assert all(color in plot["svg"] for plot in found["plots"])
