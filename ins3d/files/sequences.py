@@ -1,0 +1,106 @@
+"""Reads frames in their order: a folder of pictures, or a video."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import imageio.v2 as imageio
+import torch
+from jaxtyping import Float
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from ins3d.files.pictures import read_rgb
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+VIDEOS = (".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm", ".gif")
+TURNED = 5
+"""From this value on, Exif's orientation (tag 274) says that width and height are exchanged."""
+
+
+@dataclass(frozen=True)
+class FrameSequence:
+    """Frames of one size, none of which has been read."""
+
+    path: Path
+    names: tuple[str, ...]
+    """Of the pictures, without ending; of a video's frames their numbers."""
+    named: bool
+    """Whether the names say which frame it is, as those of files do."""
+    size: tuple[int, int]
+    """(width, height)."""
+    read: Callable[[int], Float[Tensor, "3 height width"]]
+    """A frame, RGB in [0, 1]; what is transparent shows white."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def open_sequence(path: Path, setting: str) -> FrameSequence:
+    """The pictures in a folder, frame_2 before frame_10, or the frames of a video.
+
+    Raises FileNotFoundError or ValueError, naming `setting`, for what is not there, cannot be read, or has several sizes.
+    """
+    if path.is_dir():
+        return _open_folder(path, setting)
+    if not path.exists():
+        raise FileNotFoundError(f"{setting}: {path} does not exist; give a folder of pictures (png, jpg), or a video.")
+    if path.suffix.lower() not in VIDEOS:
+        raise ValueError(f"{setting}: {path} is no folder and no video; give a folder of pictures (png, jpg), or an .mp4.")
+    return _open_video(path, setting)
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """What names are ordered by so that their numbers count.
+
+    >>> sorted(["frame_10", "frame_2", "a"], key=natural)
+    ['a', 'frame_2', 'frame_10']
+    """
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name.lower()) if part]
+
+
+def _open_folder(path: Path, setting: str) -> FrameSequence:
+    files = sorted(_pictures(path), key=lambda file: natural(file.name))
+    if not files:
+        inner = next((each.name for each in sorted(path.iterdir()) if each.is_dir() and _pictures(each)), None)
+        remedy = f"give its folder {inner}" if inner else "give a folder of png or jpg"
+        raise FileNotFoundError(f"{setting}: {path} holds no pictures itself; {remedy}.")
+    names = tuple(file.stem for file in files)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{setting}: {path} holds two pictures named {twice}; keep one of them.")
+    sizes = [_size(file, setting) for file in files]
+    other = next((number for number, size in enumerate(sizes) if size != sizes[0]), None)
+    if other is not None:
+        told = [f"{files[number].name} {sizes[number][0]}x{sizes[number][1]}" for number in (0, other)]
+        raise ValueError(f"{setting}: frames have several sizes ({', '.join(told)}); give frames of one size.")
+    return FrameSequence(path, names, True, sizes[0], lambda number: read_rgb(files[number], setting))
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return [file for file in folder.iterdir() if file.suffix.lower() in PICTURES and not file.name.startswith(".")]
+
+
+def _size(file: Path, setting: str) -> tuple[int, int]:
+    try:
+        with Image.open(file) as picture:
+            turned = picture.getexif().get(274, 1) >= TURNED
+            return (picture.height, picture.width) if turned else picture.size
+    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        raise ValueError(f"{setting}: {file} is not a picture that can be read; write it again, or take it out.") from error
+
+
+def _open_video(path: Path, setting: str) -> FrameSequence:
+    try:
+        reader = imageio.get_reader(path)
+        number = reader.count_frames() if path.suffix.lower() != ".gif" else len(reader)
+        height, width = reader.get_data(0).shape[:2]
+    except (OSError, ValueError, IndexError, RuntimeError) as error:
+        raise ValueError(f"{setting}: {path} is not a video that can be read; give its frames as pictures.") from error
+
+    def read(frame: int) -> Tensor:
+        values = torch.from_numpy(reader.get_data(frame)[..., :3].copy())
+        return values.permute(2, 0, 1).float() / 255
+
+    return FrameSequence(path, tuple(map(str, range(number))), False, (width, height), read)
