@@ -114,17 +114,17 @@ def differences(reports: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def galleries(reports: dict[str, dict[str, Any]], folders: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
-    """By style: its painting and every scene once, and the held-out views of each run whose frames are still there."""
+    """By style: the held-out views of each run whose frames are still there, each scene and the painting once."""
     found: dict[str, list[dict[str, Any]]] = {}
     scenes: set[tuple[str, str]] = set()
     for (name, report), folder in zip(reports.items(), folders, strict=True):
         frames = FrameFolder(folder / "frames" / "held-out")
         for style in report["run"]["styles"] if len(frames) else []:
             rows = found.setdefault(style, [])
-            if (style, scene := report["conditions"]["data"]) not in scenes:
-                scenes.add((style, scene))
-                painting = painting_path(folder, style)
-                shown = embedded(read_rgb(painting, "runs")) if painting.is_file() else None
-                rows += [row | {"painting": shown} for row in gallery(frames, ["unstylised"], LARGE)]
-            rows += [row | {"label": name} for row in gallery(frames, [f"stylised: {style}"], LARGE)]
+            path, painted = painting_path(folder, style), any(row["painting"] for row in rows)
+            painting = {style: embedded(read_rgb(path, "runs"))} if path.is_file() and not painted else {}
+            if (scene := (style, report["conditions"]["data"])) not in scenes:
+                scenes.add(scene)
+                rows += gallery(frames, ["unstylised"], LARGE)
+            rows += [row | {"label": name} for row in gallery(frames, [f"stylised: {style}"], LARGE, painting)]
     return found
