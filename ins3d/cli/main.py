@@ -13,7 +13,7 @@ COMMANDS = {
     "picture": "Paint a picture, and render it at any size, mix and strength.",
     "object": "Paint a mesh, or an object from photographs of it; export it, film it.",
     "film": "Films of a finished run of ns-train: all styles in turn, a sweep of strength, side by side.",
-    "evaluate": "Numbers and a report about a finished run of ns-train; compare several.",
+    "evaluate": "Numbers and a report about a finished run of ns-train, or frames of any program; compare several.",
     "doctor": "What a bug report needs: versions, device, encoder, ffmpeg, methods, and what is missing for what.",
 }
 """A module of this folder for each, with a `main(arguments, prog)`. None is imported before it is asked for."""

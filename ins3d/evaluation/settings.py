@@ -94,8 +94,8 @@ class EvaluateFrames:
     """Frames between the two of a pair."""
     pairs: int = 8
     """Most pairs of each gap."""
-    long_side: int = 1024
-    """Consistency is measured on frames reduced to this many pixels; a minute or more on a CPU."""
+    long_side: int = 640
+    """Consistency is measured on frames reduced to this many pixels. Protocol B is published at 1024: slow on a CPU."""
     judged: int = 5
     """Most frames on which brushwork is judged, at 256 pixels and at their own size."""
     flow_weights: Path | None = None

@@ -142,6 +142,57 @@ def sliced_wasserstein_loss(
     return torch.stack(losses).sum()
 
 
+def relaxed_earth_movers_loss(
+    columns: Float[Tensor, "points channels"], targets: Float[Tensor, "others channels"]
+) -> Float[Tensor, ""]:
+    """The larger of the two mean cosine distances to the nearest of the other set (STROTSS, Kolkin et al. 2019, eq. 2-4).
+
+    From the targets to the picture it says which parts of the style are not used. 0 for the same sets, at most 2.
+
+    >>> relaxed_earth_movers_loss(torch.eye(2), torch.tensor([[1.0, 0.0]])).item()
+    0.5
+    """
+    cost = 1 - F.normalize(columns, dim=1, eps=1e-6) @ F.normalize(targets, dim=1, eps=1e-6).T
+    return torch.maximum(cost.amin(0).mean(), cost.amin(1).mean())
+
+
+def self_similarity_loss(
+    columns: Float[Tensor, "points channels"], targets: Float[Tensor, "points channels"]
+) -> Float[Tensor, ""]:
+    """How differently places of a picture resemble each other than those of the content do (STROTSS, eq. 6).
+
+    Mean absolute difference of the cosine distances between all pairs of places, of which each column adds up to 1,
+    times the number of places.
+    """
+    apart = [1 - (unit := F.normalize(each, dim=1, eps=1e-6)) @ unit.T for each in (columns, targets)]
+    shares = [each / each.sum(0, keepdim=True).clamp(min=1e-6) for each in apart]
+    return (shares[0] - shares[1]).abs().sum(0).mean()
+
+
+def hypercolumns(maps: FeatureMaps, places: Float[Tensor, "points 2"]) -> Float[Tensor, "points channels"]:
+    """The features of all layers of one picture at places in [-1, 1] (across, down), bilinear."""
+    grid = places[None, None]
+    return torch.cat(
+        [
+            F.grid_sample(values.float(), grid, align_corners=False, padding_mode="border")[0, :, 0].T
+            for values in maps.values()
+        ],
+        dim=1,
+    )
+
+
+def random_places(
+    mask: Mask | None, number: int, generator: torch.Generator, device: torch.device
+) -> Float[Tensor, "points 2"]:
+    """Places in [-1, 1] (across, down) of the first picture; with a mask, as often as pixels count."""
+    if mask is None:
+        return (2 * torch.rand(number, 2, generator=generator) - 1).to(device)
+    height, width = mask.shape[2:]
+    flat = torch.multinomial(mask[0].flatten().float().cpu() + 1e-9, number, replacement=True, generator=generator)
+    across, down = flat % width + 0.5, flat // width + 0.5
+    return torch.stack([2 * across / width - 1, 2 * down / height - 1], dim=1).to(device)
+
+
 def total_variation_loss(
     pictures: Float[Tensor, "batch channels height width"], mask: Mask | None = None
 ) -> Float[Tensor, ""]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Int
+from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.configs.dataparser_configs import AnnotatedDataParserUnion
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
@@ -19,8 +20,11 @@ from nerfstudio.data.pixel_samplers import PixelSamplerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
+from ins3d.extension.ranges import ranged
+from ins3d.plugin.rays.picture_pyramid import PicturePyramid
 from ins3d.plugin.rays.picture_store import PictureStore
 from ins3d.plugin.rays.pixel_rays import PixelRays
+from ins3d.plugin.rays.scene_pictures import ScenePictures, reduced_cameras, working_size
 
 FEWEST_PICTURES = 3
 
@@ -32,6 +36,10 @@ class InsStylizeDataManagerConfig(VanillaDataManagerConfig):
     _target: type = field(default_factory=lambda: InsStylizeDataManager)
     dataparser: AnnotatedDataParserUnion = field(default_factory=NerfstudioDataParserConfig)
     """Which kind of data; give `nerfstudio-data`, `blender-data`, ... after all other options."""
+    size: int | None = ranged(None, min=0)
+    """Long side, in pixels, at which pictures are worked on: they are reduced while they are read. By default as many as
+    the stages have time for: 130,000 pixels a picture on a CPU, a million on a GPU, or what `--downscale-factor` says.
+    0: as they are. Whatever it is, renders can have any size."""
     seed: int = 42
     """Seed of every random choice of pixels and patches."""
 
@@ -58,13 +66,36 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
             self.background = outputs.alpha_color.float()
         outputs.alpha_color = None
         self.train_dataparser_outputs = outputs
-        return InputDataset(outputs, scale_factor=self.config.camera_res_scale_factor)
+        self.share = self._working_share(outputs.cameras)
+        return ScenePictures(outputs, self.share)
+
+    def _working_share(self, cameras: Cameras) -> float:
+        """How large pictures are worked on beside those that are read; the setting then says which size that is."""
+        config = self.config
+        largest = int(torch.cat([cameras.height, cameras.width]).max())
+        if config.camera_res_scale_factor != 1:
+            config.size = int(largest * config.camera_res_scale_factor)
+            config.camera_res_scale_factor = 1.0
+        elif config.size is None and getattr(config.dataparser, "downscale_factor", None) is not None:
+            config.size = 0
+        elif config.size is None:
+            config.size = working_size(cameras, torch.device(self.device).type)
+        if config.size == 0 or config.size >= largest:
+            return 1.0
+        share = (config.size + 1e-6) / largest
+        if self.test_mode == "val":
+            after = reduced_cameras(cameras[:1], share)
+            CONSOLE.print(
+                f"{len(cameras)} pictures of {_extent(cameras)}, worked on at {_extent(after)}; "
+                "--pipeline.datamanager.size changes it.", soft_wrap=True
+            )  # fmt: skip
+        return share
 
     def create_eval_dataset(self) -> InputDataset:
         """The held-out pictures that exist."""
         outputs = self.dataparser.get_dataparser_outputs(split=self.test_split)
         outputs = self._existing(outputs, "held-out", fewest=1)
-        return InputDataset(outputs, scale_factor=self.config.camera_res_scale_factor)
+        return ScenePictures(outputs, self.share)
 
     def _existing(self, outputs: DataparserOutputs, split: str, fewest: int) -> DataparserOutputs:
         """For rendering along a path the host opens no picture (and names the full-size ones): none need be there."""
@@ -73,7 +104,7 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
     def setup_train(self) -> None:
         """Reads all training pictures once; evaluation and viewer need none of them."""
         if self.test_mode == "val":
-            self.store = PictureStore(self.train_dataset, torch.device(self.device))
+            self.store = PictureStore.of(self.train_dataset, torch.device(self.device))
         else:
             # `ns-export` draws rays, and sets here how many.
             self.train_pixel_sampler = PixelSamplerConfig().setup(num_rays_per_batch=self.get_train_rays_per_batch())
@@ -82,6 +113,11 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
     def train_ray_generator(self) -> PixelRays:
         """Made when it is first asked for: viewer and flythroughs need none, and it looks at every pixel of a lens."""
         return PixelRays(self.train_dataset.cameras.to(self.device))
+
+    @cached_property
+    def pyramid(self) -> PicturePyramid:
+        """The training pictures reduced, and their rays."""
+        return PicturePyramid(self.store, self.train_ray_generator)
 
     def next_train(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
         """Random rays of the content stage: `image` is RGB or RGB and alpha, `indices` camera, row, column.
@@ -106,6 +142,10 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
     def get_train_rays_per_batch(self) -> int:
         """The content stage's rays per step."""
         return self.config.train_num_rays_per_batch
+
+
+def _extent(cameras: Cameras) -> str:
+    return f"{int(cameras.width[0])}x{int(cameras.height[0])}"
 
 
 def _check_nerfstudio_folder(dataparser: NerfstudioDataParserConfig) -> None:

@@ -95,7 +95,7 @@ def _paper() -> InsStylizeTrainerConfig:
         style_steps=130_000,
         # A tenth of the style's rate (INS declares 0.1 and does not use it).
         content_style_mult=0.1 * 0.1 ** (170 / 250),
-        patches=PatchSettings(size=72, strides=(2,)),
+        patches=PatchSettings(size=72, strides=(2,), rule="squares"),
     )
     rate = 5e-4
     groups = {name: "content" for name in ("content", "proposals")} | {name: "style" for name in ("style", "gates")}

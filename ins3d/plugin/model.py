@@ -277,9 +277,7 @@ class InsStylizeModel(Model):
     def build_objective(self) -> StyleObjective:
         """The losses of the style stage; reads the style pictures. Colours of the scene must be known."""
         config = self.config
-        return build_objective(
-            config, self.device, self.colors.scene, self.picture_side, PREFIX, config.squash_patches
-        )
+        return build_objective(config, self.device, self.colors.scene, self.picture_side, PREFIX, config.squash_patches)
 
     def _style_objective(self) -> StyleObjective:
         """Built at the first picture that is judged; in a list, because it holds a module that is not the model's."""

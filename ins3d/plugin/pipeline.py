@@ -24,7 +24,7 @@ from ins3d.plugin.content_checkpoint import (
 from ins3d.plugin.datamanager import InsStylizeDataManager, InsStylizeDataManagerConfig
 from ins3d.plugin.host_fixes import mend_the_host
 from ins3d.plugin.model import PREFIX, InsStylizeModel, InsStylizeModelConfig
-from ins3d.plugin.pixel_sampler import PatchSettings, StridedPatchSampler
+from ins3d.plugin.pixel_sampler import PatchSettings, WindowSampler
 from ins3d.plugin.rays.picture_store import over_background
 from ins3d.plugin.saved_runs import upgrade, upgrade_state
 from ins3d.plugin.scene_measure import has_empty_background, measure_placement, small_pictures
@@ -35,7 +35,8 @@ from ins3d.plugin.viewer_controls import StyleControls
 from ins3d.style.mix import FILE_NAME as MIX_FILE_NAME
 from ins3d.style.sampling import MixSampler, steps_for
 from ins3d.style.stage import StyleStage
-from ins3d.style.styles import find_styles
+from ins3d.style.stroke_sizes import at_stroke_sizes
+from ins3d.style.styles import Style, check_styles, find_styles
 
 
 @dataclass
@@ -76,7 +77,7 @@ class InsStylizePipeline(VanillaPipeline):
         self._kept: StyleCheckpoint | None = None
         if test_mode == "val":
             # Absolute, because evaluation may be started from another folder.
-            config.model.styles = tuple(map(str, find_styles(config.model.styles, f"{PREFIX}styles")))
+            config.model.styles = tuple(map(str, _styles(config.model)))
             if config.style_checkpoint is not None:
                 self._kept = load_styles(config.style_checkpoint)
                 take_over_settings(config.model, self._kept)
@@ -133,9 +134,9 @@ class InsStylizePipeline(VanillaPipeline):
         """Steps of the content stage; none when the content is finished."""
         return 0 if self.config.content_checkpoint is not None else self.config.content_steps
 
-    def _patch_sampler(self) -> StridedPatchSampler:
+    def _patch_sampler(self) -> WindowSampler:
         cameras, settings = self.datamanager.train_dataset.cameras, self.config.patches
-        sampler = StridedPatchSampler(settings, self.datamanager.store, cameras, self.style_steps)
+        sampler = WindowSampler(settings, self.datamanager.pyramid, cameras, self.style_steps)
         scales = self.config.model.style_scales
         smallest = self.objective.features.smallest_side * max(scales)
         if sampler.plan.patch < smallest and not self.config.model.squash_patches:
@@ -235,6 +236,15 @@ class InsStylizePipeline(VanillaPipeline):
         self.model.update_to_step(step)
         torch.nn.Module.load_state_dict(self, state, strict=True)
         self.model.train(self.model.training)
+
+
+def _styles(model: InsStylizeModelConfig) -> tuple[Style, ...]:
+    """All that are learned: paintings at stroke sizes. Those that were read before, of a run that goes on, are styles."""
+    found = find_styles(model.styles, f"{PREFIX}styles")
+    sizes, model.stroke_sizes = model.stroke_sizes, ()
+    styles = at_stroke_sizes(found, sizes, f"{PREFIX}stroke-sizes")
+    check_styles(styles, f"{PREFIX}styles")
+    return styles
 
 
 def _check_settings(config: InsStylizePipelineConfig) -> None:

@@ -1,5 +1,6 @@
-"""Where the style stage looks: strided patches inside training pictures (INS, spec A.6)."""
+"""Where the style stage looks: windows of training pictures, as they are or reduced (INS, spec A.6)."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -8,9 +9,9 @@ from nerfstudio.cameras.cameras import Cameras, CameraType
 from torch import Tensor
 
 from ins3d.extension.ranges import ranged
-from ins3d.plugin.rays.picture_store import PictureStore
-from ins3d.style.patches import patch_extent, patch_pixel_indices
-from ins3d.style.windows import CachedPatchSettings, plan_windows
+from ins3d.plugin.rays.picture_pyramid import PicturePyramid
+from ins3d.style.patches import window_pixel_indices
+from ins3d.style.windows import CachedPatchSettings, Extent, plan_windows
 
 LEAST_FOREGROUND = 0.05
 """A patch of which less than this share counts sees only background, and is drawn again."""
@@ -23,48 +24,55 @@ class PatchSettings(CachedPatchSettings):
 
     num_patches: int = ranged(1, min=1)
     """Patches per step, all of one stride."""
+    rule: str = "frames"
+    """Which rule lays the windows. `frames`: whole pictures where they are small, else squares, and whole pictures at a
+    stride. `squares`: squares at every stride. Other packages register theirs as `ins3d.windows`."""
 
 
-class StridedPatchSampler:
-    """Draws patches of `size` x `size` rays, `stride` pixels apart, uniformly in place."""
+class WindowSampler:
+    """Draws windows uniformly in place.
 
-    def __init__(self, settings: PatchSettings, store: PictureStore, cameras: Cameras, num_steps: int) -> None:
+    Differs from INS, which takes every `stride`-th pixel: a window at a stride is one of pictures that are reduced by it,
+    whose pixels are as wide as they stand apart. Colours, and the strokes that such a pixel sees, do not alias.
+    """
+
+    def __init__(self, settings: PatchSettings, pyramid: PicturePyramid, cameras: Cameras, num_steps: int) -> None:
         """For a style stage of so many steps. Raises ValueError for pictures that are smaller than a patch, or not flat."""
         if (cameras.camera_type == CameraType.EQUIRECTANGULAR.value).any():
             raise ValueError(
                 "camera_type: equirectangular pictures have no flat patches for perceptual losses; "
                 "cut them into perspective views first (ns-process-data images --camera-type equirectangular)."
             )
-        self.settings = settings
-        self.store = store
-        height, width = (int(side) for side in store.sizes.amin(0))
-        size = plan_windows((height, width), 0, settings).patch
-        needed = num_steps * settings.num_patches * size**2
-        self.plan = plan_windows((height, width), min(settings.max_rays, needed), settings)
+        self.settings, self.pyramid = settings, pyramid
+        height, width = (int(side) for side in pyramid[1].store.sizes.amin(0))
+        drawn = num_steps * settings.num_patches * plan_windows((height, width), 0, settings).rays_of_step()
+        self.plan = plan_windows((height, width), min(settings.max_rays, math.ceil(drawn)), settings)
 
     def draw_stride(self, generator: torch.Generator) -> int:
         """One of the plan's."""
         return self.plan.strides[int(torch.randint(len(self.plan.strides), (), generator=generator))]
 
-    def draw_patch(
-        self, size: int, stride: int, generator: torch.Generator, least: float = LEAST_FOREGROUND
-    ) -> Int[Tensor, "{size}*{size} 3"]:
-        """The pixels of one patch of which at least the share `least` is not background."""
+    def draw_window(
+        self, extent: Extent, stride: int, generator: torch.Generator, least: float = LEAST_FOREGROUND
+    ) -> Int[Tensor, "rays 3"]:
+        """The pixels, of pictures reduced by `stride`, of a window of which at least the share `least` is not background."""
+        store = self.pyramid[stride].store
         for _ in range(MAX_DRAWS):
-            indices = self._draw_anywhere(size, stride, generator)
-            if float(self.store.counts(indices).mean()) >= least:
+            indices = self._draw_anywhere(extent, stride, generator)
+            if float(store.counts(indices).mean()) >= least:
                 return indices
         raise ValueError(
-            f"pipeline.patches: {MAX_DRAWS} patches of {size} rays at stride {stride} saw nothing but background or "
-            "masked pixels; use a larger stride, or check the pictures' alpha and masks."
+            f"pipeline.patches: {MAX_DRAWS} patches of {extent[1]}x{extent[0]} rays at stride {stride} saw nothing but "
+            "background or masked pixels; use a larger stride, or check the pictures' alpha and masks."
         )
 
-    def _draw_anywhere(self, size: int, stride: int, generator: torch.Generator) -> Tensor:
-        device = self.store.sizes.device
+    def _draw_anywhere(self, extent: Extent, stride: int, generator: torch.Generator) -> Tensor:
+        store = self.pyramid[stride].store
 
-        def draw(end: Tensor | int) -> Tensor:
-            return torch.randint(int(end), (1,), generator=generator).to(device)
+        def draw(end: int) -> int:
+            return int(torch.randint(end, (1,), generator=generator))
 
-        camera = draw(len(self.store))
-        room = self.store.sizes[camera[0]] - patch_extent(size, stride) + 1
-        return patch_pixel_indices(camera, draw(room[0]), draw(room[1]), size, stride)
+        camera = draw(len(store))
+        height, width = store.sizes[camera].tolist()
+        row, column = draw(height - extent[0] + 1), draw(width - extent[1] + 1)
+        return window_pixel_indices(camera, row, column, extent).to(store.sizes.device)

@@ -1,6 +1,7 @@
 """What a frozen content knows about training pixels, kept: windows of pixels, and tensors about each."""
 
 import errno
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ import psutil
 import torch
 from torch import Tensor
 
-from ins3d.plugin.pixel_sampler import LEAST_FOREGROUND, MAX_DRAWS, StridedPatchSampler
+from ins3d.plugin.pixel_sampler import LEAST_FOREGROUND, MAX_DRAWS, WindowSampler
+from ins3d.style.windows import Extent
 
 Progress = Callable[[int, int], None]
 SHARE_OF_MEMORY = 0.25
@@ -23,10 +25,10 @@ class PoolSettings:
 
 @dataclass
 class Window:
-    """A strided square of pixels: `side` x `side` rays, the first of which is pixel number `first` of the cache."""
+    """Rays (down, across) `extent` of pictures reduced by `stride`; the first is ray number `first` of the cache."""
 
     stride: int
-    side: int
+    extent: Extent
     first: int
 
 
@@ -39,7 +41,7 @@ class SampleCache:
         self.counts = counts
         self.kept = kept
 
-    def draw_patch(self, size: int, stride: int, generator: torch.Generator) -> Tensor:
+    def draw_patch(self, extent: Extent, stride: int, generator: torch.Generator) -> Tensor:
         """Places, in the cache, of the pixels of one patch that sees more than background."""
         windows = [window for window in self.windows if window.stride == stride]
         device = self.pixel_indices.device
@@ -50,43 +52,46 @@ class SampleCache:
         places = torch.empty(0)
         for _ in range(MAX_DRAWS):
             window = windows[draw(len(windows))]
-            row, column = draw(window.side - size + 1), draw(window.side - size + 1)
-            steps = torch.arange(size, device=device)
-            places = (window.first + (row + steps)[:, None] * window.side + column + steps).reshape(-1)
+            height, width = window.extent
+            row, column = draw(height - extent[0] + 1), draw(width - extent[1] + 1)
+            down, across = (torch.arange(side, device=device) for side in extent)
+            places = (window.first + (row + down)[:, None] * width + column + across).reshape(-1)
             if float(self.counts[places].mean()) >= LEAST_FOREGROUND:
                 break
         return places
 
 
 def fill_cache(
-    sampler: StridedPatchSampler,
-    points_of: Callable[[Tensor], dict[str, Tensor]],
+    sampler: WindowSampler,
+    points_of: Callable[[int, Tensor], dict[str, Tensor]],
     folder: Path,
     generator: torch.Generator,
     progress: Progress,
 ) -> SampleCache:
     """Draws the windows of the sampler's plan, looks at their pixels in chunks, and keeps what `points_of` says of them."""
-    windows, chunks = [], []
+    windows, chunks, counts = [], [], []
     first, plan = 0, sampler.plan
-    for stride, side in plan.sides.items():
-        for _ in range(plan.counts[stride]):
-            windows.append(Window(stride, side, first))
-            # A window is larger than a patch: as much foreground as one patch needs is enough.
-            least = LEAST_FOREGROUND * (plan.patch / side) ** 2
-            chunks.append(sampler.draw_patch(side, stride, generator, least))
-            first += side**2
+    for stride, number in plan.counts.items():
+        extent = plan.window_at(stride)
+        # A window is larger than a patch: as much foreground as one patch needs is enough.
+        least = LEAST_FOREGROUND * math.prod(plan.patch_at(stride)) / math.prod(extent)
+        for _ in range(number):
+            windows.append(Window(stride, extent, first))
+            chunks.append(sampler.draw_window(extent, stride, generator, least))
+            counts.append(sampler.pyramid[stride].store.counts(chunks[-1]))
+            first += math.prod(extent)
     pixel_indices = torch.cat(chunks)
     kept: dict[str, Tensor] = {}
     done = 0
-    for indices in chunks:
+    for window, indices in zip(windows, chunks, strict=True):
         for part in indices.split(16384):
-            for name, values in points_of(part).items():
+            for name, values in points_of(window.stride, part).items():
                 if name not in kept:
                     kept[name] = _empty(len(pixel_indices), values, folder / f"pool_{name}.bin")
                 kept[name][done : done + len(part)] = values
             done += len(part)
             progress(done, len(pixel_indices))
-    return SampleCache(windows, pixel_indices, sampler.store.counts(pixel_indices), kept)
+    return SampleCache(windows, pixel_indices, torch.cat(counts), kept)
 
 
 def _empty(count: int, like: Tensor, file: Path) -> Tensor:

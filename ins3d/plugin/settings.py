@@ -46,6 +46,9 @@ class ModelSettings(StyleSettings, MixSettings, ModelConfig):
     faithful runs; slow. A key that is none is answered with those there are; other packages bring other contents."""
     style_field: StyleFieldChoice = field(default_factory=PlanesStyle, metadata={"rendered": True})
     """SIM and AM, and their settings: `planes:width=64,channels=8`, or `frequency`, the paper's sines and cosines."""
+    stroke_sizes: tuple[float, ...] = ()
+    """Every style is learned at each of these stroke sizes, and shown at any between them (`at-stroke-size`, a slider in the
+    viewer); empty: at one."""
     content_weight: float = 0.3
     """More keeps more of the content; 1 is the difference between two places of it."""
     content_layers: tuple[str, ...] = ("relu2_2",)

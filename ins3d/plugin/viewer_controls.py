@@ -18,12 +18,14 @@ from nerfstudio.viewer.viewer_elements import (
 from torch import Tensor, nn
 
 from ins3d.style.mix import Mix, make_mix, read_mix, through_styles, write_mix
+from ins3d.style.stroke_sizes import StrokeDial
 
 MIXED = "(a mix)"
 
 
 class StyleControls(nn.Module):
-    """A slider for every style, one for strength, a switch, a drop-down, a button; the host shows whatever it finds here.
+    """A slider for every painting, one for strength, one for stroke size where several were trained, a switch, a drop-down,
+    a button; the host shows whatever it finds here.
 
     A module without parameters, because the host looks for elements in modules only. It lists them by their names'
     alphabet, hence the letters.
@@ -31,22 +33,25 @@ class StyleControls(nn.Module):
 
     def __init__(self, names: Sequence[str], mix: Mix) -> None:
         super().__init__()
-        self.names = tuple(names)
+        self.names, self.dial = tuple(names), StrokeDial(tuple(names))
         self.mix_file: Path | None = None
         """Where the button writes to; set by the pipeline."""
         self.a_stylized = ViewerCheckbox("Stylised", True, hint="Off: the scene as it is.")
         self.b_strength = ViewerSlider("Strength", mix.strength, 0.0, 1.0, 0.01, hint="0: the content, 1: full style.")
+        paintings, (weights, size) = self.dial.paintings, self.dial.read(mix.weights)
+        if self.dial.span is not None:
+            self.b_stroke_size = ViewerSlider("Stroke size", size, *self.dial.span, 0.01, hint="Beside the picture.")
         self.c_single = ViewerDropdown(
-            "Style", _single(self.names, mix), [*self.names, MIXED], cb_hook=self._choose, hint="One style alone."
+            "Style", self._single(weights), [*paintings, MIXED], cb_hook=self._choose, hint="One style alone."
         )
         self._shown = self.c_single.value
         """What the hooks know the drop-down to show: to set it calls its hook, as a click does."""
         self._one_at_a_time = threading.Lock()
         """The server runs every hook in a thread of its own; one that has looked must write before the next looks."""
-        for index, (name, weight) in enumerate(zip(self.names, mix.weights, strict=True)):
+        for index, (name, weight) in enumerate(zip(paintings, weights, strict=True)):
             # With spaces the panel can break a long name into lines.
             label = name.replace("_", " ")
-            slider = ViewerSlider(label, weight / max(mix.weights), 0.0, 1.0, 0.01, cb_hook=self._weighed)
+            slider = ViewerSlider(label, weight / max(weights), 0.0, 1.0, 0.01, cb_hook=self._weighed)
             setattr(self, f"d_weight_{index:02d}", slider)
         self.e_save = ViewerButton("Save this mix", self._save)
         self.f_told = ViewerText("Saved", "", disabled=True, hint="What ns-render and ns-export will take.")
@@ -70,16 +75,22 @@ class StyleControls(nn.Module):
     @property
     def mix(self) -> Mix | None:
         """What the sliders say; None when all weights are 0."""
-        weights = tuple(float(slider.value) for slider in self._sliders)
-        return Mix(weights, float(self.b_strength.value)) if sum(weights) > 0 else None
+        weights = self._weights
+        if sum(weights) == 0:
+            return None
+        size = 1.0 if self.dial.span is None else float(self.b_stroke_size.value)
+        return Mix(self.dial.weights(weights, size), float(self.b_strength.value))
 
     # ---- set from outside
 
     def show(self, mix: Mix) -> None:
         """Moves the sliders."""
         self.b_strength.value = mix.strength
-        for slider, weight in zip(self._sliders, mix.weights, strict=True):
-            slider.value = weight / max(mix.weights)
+        weights, size = self.dial.read(mix.weights)
+        if self.dial.span is not None:
+            self.b_stroke_size.value = size
+        for slider, weight in zip(self._sliders, weights, strict=True):
+            slider.value = weight / max(weights)
         self._weighed(self.b_strength)
 
     def take_saved(self, mix_file: Path) -> None:
@@ -93,7 +104,17 @@ class StyleControls(nn.Module):
 
     @property
     def _sliders(self) -> list[ViewerSlider]:
-        return [getattr(self, f"d_weight_{index:02d}") for index in range(len(self.names))]
+        return [getattr(self, f"d_weight_{index:02d}") for index in range(len(self.dial.paintings))]
+
+    @property
+    def _weights(self) -> tuple[float, ...]:
+        """Of the paintings."""
+        return tuple(float(slider.value) for slider in self._sliders)
+
+    def _single(self, weights: Sequence[float]) -> str:
+        """The name of the only painting that weighs anything."""
+        weighing = [name for name, weight in zip(self.dial.paintings, weights, strict=True) if weight > 0]
+        return weighing[0] if len(weighing) == 1 else MIXED
 
     def _choose(self, element: ViewerElement) -> None:
         """The drop-down was set: by a click, which moves the sliders, or by `_weighed`, which has moved nothing."""
@@ -104,7 +125,7 @@ class StyleControls(nn.Module):
             self._shown = chosen
             if chosen == MIXED:
                 return
-            for name, slider in zip(self.names, self._sliders, strict=True):
+            for name, slider in zip(self.dial.paintings, self._sliders, strict=True):
                 slider.value = float(name == chosen)
 
     def _weighed(self, element: ViewerElement) -> None:
@@ -112,8 +133,7 @@ class StyleControls(nn.Module):
         with self._one_at_a_time:
             if self.c_single.value != self._shown:
                 return  # a click, whose own hook is about to move the sliders
-            mix = self.mix
-            self._shown = MIXED if mix is None else _single(self.names, mix)
+            self._shown = self._single(self._weights)
             if self.c_single.value != self._shown:
                 self.c_single.value = self._shown
 
@@ -122,16 +142,11 @@ class StyleControls(nn.Module):
         try:
             if self.mix_file is None:
                 raise ValueError("this run has no folder yet; start training first.")
-            mix = make_mix([slider.value for slider in self._sliders], strength, self.names, "the sliders")
+            mix = self.mix
+            mix = make_mix(self._weights if mix is None else mix.weights, strength, self.names, "the sliders")
             write_mix(self.mix_file, mix, self.names)
         except (ValueError, OSError) as error:
             self.f_told.value = f"not saved: {error}"
             return
         self.f_told.value = f"{mix.describe(self.names)} → {self.mix_file}"
         CONSOLE.print(f"Saved {self.f_told.value}", soft_wrap=True)
-
-
-def _single(names: Sequence[str], mix: Mix) -> str:
-    """The name of the only style that weighs anything."""
-    weighing = [name for name, weight in zip(names, mix.weights, strict=True) if weight > 0]
-    return weighing[0] if len(weighing) == 1 else MIXED

@@ -19,8 +19,12 @@ from ins3d.perception.losses import (
     content_loss,
     gram_loss,
     grams_of,
+    hypercolumns,
     nearest_neighbour_loss,
+    random_places,
     relative_gram_loss,
+    relaxed_earth_movers_loss,
+    self_similarity_loss,
     sliced_wasserstein_loss,
     statistics_loss,
     statistics_of,
@@ -30,6 +34,8 @@ from ins3d.perception.losses import (
 
 GRAM_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_1")
 GATYS_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+NUM_COLUMNS = 1000
+"""Places at which hypercolumns are compared."""
 Compare = Callable[[FeatureMaps, Any, Mask | None, torch.Generator], Float[Tensor, ""]]
 PullsTo = Literal["style", "content", "neither"]
 
@@ -115,6 +121,58 @@ class ContentLoss:
         return content_loss(seen.maps, {layer: seen.content[layer] for layer in seen.maps}, seen.mask)
 
 
+class RelaxedEarthMovers:
+    """STROTSS's style loss at random places: layers in units of the style's root mean square."""
+
+    layers: tuple[str, ...] = ("relu2_1", "relu3_1", "relu4_1")
+    pulls_to: PullsTo = "style"
+    measured_at: Literal["start", "elsewhere"] = "start"
+
+    def prepare(self, reference: FeatureMaps) -> tuple[dict[str, Tensor], Tensor]:
+        """(what layers are divided by, hypercolumns of the style picture)."""
+        scales = {layer: values.float().square().mean().sqrt().clamp(min=1e-6) for layer, values in reference.items()}
+        values = next(iter(reference.values()))
+        places = random_places(None, NUM_COLUMNS, torch.Generator().manual_seed(0), values.device)
+        return scales, hypercolumns(_scaled(reference, scales), places)
+
+    def value(self, seen: Seen, reference: tuple[dict[str, Tensor], Tensor]) -> Float[Tensor, ""]:
+        """Of the pictures, one by one."""
+        scales, columns = reference
+        found = []
+        for number in range(len(seen.pictures)):
+            mask = None if seen.mask is None else seen.mask[number : number + 1]
+            places = random_places(mask, NUM_COLUMNS, seen.generator, columns.device)
+            maps = {layer: values[number : number + 1] for layer, values in seen.maps.items()}
+            found.append(relaxed_earth_movers_loss(hypercolumns(_scaled(maps, scales), places), columns))
+        return torch.stack(found).mean()
+
+
+class SelfSimilarity:
+    """STROTSS's content loss: which places resemble each other, and not what they look like."""
+
+    layers: tuple[str, ...] = ("relu2_1", "relu3_1", "relu4_1")
+    pulls_to: PullsTo = "content"
+    measured_at: Literal["start", "elsewhere"] = "elsewhere"
+
+    def prepare(self, reference: FeatureMaps) -> None:
+        """The photographs are others in every step."""
+
+    def value(self, seen: Seen, reference: None) -> Float[Tensor, ""]:
+        """Of the pictures, one by one."""
+        found = []
+        for number in range(len(seen.pictures)):
+            mask = None if seen.mask is None else seen.mask[number : number + 1]
+            places = random_places(mask, NUM_COLUMNS, seen.generator, seen.pictures.device)
+            painted = {layer: values[number : number + 1] for layer, values in seen.maps.items()}
+            photograph = {layer: seen.content[layer][number : number + 1] for layer in seen.maps}
+            found.append(self_similarity_loss(hypercolumns(painted, places), hypercolumns(photograph, places)))
+        return torch.stack(found).mean()
+
+
+def _scaled(maps: FeatureMaps, scales: dict[str, Tensor]) -> FeatureMaps:
+    return {layer: values / scales[layer] for layer, values in maps.items()}
+
+
 class TotalVariation:
     """Against noise; 1 is that of the photographs."""
 
@@ -160,6 +218,8 @@ LOSSES: Registry[Loss] = Registry("loss", "ins3d.losses", Loss)
 LOSSES.register("content", ContentLoss())
 for _name, _loss in STYLE_LOSSES.items():
     LOSSES.register(_name, _loss)
+LOSSES.register("remd", RelaxedEarthMovers())
+LOSSES.register("self_similarity", SelfSimilarity())
 LOSSES.register("tv", TotalVariation())
 
 WEIGHTED_APART = {"content": "content-weight", "tv": "tv-weight"}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ins3d.extension.ranges import ranged
 from ins3d.files.whole import replace_file
+from ins3d.style.stroke_sizes import StrokeDial
 
 FILE_NAME = "style_mix.json"
 CONTENT_PULL = 0.3
@@ -82,10 +83,14 @@ class MixSettings:
     """A weight for each style, of which only the ratios count; empty: the first alone."""
     strength: float = ranged(1.0, may_change=True)
     """0 is the content, 1 the full style."""
+    at_stroke_size: float | None = ranged(None, min=0.01, may_change=True)
+    """Of a network that was trained with several `stroke-sizes`: the one that is shown, by default 1."""
 
     def mix_of(self, names: Sequence[str], prefix: str = "") -> Mix:
         """Of styles with these names. Raises ValueError naming the option."""
-        return make_mix(self.mix, self.strength, names, f"{prefix}mix", f"{prefix}strength")
+        dial = StrokeDial(tuple(names))
+        weights = turned(dial, self.mix, self.at_stroke_size, f"{prefix}mix", f"{prefix}at-stroke-size")
+        return make_mix(weights, self.strength, names, f"{prefix}mix", f"{prefix}strength")
 
 
 @dataclass
@@ -94,15 +99,16 @@ class MixFilmSettings(MixSettings):
 
     keyframes: tuple[str, ...] = ()
     """Mixes along the way, interpolated in between: TIME:WEIGHTS@STRENGTH with a time from 0 to 1, such as
-    0:1,0@0 0.5:1,0@1 1:0,1@1. Instead of mix and strength."""
+    0:1,0@0 0.5:1,0@1 1:0,1@1; with several `stroke-sizes` also TIME:WEIGHTS@STRENGTHxSIZE. Instead of mix, strength and
+    at-stroke-size."""
 
     def path_of(self, names: Sequence[str], otherwise: "MixPath | None" = None) -> "MixPath":
         """The keyframes; without them `otherwise`, or the one mix all the time."""
         if not self.keyframes:
             mix = self.mix_of(names)
             return otherwise or MixPath((0.0,), mix.code()[None])
-        if self.mix or self.strength != 1.0:
-            raise ValueError("keyframes: mix or strength is given too; say them in the keyframes.")
+        if self.mix or self.strength != 1.0 or self.at_stroke_size is not None:
+            raise ValueError("keyframes: mix, strength or at-stroke-size is given too; say them in the keyframes.")
         return read_keyframes(self.keyframes, names)
 
 
@@ -113,6 +119,35 @@ def single_style(style: int, num_styles: int, strength: float = 1.0) -> Mix:
     (0.0, 1.0, 0.0)
     """
     return Mix(tuple(float(index == style) for index in range(num_styles)), strength)
+
+
+def turned(
+    dial: StrokeDial, weights: Sequence[float], size: float | None, setting: str, size_setting: str
+) -> tuple[float, ...]:
+    """Weights of all styles at a stroke size, from weights of the paintings; weights of all styles stay as they are.
+
+    No weights: the first painting alone. Raises ValueError for a size where there is nothing to turn, or that was not
+    trained.
+    """
+    if dial.span is None:
+        if size is not None:
+            raise ValueError(
+                f"{size_setting}: {size:g} is not to be had of one stroke size; train several (stroke-sizes)."
+            )
+        return tuple(weights)
+    least, most = dial.span
+    if size is not None and not least <= size <= most:
+        raise ValueError(f"{size_setting}: {size:g} lies outside the stroke sizes {least:g} to {most:g} that were trained.")
+    if weights and len(weights) == len(dial.names):
+        if size is not None:
+            raise ValueError(
+                f"{size_setting}: {setting} says it already; give a weight for each of {', '.join(dial.paintings)}."
+            )
+        return tuple(weights)
+    if weights and len(weights) != len(dial.paintings):
+        return tuple(weights)  # refused with the names, by `make_mix`
+    alone = (1.0, *[0.0] * (len(dial.paintings) - 1))
+    return dial.weights(tuple(weights) or alone, min(max(1.0, least), most) if size is None else size)
 
 
 def make_mix(
@@ -209,16 +244,18 @@ def read_keyframes(words: Sequence[str], names: Sequence[str], setting: str = "k
 
 def _read_keyframe(word: str, names: Sequence[str], setting: str) -> tuple[float, Mix]:
     time_word, _, rest = word.partition(":")
-    weights_word, _, strength_word = rest.partition("@")
+    weights_word, _, how = rest.partition("@")
+    strength_word, _, size_word = how.partition("x")
     try:
-        time, strength = float(time_word), float(strength_word or 1)
+        time, strength, size = float(time_word), float(strength_word or 1), float(size_word) if size_word else None
         weights = [float(weight) for weight in weights_word.split(",")]
     except ValueError as error:
         example = f"0.5:{','.join('1' for _ in names)}@0.8"
         raise ValueError(f"{setting}: {word!r} is not TIME:WEIGHTS@STRENGTH, such as {example}.") from error
     if not 0 <= time <= 1:
         raise ValueError(f"{setting}: the time of {word!r} is outside 0 (the first frame) to 1 (the last).")
-    return time, make_mix(weights, strength, names, f"{setting}: {word!r}")
+    whose = f"{setting}: {word!r}"
+    return time, make_mix(turned(StrokeDial(tuple(names)), weights, size, whose, whose), strength, names, whose)
 
 
 def strength_factors(strength: float) -> tuple[float, float]:

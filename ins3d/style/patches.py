@@ -62,6 +62,25 @@ def patch_pixel_indices(
     return torch.stack(grids, dim=-1).reshape(-1, 3)
 
 
+def window_pixel_indices(camera: int, row: int, column: int, extent: tuple[int, int]) -> Int[Tensor, "rays 3"]:
+    """(camera, row, column) of every pixel of a window of (height, width) `extent`, row by row.
+
+    >>> window_pixel_indices(4, 5, 7, (1, 2)).tolist()
+    [[4, 5, 7], [4, 5, 8]]
+    """
+    rows, columns = torch.arange(row, row + extent[0]), torch.arange(column, column + extent[1])
+    return torch.cartesian_prod(torch.tensor([camera]), rows, columns)
+
+
+def rays_to_pictures(values: Float[Tensor, "rays channels"], extent: tuple[int, int]) -> Float[Tensor, "_ channels _ _"]:
+    """Answers of rays, in the order of `window_pixel_indices`, as pictures of (height, width) `extent`, channels first.
+
+    >>> rays_to_pictures(torch.arange(4.0)[:, None], (1, 4)).tolist()
+    [[[[0.0, 1.0, 2.0, 3.0]]]]
+    """
+    return values.reshape(-1, *extent, values.shape[-1]).permute(0, 3, 1, 2).contiguous()
+
+
 def rays_to_patches(values: Float[Tensor, "rays channels"], size: int) -> Float[Tensor, "_ channels {size} {size}"]:
     """Answers of rays, in the order of `patch_pixel_indices`, as pictures with channels first.
 

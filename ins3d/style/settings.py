@@ -29,7 +29,7 @@ class JudgeSettings:
     """Style pictures, or a folder of them; the default is one that ships with ins3d. `a.jpg+b.jpg`: two pictures that are
     one style; `a.jpg@0,0,.5,1`: a part (left, top, right, bottom); `a.jpg@mask.png`: what a mask leaves."""
     stroke_size: float = ranged(1.0, min=0.2, max=5)
-    """How large strokes are beside the picture, whatever its size in pixels: 2 paints twice as broadly, .5 twice as finely."""
+    """How large strokes are beside the picture, whatever its size in pixels: 2 paints twice as broadly, .5 as finely."""
     style_size: int | None = ranged(None, min=16)
     """Long side, in pixels, at which style pictures are looked at. By default it follows from `stroke-size`: 80 % of the
     painted pictures' long side, times that."""
@@ -97,8 +97,9 @@ def build_objective(
 ) -> StyleObjective:
     """Finds the encoder's weights, reads the style pictures, and keeps what the encoder sees in them.
 
-    `picture_side`: long side, in pixels, of the pictures that are painted. `scene`: the content's colours, which `colors content` gives the style pictures; may be None otherwise. `prefix` is what
-    options begin with in errors, such as `pipeline.model.`; `square` squashes pictures to 224x224 as the INS release does.
+    `picture_side`: long side, in pixels, of the pictures that are painted. `scene`: the content's colours, which `colors
+    content` gives the style pictures; may be None otherwise. `prefix` is what options begin with in errors, such as
+    `pipeline.model.`; `square` squashes pictures to 224x224 as the INS release does.
     """
     view = style_view(settings, picture_side, square)
     weights = loss_weights(settings.style_loss, settings.content_weight, settings.tv_weight)

@@ -17,6 +17,7 @@ DEFAULT_STYLE = str(Path(__file__).resolve().parents[1] / "default_style.png")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 MAX_STYLES = 16
 """Each style has feature planes of its own: 18 MB, and twice that while it is trained."""
+SMALLEST_STROKES = 0.2
 SIGNS = "+=@"
 """They part a style's name, pictures, crops and masks; in the names of files that are there they are letters."""
 Crop = tuple[float, float, float, float]
@@ -33,10 +34,13 @@ class StyleSource:
     """Left, top, right, bottom, in shares of the picture."""
     mask: Path | None = None
     """A picture: what is lighter than middle grey counts. It is stretched over the (uncropped) picture."""
+    stroke_size: float = 1.0
+    """How large its strokes are, beside what the settings say of all."""
 
     def __str__(self) -> str:
         crop = "" if self.crop is None else f"@{','.join(map(_number, self.crop))}"
-        return f"{self.path}{crop}{'' if self.mask is None else f'@{self.mask}'}"
+        size = "" if self.stroke_size == 1 else f"@x{_number(self.stroke_size)}"
+        return f"{self.path}{crop}{'' if self.mask is None else f'@{self.mask}'}{size}"
 
     def resolved(self) -> "StyleSource":
         """The same by the files' true places, whatever links lead there."""
@@ -69,7 +73,7 @@ class Style:
     def __str__(self) -> str:
         """As a user writes it; `parse_style` reads it again."""
         first = self.sources[0]
-        plain = len(self.sources) == 1 and (first.crop, first.mask, first.path.stem) == (None, None, self.name)
+        plain = len(self.sources) == 1 and first == StyleSource(first.path) and first.path.stem == self.name
         return str(first) if plain and not set(SIGNS) & set(str(first.path)) else f"{self.name}={self.place}"
 
     @property
@@ -97,7 +101,8 @@ STYLES: Registry[StyleParser] = Registry("style", "ins3d.styles", StyleParser)
 def find_styles(words: Sequence[str | Path], setting: str = "styles") -> tuple[Style, ...]:
     """The styles that were written, in their order; a folder stands for its pictures in the order of their names.
 
-    Each is `PICTURE`, or `[NAME=]PICTURE[@LEFT,TOP,RIGHT,BOTTOM][@MASK][+PICTURE...]`, or what a registered parser reads.
+    Each is `PICTURE`, or `[NAME=]PICTURE[@LEFT,TOP,RIGHT,BOTTOM][@MASK][@xSTROKESIZE][+PICTURE...]`, or what a registered
+    parser reads.
     `setting` is the option that they come from. Raises FileNotFoundError or ValueError for pictures that are missing, given
     twice, of one name, or too many.
     """
@@ -171,7 +176,7 @@ def _named_words(text: str) -> tuple[str, list[str]]:
 def _is_there(word: str) -> bool:
     """Whether a word is a picture that is there, with crops and masks that are."""
     path, *parts = _joined(word, "@", _is_file)
-    return _is_file(path) and all(_is_file(part) or _numbers(part) is not None for part in parts)
+    return _is_file(path) and all(_is_file(part) or _numbers(part.removeprefix("x")) is not None for part in parts)
 
 
 def _is_file(path: str) -> bool:
@@ -192,6 +197,9 @@ def _source(word: str, setting: str) -> StyleSource:
     path, *parts = _joined(word, "@", _is_file)
     source = StyleSource(Path(path).absolute())
     for part in parts:
+        if not _is_file(part) and part[:1] == "x" and _numbers(part[1:]) is not None:
+            source = replace(source, stroke_size=stroke_size_of(part[1:], f"{setting}: {word}"))
+            continue
         shares = None if _is_file(part) else _numbers(part)
         if (source.mask if shares is None else source.crop) is not None:
             raise ValueError(f"{setting}: {word} has two {'masks' if shares is None else 'crops'}; give one.")
@@ -204,6 +212,17 @@ def _source(word: str, setting: str) -> StyleSource:
                 f"{setting}: {part} in {word} is no part; give LEFT,TOP,RIGHT,BOTTOM in shares, such as 0,0,.5,1."
             )
     return source
+
+
+def stroke_size_of(word: str, setting: str) -> float:
+    """A stroke size that can be painted. Raises ValueError naming what it was written for."""
+    size = float(word)
+    if not SMALLEST_STROKES <= size <= 1 / SMALLEST_STROKES:
+        raise ValueError(
+            f"{setting}: strokes of {size:g} times the usual size cannot be painted; use {SMALLEST_STROKES:g} to "
+            f"{1 / SMALLEST_STROKES:g}."
+        )
+    return size
 
 
 def _numbers(text: str) -> list[float] | None:

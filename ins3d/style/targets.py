@@ -76,7 +76,10 @@ def style_target(
     With `recolored_to` they are first given these colours (CORAL), so that strokes come without their palette. Raises
     ValueError for pictures that are too small, naming the options `styles` and `style-size` behind `prefix`.
     """
-    pictures = [_looked_at(picture, view) for picture in style.read(f"{prefix}styles")]
+    pictures = [
+        _looked_at(picture, view, source.stroke_size)
+        for picture, source in zip(style.read(f"{prefix}styles"), style.sources, strict=True)
+    ]
     for rgb, _ in pictures:
         _refuse_thin(style, rgb, features, view, prefix)
     colors = color_statistics(*_pixels(pictures))
@@ -102,12 +105,12 @@ def target_of(
     return StyleTarget(name, colors, references, grams, pictures)
 
 
-def _looked_at(picture: tuple[Tensor, Tensor | None], view: StyleView) -> Picture:
+def _looked_at(picture: tuple[Tensor, Tensor | None], view: StyleView, stroke_size: float) -> Picture:
     rgb, mask = picture
     seen = (
         F.interpolate(rgb[None], size=(224, 224), mode="nearest")[0]
         if view.square
-        else resize_long_side(rgb, view.long_side)
+        else resize_long_side(rgb, max(round(view.long_side * stroke_size), 16))
     )
     return seen, None if mask is None else F.interpolate(mask[None], size=seen.shape[1:], mode="area")[0]
 

@@ -1,14 +1,18 @@
 """How large the windows are that the style losses see, and how many are kept: the only place that says so."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from ins3d.extension.ranges import ranged
 from ins3d.extension.registry import Registry
 from ins3d.style.patches import check_patch_fits, doubling_strides
 
+Extent = tuple[int, int]
 USUAL_SIZE = 128
 """Windows of 64 rays make flecks, those of 128 strokes: a Gram matrix asks every window for the whole palette."""
+WHOLE_PATCHES = 2
+"""All of a picture is judged where it has no more rays than so many square patches."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,20 @@ class WindowPlan:
     """By stride: rays along one side of a window, at least `patch`."""
     counts: dict[int, int]
     """By stride: how many windows are kept."""
+    whole: dict[int, Extent] = field(default_factory=dict)
+    """By stride, where a step judges all of a picture: rays (down, across)."""
+
+    def patch_at(self, stride: int) -> Extent:
+        """Rays (down, across) of what a step judges."""
+        return self.whole.get(stride, (self.patch, self.patch))
+
+    def window_at(self, stride: int) -> Extent:
+        """Rays (down, across) of a window, of which patches are cut."""
+        return self.whole.get(stride, (self.sides.get(stride, 0),) * 2)
+
+    def rays_of_step(self) -> float:
+        """Rays of one patch, in the mean over steps."""
+        return sum(math.prod(self.patch_at(stride)) for stride in self.strides) / len(self.strides)
 
 
 @runtime_checkable
@@ -53,8 +71,40 @@ class Squares:
         return WindowPlan(size, tuple(drawn), sides, counts)
 
 
+class Frames:
+    """All of a picture, wherever that is no more than two patches; elsewhere squares.
+
+    A patch of all of it says how the painting's colours and strokes are shared out over the picture; squares, how fine
+    strokes look.
+    """
+
+    def plan(self, extent: tuple[int, int], budget: int, strides: tuple[int, ...], size: int) -> WindowPlan:
+        """Strides that are not given: 1, and the first at which all of a picture fits."""
+        whole = {stride: at for stride in range(1, min(extent) + 1) if _fits(at := _extent_at(extent, stride), size)}
+        first = min(whole, default=1)
+        drawn = strides or tuple(dict.fromkeys((1, first)))
+        squares = tuple(stride for stride in drawn if stride not in whole)
+        plan = Squares().plan(extent, budget, squares, size) if squares else WindowPlan(size, (), {}, {})
+        different = sorted(set(drawn))
+        counts = {
+            stride: max(budget // (len(different) * math.prod(whole.get(stride) or (plan.sides[stride],) * 2)), 1)
+            for stride in different
+        }
+        kept = {stride: whole[stride] for stride in different if stride in whole}
+        return WindowPlan(plan.patch, drawn, plan.sides, counts, kept)
+
+
+def _extent_at(extent: Extent, stride: int) -> Extent:
+    return extent[0] // stride, extent[1] // stride
+
+
+def _fits(extent: Extent, size: int) -> bool:
+    return math.prod(extent) <= WHOLE_PATCHES * size**2
+
+
 WINDOW_RULES: Registry[WindowRule] = Registry("window rule", "ins3d.windows", WindowRule)
 WINDOW_RULES.register("squares", Squares())
+WINDOW_RULES.register("frames", Frames())
 
 
 @dataclass

@@ -9,6 +9,7 @@ import pytest
 import torch
 from nerfstudio.utils.rich_utils import CONSOLE
 
+from ins3d.plugin.rays import scene_pictures
 from tests.plugin.tiny_scenes import HEIGHT, WIDTH, Scene, small_config
 
 
@@ -64,6 +65,39 @@ class TestNextTrain:
         config.dataparser.alpha_color = "black"
         data = config.setup(device="cpu", test_mode="val", world_size=1, local_rank=0)
         assert torch.equal(data.background, torch.zeros(3))
+
+
+class TestWorkingSize:
+    def test_pictures_and_cameras_are_reduced_to_the_size_asked_for(self, open_scene: Scene, tmp_path: Path):
+        with CONSOLE.capture() as said:
+            data = data_manager(open_scene, tmp_path, datamanager__size=max(HEIGHT, WIDTH) // 2)
+        assert data.store.sizes.tolist() == [[HEIGHT // 2, WIDTH // 2]] * 11
+        assert data.eval_dataset.cameras.height.tolist() == [[HEIGHT // 2]]
+        assert data.eval_dataset.get_data(0)["image"].shape[:2] == (HEIGHT // 2, WIDTH // 2)
+        assert f"11 pictures of {WIDTH}x{HEIGHT}, worked on at {WIDTH // 2}x{HEIGHT // 2}" in said.get()
+
+    @pytest.mark.parametrize("size", [0, 10_000])
+    def test_they_stay_as_they_are(self, open_scene: Scene, tmp_path: Path, size: int):
+        data = data_manager(open_scene, tmp_path, datamanager__size=size)
+        assert data.store.sizes.tolist() == [[HEIGHT, WIDTH]] * 11
+
+    def test_without_a_word_the_setting_becomes_what_was_chosen(
+        self, open_scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setitem(scene_pictures.PIXELS, "cpu", HEIGHT * WIDTH // 4)
+        data = data_manager(open_scene, tmp_path)
+        assert data.config.size == max(HEIGHT, WIDTH) // 2 and data.store.sizes.tolist() == [[HEIGHT // 2, WIDTH // 2]] * 11
+
+    def test_a_downscale_factor_decides(self, open_scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setitem(scene_pictures.PIXELS, "cpu", HEIGHT * WIDTH // 4)
+        config = small_config(open_scene, tmp_path).pipeline.datamanager
+        config.dataparser.downscale_factor = 1
+        data = config.setup(device="cpu", test_mode="val", world_size=1, local_rank=0)
+        assert data.config.size == 0 and data.store.sizes.tolist() == [[HEIGHT, WIDTH]] * 11
+
+    def test_the_hosts_factor_is_a_size(self, open_scene: Scene, tmp_path: Path):
+        data = data_manager(open_scene, tmp_path, datamanager__camera_res_scale_factor=0.5)
+        assert data.store.sizes.tolist() == [[HEIGHT // 2, WIDTH // 2]] * 11
 
 
 class TestNerfstudioFolder:

@@ -1,4 +1,5 @@
 import errno
+import math
 import os
 import re
 from collections.abc import Callable
@@ -10,28 +11,28 @@ import pytest
 import torch
 
 from ins3d.plugin import sample_pool
-from ins3d.plugin.pixel_sampler import LEAST_FOREGROUND, PatchSettings, StridedPatchSampler
-from ins3d.plugin.rays.picture_store import PictureStore
+from ins3d.plugin.pixel_sampler import LEAST_FOREGROUND, PatchSettings, WindowSampler
 from ins3d.plugin.sample_pool import SampleCache, fill_cache, reserve_file
-from tests.plugin.tiny_scenes import picture_dataset
+from tests.plugin.tiny_scenes import picture_dataset, pyramid_of
 
 Make = Callable[..., Any]
 
 
 def sampler_of(
     folder: Path, pictures: list[np.ndarray], strides: tuple[int, ...] = (1, 2), num_steps: int = 10**6
-) -> StridedPatchSampler:
+) -> WindowSampler:
     dataset = picture_dataset(folder, pictures)
-    settings = PatchSettings(8, strides, max_rays=3000)
-    return StridedPatchSampler(settings, PictureStore(dataset, torch.device("cpu")), dataset.cameras, num_steps)
+    settings = PatchSettings(8, strides, max_rays=3000, rule="squares")
+    return WindowSampler(settings, pyramid_of(dataset), dataset.cameras, num_steps)
 
 
-def ask(pixel_indices: torch.Tensor) -> dict[str, torch.Tensor]:
+def ask(stride: int | torch.Tensor, pixel_indices: torch.Tensor) -> dict[str, torch.Tensor]:
     """Answers that say which pixel they are about, in two precisions."""
-    return {"number": (pixel_indices @ torch.tensor([10000, 100, 1])).float()[:, None], "pixel": pixel_indices.half()}
+    number = (pixel_indices @ torch.tensor([10000, 100, 1])).float() + stride / 8
+    return {"number": number[:, None], "pixel": pixel_indices.half()}
 
 
-def cache_of(sampler: StridedPatchSampler, folder: Path) -> SampleCache:
+def cache_of(sampler: WindowSampler, folder: Path) -> SampleCache:
     said: list[tuple[int, int]] = []
     generator = torch.Generator().manual_seed(0)
     cache = fill_cache(sampler, ask, folder, generator, lambda done, total: said.append((done, total)))
@@ -61,7 +62,8 @@ def reserved(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 class TestFillCache:
     def test_what_is_kept_is_what_was_answered(self, tmp_path: Path, pictures):
         cache = cache_of(sampler_of(tmp_path, pictures), tmp_path / "run")
-        answers = ask(cache.pixel_indices)
+        strides = [torch.full((math.prod(window.extent),), window.stride) for window in cache.windows]
+        answers = ask(torch.cat(strides), cache.pixel_indices)
         assert cache.kept.keys() == answers.keys()
         for name, values in answers.items():
             assert torch.equal(cache.kept[name], values) and cache.kept[name].dtype == values.dtype
@@ -83,7 +85,7 @@ class TestFillCache:
     def test_it_keeps_about_as_many_rays_as_allowed_and_as_many_at_each_stride(self, tmp_path: Path, pictures):
         cache = cache_of(sampler_of(tmp_path, pictures), tmp_path)
         assert 2000 < len(cache.pixel_indices) <= 3000
-        rays = {stride: sum(w.side**2 for w in cache.windows if w.stride == stride) for stride in (1, 2)}
+        rays = {stride: sum(math.prod(w.extent) for w in cache.windows if w.stride == stride) for stride in (1, 2)}
         assert rays[1] == rays[2] and sum(rays.values()) == len(cache.pixel_indices)
 
     def test_a_short_run_keeps_no_more_than_it_can_use(self, tmp_path: Path, pictures):
@@ -91,36 +93,37 @@ class TestFillCache:
         cache = cache_of(sampler_of(tmp_path, pictures, (1,), num_steps=5), tmp_path)
         assert len(cache.pixel_indices) == 2 * 12**2
 
-    def test_windows_are_strided_squares_inside_their_pictures(self, tmp_path: Path, pictures):
+    def test_windows_lie_inside_the_reduced_pictures(self, tmp_path: Path, pictures):
         sampler = sampler_of(tmp_path, pictures)
         cache = cache_of(sampler, tmp_path)
         for window in cache.windows:
-            pixels = cache.pixel_indices[window.first : window.first + window.side**2].reshape(window.side, window.side, 3)
+            pixels = cache.pixel_indices[window.first :][: math.prod(window.extent)].reshape(*window.extent, 3)
             assert len(pixels[..., 0].unique()) == 1
-            assert bool((pixels[1:, :, 1] - pixels[:-1, :, 1] == window.stride).all())
-            assert bool((pixels[:, 1:, 2] - pixels[:, :-1, 2] == window.stride).all())
-            assert bool((pixels[..., 1:] < sampler.store.sizes[pixels[0, 0, 0]]).all()) and int(pixels.min()) >= 0
+            assert bool((pixels[1:, :, 1] - pixels[:-1, :, 1] == 1).all())
+            assert bool((pixels[:, 1:, 2] - pixels[:, :-1, 2] == 1).all())
+            sizes = sampler.pyramid[window.stride].store.sizes
+            assert bool((pixels[..., 1:] < sizes[pixels[0, 0, 0]]).all()) and int(pixels.min()) >= 0
 
 
 class TestDrawPatch:
-    def test_a_patch_is_a_strided_square_with_its_own_places(self, tmp_path: Path, pictures):
+    def test_a_patch_is_a_rectangle_with_its_own_places(self, tmp_path: Path, pictures):
         cache = cache_of(sampler_of(tmp_path, pictures), tmp_path)
         generator = torch.Generator().manual_seed(1)
         for stride in (1, 2, 1, 2):
-            places = cache.draw_patch(8, stride, generator)
-            pixels = cache.pixel_indices[places].reshape(8, 8, 3)
+            places = cache.draw_patch((8, 6), stride, generator)
+            pixels = cache.pixel_indices[places].reshape(8, 6, 3)
             assert len(pixels[..., 0].unique()) == 1
-            assert torch.equal(pixels[:, 0, 1] - pixels[0, 0, 1], stride * torch.arange(8))
-            assert torch.equal(pixels[0, :, 2] - pixels[0, 0, 2], stride * torch.arange(8))
-            assert torch.equal(cache.kept["number"][places], ask(cache.pixel_indices[places])["number"])
+            assert torch.equal(pixels[:, 0, 1] - pixels[0, 0, 1], torch.arange(8))
+            assert torch.equal(pixels[0, :, 2] - pixels[0, 0, 2], torch.arange(6))
+            assert torch.equal(cache.kept["number"][places], ask(stride, cache.pixel_indices[places])["number"])
 
     def test_every_offset_in_a_window_is_drawn(self, tmp_path: Path, pictures):
         cache = cache_of(sampler_of(tmp_path, pictures, (1,), num_steps=1), tmp_path)
         (window,) = cache.windows
         generator = torch.Generator().manual_seed(1)
-        corners = {int(cache.draw_patch(8, 1, generator)[0]) for _ in range(500)}
+        corners = {int(cache.draw_patch((8, 8), 1, generator)[0]) for _ in range(500)}
         # Side 12, patch 8: offsets 0 to 4 both ways.
-        assert window.side == 12 and corners == {row * 12 + column for row in range(5) for column in range(5)}
+        assert window.extent == (12, 12) and corners == {row * 12 + column for row in range(5) for column in range(5)}
 
     def test_background_is_avoided(self, tmp_path: Path):
         picture = np.full((40, 40, 4), 200, dtype=np.uint8)
@@ -128,7 +131,7 @@ class TestDrawPatch:
         picture[16:24, 16:24, 3] = 255
         cache = cache_of(sampler_of(tmp_path, [picture]), tmp_path)
         generator = torch.Generator().manual_seed(1)
-        shares = [float(cache.counts[cache.draw_patch(8, stride, generator)].mean()) for stride in (1, 2) * 20]
+        shares = [float(cache.counts[cache.draw_patch((8, 8), stride, generator)].mean()) for stride in (1, 2) * 20]
         assert min(shares) >= LEAST_FOREGROUND
 
 

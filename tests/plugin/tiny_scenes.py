@@ -16,6 +16,10 @@ from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataPars
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.engine.trainer import Trainer
 
+from ins3d.plugin.rays.picture_pyramid import PicturePyramid
+from ins3d.plugin.rays.picture_store import PictureStore
+from ins3d.plugin.rays.pixel_rays import PixelRays
+
 HEIGHT, WIDTH = 40, 48
 FOCAL = 50.0
 SPHERE_CENTER = np.array([0.1, -0.05, 0.0])
@@ -188,6 +192,11 @@ def picture_dataset(
     )
     outputs = DataparserOutputs(files, cameras, mask_filenames=mask_files if masks is not None else None)
     return InputDataset(outputs)
+
+
+def pyramid_of(dataset: InputDataset) -> PicturePyramid:
+    """The pictures of a data set and their rays, on the CPU."""
+    return PicturePyramid(PictureStore.of(dataset, torch.device("cpu")), PixelRays(dataset.cameras))
 
 
 # ---- settings

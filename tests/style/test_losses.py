@@ -28,7 +28,7 @@ from ins3d.style.losses import (
 Maps = dict[str, Tensor]
 TinyVgg = Callable[..., dict[str, Tensor]]
 NAMES = tuple(STYLE_LOSSES)
-EVERY_NAME = "content, gram, gram_chw, gram_hw, statistics, nnfm, swd, tv"
+EVERY_NAME = "content, gram, gram_chw, gram_hw, statistics, nnfm, swd, remd, self_similarity, tv"
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ class TestStyleLosses:
     def test_all_are_registered_content_and_total_variation_alike(self):
         assert ", ".join(LOSSES) == EVERY_NAME
         assert {name: loss.pulls_to for name, loss in LOSSES.items() if loss.pulls_to != "style"} == {
-            "content": "content", "tv": "neither",
+            "content": "content", "self_similarity": "content", "tv": "neither",
         }  # fmt: skip
 
     @pytest.mark.parametrize("name", NAMES)

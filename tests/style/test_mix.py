@@ -153,7 +153,7 @@ class TestMixFilmSettings:
     def test_keyframes_beside_a_mix_are_refused(self, said):
         with pytest.raises(ValueError) as caught:
             MixFilmSettings(keyframes=("0:1,0,0",), **said).path_of(NAMES)
-        assert str(caught.value) == "keyframes: mix or strength is given too; say them in the keyframes."
+        assert str(caught.value) == "keyframes: mix, strength or at-stroke-size is given too; say them in the keyframes."
 
     @pytest.mark.parametrize("otherwise", [None, round_trip(3)])
     def test_a_mix_that_is_none_is_refused_whatever_is_shown(self, otherwise):

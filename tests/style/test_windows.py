@@ -65,6 +65,31 @@ class TestSquares:
             plan_windows((100, 200), 400_000, PatchSettings(0))
 
 
+class TestFrames:
+    def test_small_pictures_are_judged_whole(self):
+        plan = plan_windows((135, 240), 1_000_000, CachedPatchSettings(rule="frames"))
+        assert plan.strides == (1,) and plan.patch_at(1) == plan.window_at(1) == (135, 240)
+        assert plan.counts == {1: 1_000_000 // (135 * 240)}
+
+    def test_larger_ones_in_squares_and_whole_at_the_first_stride_that_fits(self):
+        plan = plan_windows((480, 270), 1_000_000, CachedPatchSettings(rule="frames"))
+        assert plan.strides == (1, 2) and plan.patch_at(1) == (128, 128) and plan.window_at(1) == (192, 192)
+        assert plan.patch_at(2) == plan.window_at(2) == (240, 135)
+        assert plan.counts == {1: 500_000 // 192**2, 2: 500_000 // (240 * 135)}
+        assert plan.rays_of_step() == (128**2 + 240 * 135) / 2
+
+    def test_strides_that_are_asked_for_are_whole_where_they_fit(self):
+        plan = plan_windows((480, 270), 1_000_000, CachedPatchSettings(128, (1, 2, 4), rule="frames"))
+        assert plan.strides == (1, 2, 4) and plan.whole == {2: (240, 135), 4: (120, 67)}
+
+    def test_a_budget_below_one_window_keeps_one_of_each(self):
+        assert plan_windows((480, 270), 10, CachedPatchSettings(rule="frames")).counts == {1: 1, 2: 1}
+
+    def test_squares_larger_than_the_picture_are_refused(self):
+        with pytest.raises(ValueError, match="use a patch size of 100 or less"):
+            plan_windows((100, 2000), 400_000, CachedPatchSettings(200, rule="frames"))
+
+
 class TestRules:
     @pytest.fixture(autouse=True)
     def as_it_was(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +98,9 @@ class TestRules:
     def test_one_that_there_is_not_names_what_there_is_and_the_nearest(self):
         with pytest.raises(ValueError) as caught:
             plan_windows((100, 100), 1000, PatchSettings(16, rule="square"))
-        assert str(caught.value) == ("patches.rule: there is no 'square' (did you mean squares?); choose among squares.")
+        assert str(caught.value) == (
+            "patches.rule: there is no 'square' (did you mean squares?); choose among squares, frames."
+        )
 
     def test_one_that_is_registered_is_asked_for_what_the_settings_say(self):
         class Whole:

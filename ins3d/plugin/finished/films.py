@@ -45,11 +45,11 @@ def run_film(settings: Film) -> None:
     _, loaded, _, _ = eval_setup(settings.load_config, test_mode="test")
     pipeline = cast(InsStylizePipeline, loaded)
     controls = pipeline.model.controls
-    weights = settings.mix
-    if not weights:
+    if settings.mix or settings.at_stroke_size is not None:
+        mix = settings.mix_of(controls.names)
+    else:
         assert controls.mix is not None
-        weights = controls.mix.weights
-    mix = make_mix(weights, settings.strength, controls.names, "mix", "strength")
+        mix = make_mix(controls.mix.weights, settings.strength, controls.names, "mix", "strength")
     if settings.save_mix:
         path = (pipeline.config.run_dir or settings.load_config.parent) / FILE_NAME
         write_mix(path, mix, controls.names)

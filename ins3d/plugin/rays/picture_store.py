@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from torch import Tensor
@@ -14,19 +15,41 @@ from ins3d.perception.color_transfer import ColorStatistics, color_statistics
 class PictureStore:
     """Pictures as bytes: four times smaller than the host's floats. RGB, or RGB and alpha when any picture has it."""
 
-    def __init__(self, dataset: InputDataset, device: torch.device) -> None:
-        with ThreadPoolExecutor() as pool:
-            data = list(pool.map(lambda index: dataset.get_data(index, image_type="uint8"), range(len(dataset))))
-        self.has_alpha = any(item["image"].shape[-1] == 4 for item in data)
+    def __init__(self, pictures: list[Tensor], masks: list[Tensor], device: torch.device) -> None:
+        """`pictures`: (height, width, 3 or 4); `masks`: none, or (height, width, 1) for each of them."""
+        self.has_alpha = any(picture.shape[-1] == 4 for picture in pictures)
         channels = 4 if self.has_alpha else 3
-        self.sizes = torch.tensor([item["image"].shape[:2] for item in data], device=device)
-        pixels = [_with_channels(item["image"], channels).reshape(-1, channels) for item in data]
+        self.sizes = torch.tensor([picture.shape[:2] for picture in pictures], device=device)
+        pixels = [_with_channels(picture, channels).reshape(-1, channels) for picture in pictures]
         counts = torch.tensor([len(picture) for picture in pixels])
         self.first = (counts.cumsum(0) - counts).to(device)
         self.pixels = torch.cat(pixels).to(device)
-        masks = [item["mask"].reshape(-1).bool() for item in data if "mask" in item]
-        self.mask = torch.cat(masks).to(device) if masks else None
+        self.mask = torch.cat([mask.reshape(-1).bool() for mask in masks]).to(device) if masks else None
         """Where False, a pixel must not be learned from (nerfstudio's masks)."""
+
+    @classmethod
+    def of(cls, dataset: InputDataset, device: torch.device) -> "PictureStore":
+        """Reads all pictures of a data set."""
+        with ThreadPoolExecutor() as pool:
+            data = list(pool.map(lambda index: dataset.get_data(index, image_type="uint8"), range(len(dataset))))
+        return cls([item["image"] for item in data], [item["mask"] for item in data if "mask" in item], device)
+
+    def reduced(self, factor: int) -> "PictureStore":
+        """Pictures of a `factor`-th of the size: pixels are means, of colours by their alpha; a pixel is masked where any
+        of those that it is the mean of is."""
+        pictures, masks = [], []
+        for number, (height, width) in enumerate(self.sizes.tolist()):
+            size = (max(height // factor, 1), max(width // factor, 1))
+            pixels = slice(int(self.first[number]), int(self.first[number]) + height * width)
+            colors = self.pixels[pixels].float().reshape(1, height, width, -1).permute(0, 3, 1, 2)
+            alpha = colors[:, 3:] if self.has_alpha else torch.full_like(colors[:, :1], 255)
+            less = F.interpolate(alpha, size=size, mode="area")
+            rgb = F.interpolate(colors[:, :3] * alpha, size=size, mode="area") / less.clamp(min=1)
+            pictures.append(torch.cat([rgb, less], dim=1)[0, : colors.shape[1]].permute(1, 2, 0).round().byte())
+            if self.mask is not None:
+                mask = self.mask[pixels].float().reshape(1, 1, height, width)
+                masks.append(F.interpolate(mask, size=size, mode="area")[0, 0, :, :, None] > 0.999)
+        return PictureStore(pictures, masks, self.pixels.device)
 
     def __len__(self) -> int:
         return len(self.sizes)

@@ -27,7 +27,7 @@ def generator() -> torch.Generator:
 
 
 def store_of(folder: Path, pictures: list[np.ndarray], **more: Any) -> PictureStore:
-    return PictureStore(picture_dataset(folder, pictures, **more), CPU)
+    return PictureStore.of(picture_dataset(folder, pictures, **more), CPU)
 
 
 class TestDrawPixels:
