@@ -1,18 +1,35 @@
 """Compares finished evaluations: one table, one page."""
 
-import base64
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ins3d.evaluation.frames import FrameFolder
 from ins3d.evaluation.judges import network_name
-from ins3d.evaluation.report import JSON, overview, render_page
+from ins3d.evaluation.pictures import embedded
+from ins3d.evaluation.report import JSON, LARGE, gallery, painting_path, render_page
 from ins3d.evaluation.settings import Compare
+from ins3d.evaluation.tradeoff import tradeoff
+from ins3d.evaluation.verdict import overview, verdict
+from ins3d.files.pictures import read_rgb
 from ins3d.files.whole import replace_file
 from ins3d.runs.record import CONSOLE, make_folder
 
 COMMON = ("judge", "lpips", "flow", "per-frame")
-SECTIONS = ("run", "conditions", "judges", "consistency", "ratios", "pictures", "styles", "recognised", "geometry", "cost")
+SECTIONS = (
+    "run",
+    "conditions",
+    "judges",
+    "consistency",
+    "ratios",
+    "pictures",
+    "styles",
+    "brushwork",
+    "recognised",
+    "geometry",
+    "cost",
+)
 
 
 def run_compare(settings: Compare) -> None:
@@ -30,8 +47,10 @@ def run_compare(settings: Compare) -> None:
     make_folder(settings.output)
     told = {"runs": {name: report["run"]["config"] for name, report in reports.items()}, "differ": unlike, "table": table}
     replace_file(settings.output / "comparison.json", lambda aside: aside.write_text(json.dumps(told, indent=1)))
-    sheets = {name: preview(report, folder) for (name, report), folder in zip(reports.items(), folders, strict=True)}
-    page = render_page("comparison.html.jinja", told=told, sheets=sheets)
+    page = render_page(
+        "comparison.html.jinja", told=told, verdicts={name: verdict(report) for name, report in reports.items()},
+        galleries=galleries(reports, folders), tradeoff=tradeoff(reports),
+    )  # fmt: skip
     replace_file(settings.output / "comparison.html", lambda aside: aside.write_text(page))
     CONSOLE.print(f"Comparison: {settings.output / 'comparison.html'}", soft_wrap=True)
 
@@ -74,7 +93,7 @@ def comparison_table(reports: dict[str, dict[str, Any]]) -> list[dict[str, Any]]
     for name, report in reports.items():
         for style in overview(report):
             label = f"stylised: {style['style']}"
-            cells = {what: value for what, value, _ in style["cells"]}
+            cells = {cell.name: cell.value for cell in style["cells"]}
             cells |= {f"{what} to its style": to[style["style"]] for what, to in report["styles"][label].items()}
             for path, protocols in report["consistency"].items():
                 for gap, rows in protocols.get("G", {}).items():
@@ -94,8 +113,18 @@ def differences(reports: dict[str, dict[str, Any]]) -> list[str]:
     return [f"{name}: {'; '.join(values)}" for name, values in told.items() if len(set(values)) > 1]
 
 
-def preview(report: dict[str, Any], folder: Path) -> str | None:
-    """The run's own preview, to stand in a page: beside its config, or beside its evaluation where it was moved."""
-    places = [place / "preview.png" for place in (Path(report["run"]["config"]).parent, folder.parent)]
-    path = next((place for place in places if place.is_file()), places[0])
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode() if path.is_file() else None
+def galleries(reports: dict[str, dict[str, Any]], folders: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
+    """By style: the held-out views of each run whose frames are still there, each scene and the painting once."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    scenes: set[tuple[str, str]] = set()
+    for (name, report), folder in zip(reports.items(), folders, strict=True):
+        frames = FrameFolder(folder / "frames" / "held-out")
+        for style in report["run"]["styles"] if len(frames) else []:
+            rows = found.setdefault(style, [])
+            path, painted = painting_path(folder, style), any(row["painting"] for row in rows)
+            painting = {style: embedded(read_rgb(path, "runs"))} if path.is_file() and not painted else {}
+            if (scene := (style, report["conditions"]["data"])) not in scenes:
+                scenes.add(scene)
+                rows += gallery(frames, ["unstylised"], LARGE)
+            rows += [row | {"label": name} for row in gallery(frames, [f"stylised: {style}"], LARGE, painting)]
+    return found

@@ -71,8 +71,8 @@ class FrameJudge:
 
     def __init__(self, features: PerceptualFeatures, painting: Frame, side: int) -> None:
         """`features` have JUDGE_LAYERS. `side`, in pixels, is the frames' short side at most and the painting's long one."""
-        self.features, self.side = features, side
-        painting = resize_long_side(painting, side)
+        self.features, self.side, self.device = features, side, features.mean.device
+        painting = resize_long_side(painting, side).to(self.device)
         self.strokes = StrokeJudge(features, painting)
         self.reference = grams_of(features(painting[None], GRAM_LAYERS))
 
@@ -93,6 +93,7 @@ class FrameJudge:
     def _reduced(self, picture: Frame) -> Frame:
         height, width = picture.shape[1:]
         factor = min(self.side / min(height, width), self.side * (LONGEST / (height * width)) ** 0.5)
+        picture = picture.to(self.device)
         if factor >= 1:
-            return picture.cpu()
-        return F.interpolate(picture[None].cpu(), scale_factor=factor, mode="bilinear", antialias=True)[0].clamp(0, 1)
+            return picture
+        return F.interpolate(picture[None], scale_factor=factor, mode="bilinear", antialias=True)[0].clamp(0, 1)

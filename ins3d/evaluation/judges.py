@@ -13,7 +13,9 @@ import torch
 
 from ins3d.evaluation import optical_flow
 from ins3d.evaluation.consistency import Judges
+from ins3d.evaluation.frame_judge import JUDGE_LAYERS, OWN_SIDE
 from ins3d.evaluation.optical_flow import load_flow
+from ins3d.evaluation.pictures import at_most
 from ins3d.evaluation.settings import Evaluate
 from ins3d.evaluation.style_distances import JUDGED_LAYERS, StyleDistances
 from ins3d.files.pictures import resize_long_side
@@ -37,14 +39,18 @@ class EvaluationJudges:
     distances: StyleDistances
     consistency: Judges
     stylizer: FrameStylizer | None
-    pictures: dict[str, torch.Tensor]
-    """The run's style pictures, as the per-frame network sees them."""
+    paintings: dict[str, torch.Tensor]
+    """The run's style pictures, as large as frames are judged at their own size."""
     sources: dict[str, str] = field(default_factory=dict)
     """Which networks, from where."""
     missing: list[str] = field(default_factory=list)
     """What is not measured, and why."""
     checksums: dict[str, int] = field(default_factory=dict)
     """Of the style pictures that distances are taken to."""
+
+    def seen_by_stylizer(self) -> dict[str, torch.Tensor]:
+        """The paintings as the per-frame network sees them."""
+        return {name: resize_long_side(painting, PAINTED_SIDE) for name, painting in self.paintings.items()}
 
     def key(self, *names: str) -> dict[str, str]:
         """Which networks a number depends on, wherever their files were found."""
@@ -105,9 +111,9 @@ def find_judges(settings: Evaluate, styles: Sequence[str | Path], device: torch.
     sources = {name: network.source for name, network in loaded.items() if network is not None}
     for name, source in sources.items():
         CONSOLE.print(f"{name}: {source}", soft_wrap=True)
-    pictures = {name: resize_long_side(rgb, PAINTED_SIDE).to(device) for name, rgb in own.items()}
+    paintings = {name: at_most(rgb, OWN_SIDE).to(device) for name, rgb in own.items()}
     return EvaluationJudges(
-        StyleDistances(features, small), Judges(flow, distance), stylizer, pictures, sources, missing,
+        StyleDistances(features, small), Judges(flow, distance), stylizer, paintings, sources, missing,
         {name: zlib.crc32(rgb.numpy().tobytes()) for name, rgb in judged.items()},
     )  # fmt: skip
 
@@ -127,4 +133,5 @@ def load_judge(settings: Evaluate, device: torch.device) -> PerceptualFeatures:
         except FileNotFoundError:
             encoder = "compact"
             CONSOLE.print("No VGG-19 is at hand: the compact encoder judges; its numbers compare with its own only.")
-    return load_encoder(settings.judge_weights, encoder, JUDGED_LAYERS, device)
+    layers = tuple(dict.fromkeys([*JUDGED_LAYERS, *JUDGE_LAYERS]))
+    return load_encoder(settings.judge_weights, encoder, layers, device)

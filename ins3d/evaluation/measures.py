@@ -1,20 +1,19 @@
 """Per-picture measures, averaged over frames: distance to the style, distance to the content, blur."""
 
-from collections.abc import Callable
-from math import isnan
+from collections.abc import Callable, Mapping
+from math import inf, isnan
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from ins3d.evaluation.frames import FrameFolder, Row
-from ins3d.evaluation.statistics import blur_numbers, structural_similarity
-from ins3d.evaluation.style_distances import StyleDistances, content_distance
+from ins3d.evaluation.statistics import blur_numbers, colour_variance, structural_similarity
+from ins3d.evaluation.style_distances import StyleDistances, content_distance, self_similarity
 from ins3d.perception.features import PerceptualFeatures
 
 Numbers = dict[str, float | None]
-
-
+Picture = Float[Tensor, "3 _ _"]
 Mask = Float[Tensor, "1 height width"]
 MIN_COVERAGE = 1e-3
 """Share of a picture that an object must fill, or the picture says nothing about it."""
@@ -37,16 +36,24 @@ def judged_frames(frames: FrameFolder, bounded: bool) -> list[tuple[int, Mask | 
 
 
 def picture_numbers(
-    frames: FrameFolder, rows: list[Row], bounded: bool, features: PerceptualFeatures, lpips: Callable[..., float] | None
+    frames: FrameFolder,
+    rows: list[Row],
+    bounded: bool,
+    features: PerceptualFeatures,
+    lpips: Callable[..., float] | None,
+    paintings: Mapping[str, Picture],
 ) -> dict[str, Numbers]:
-    """By row, means over frames. `colour_variance` and `high_frequency` are in shares of the photographs'; `ssim`, `lpips`,
-    `content` (features) and `edges` compare with the unstylised render.
+    """By row, means over frames. `colour_variance` is in shares of what the photograph and the row's painting allow, and
+    `high_frequency` of the photographs'; `ssim`, `self_similarity`, `lpips`, `content` (features) and `edges` compare with
+    the unstylised render.
     """
+    variances = {name: colour_variance(painting) for name, painting in paintings.items()}
 
     def numbers(row: Row, frame: int, mask: Mask | None) -> dict[str, float]:
         rgb, photograph, plain = (frames.picture(each, frame) for each in (row, Row("photographs"), Row("unstylised")))
-        found = blur_numbers(rgb, photograph, plain, mask)
+        found = blur_numbers(rgb, photograph, plain, mask, variances.get(row.style, inf))
         found["ssim"] = structural_similarity(rgb, plain, mask)
+        found["self_similarity"] = self_similarity(features, rgb, plain, mask)
         found["content"] = content_distance(features, rgb, plain, mask)
         if lpips is not None:
             found["lpips"] = lpips(rgb, plain, None if mask is None else mask[0] > 0.5)

@@ -1,6 +1,7 @@
 """Writes report.json and report.html; the page holds its pictures and needs no network."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,26 +10,46 @@ from markupsafe import Markup
 
 from ins3d.evaluation.consistency import pair_warps
 from ins3d.evaluation.frames import FrameFolder, Row, RowKind
-from ins3d.evaluation.pictures import contact_sheet, embedded, error_map, flicker_strip, gap_plot, legend
+from ins3d.evaluation.measures import Picture
+from ins3d.evaluation.pictures import at_most, embedded, error_map, flicker_strip, views
+from ins3d.evaluation.plots import gap_plot, legend, row_legend
+from ins3d.evaluation.tradeoff import tradeoff
+from ins3d.evaluation.verdict import overview, verdict
+from ins3d.files.pictures import write_rgb
 from ins3d.files.whole import replace_file
 
-JSON, PAGE = "report.json", "report.html"
-SHORT, LONG, VARIANCE, DRIFT = 3.0, 2.0, 0.9, 0.02
-"""Targets: per-frame RMSE by ours between neighbours and over longer gaps, colour variance, median depth drift."""
+JSON, PAGE, PAINTINGS = "report.json", "report.html", "paintings"
+SPOKEN = {name: name.upper() for name in ("ssim", "lpips", "remd", "sifid", "swd")} | {
+    "gram": "Gram", "self_similarity": "self-similarity", "depth_drift_median": "depth drift, median",
+    "depth_drift_p95": "depth drift, 95th percentile", "silhouette_iou": "overlap of silhouettes",
+}  # fmt: skip
+LARGE, SMALL = 640, 220
+"""Long sides in pixels at which pages hold held-out views and paintings, and frames of other paths."""
 
 
-def write_report(output: Path, report: dict[str, Any], frames: dict[Any, FrameFolder]) -> None:
-    """Writes report.json and report.html."""
+def write_report(
+    output: Path, report: dict[str, Any], frames: Mapping[Any, FrameFolder], paintings: Mapping[str, Picture]
+) -> None:
+    """Writes report.json, report.html, and the paintings that `ins3d evaluate compare` shows."""
     replace_file(output / JSON, lambda aside: aside.write_text(json.dumps(report, indent=1)))
-    pictures = report_pictures(report, frames)
-    page = render_page("report.html.jinja", report=report, pictures=pictures, overview=overview(report))
+    for name, painting in paintings.items():
+        replace_file(painting_path(output, name), lambda aside, shown=painting: write_rgb(aside, at_most(shown, LARGE)))
+    pictures = report_pictures(report, frames, {name: embedded(at_most(each, LARGE)) for name, each in paintings.items()})
+    page = render_page(
+        "report.html.jinja", report=report, pictures=pictures, overview=overview(report), verdict=verdict(report)
+    )
     replace_file(output / PAGE, lambda aside: aside.write_text(page))
+
+
+def painting_path(output: Path, style: str) -> Path:
+    """Where an evaluation keeps the picture of a style."""
+    return output / PAINTINGS / f"{style.replace('/', '_')}.png"
 
 
 def render_page(template: str, **contents: Any) -> str:
     """A page; what is not there is an error, and text cannot become markup."""
     environment = Environment(loader=PackageLoader("ins3d.evaluation", "."), autoescape=True, undefined=StrictUndefined)
-    environment.filters["number"] = number
+    environment.filters |= {"number": number, "spoken": spoken}
     return environment.get_template(template).render(**contents)
 
 
@@ -47,61 +68,71 @@ def number(value: Any) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
+def spoken(name: str) -> str:
+    """A number's name as headings have it.
+
+    >>> spoken("depth_drift_p95"), spoken("ssim"), spoken("gram")
+    ('depth drift, 95th percentile', 'SSIM', 'Gram')
+    """
+    return SPOKEN.get(name, name.replace("_", " "))
+
+
 def row_of(label: str) -> Row:
     """The row that a label names."""
     kind, _, style = label.partition(": ")
     return Row(cast(RowKind, kind), style)
 
 
-def overview(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """By style: the numbers that defaults are decided by, each with whether it meets its target (None: no target)."""
+def report_pictures(
+    report: dict[str, Any], frames: Mapping[Any, FrameFolder], paintings: Mapping[str, str]
+) -> dict[str, Any]:
+    """Everything that is looked at, ready to stand in the page; `paintings` are embedded already."""
+    moving = "smooth" if "smooth" in frames else next(iter(report["consistency"]), "held-out")
+    every = dict.fromkeys(label for path in report["consistency"] for label in report["rows"][path])
+    return {
+        "held_out": gallery(frames["held-out"], report["rows"]["held-out"], LARGE, paintings),
+        "paths": {path: gallery(frames[path], report["rows"][path], SMALL) for path in frames if path != "held-out"},
+        "tradeoff": tradeoff({"": report}),
+        "moving": moving,
+        "strips": [
+            {"row": label, "picture": embedded(flicker_strip(frames[moving], row_of(label)))}
+            for label in report["rows"][moving]
+        ],
+        "legend": [entry | {"key": Markup(entry["key"])} for entry in legend(row_legend(list(map(row_of, every))))],
+        "plots": _gap_plots(report),
+        "geometry": {f"{path}, {name}": told for path, by in report["geometry"].items() for name, told in by.items()},
+        "worst": _worst_pairs(report, frames),
+    }
+
+
+def gallery(
+    frames: FrameFolder, labels: list[str], long_side: int, paintings: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """Of each row {label, painting, pictures}, style by style, a painting beside what our renders made of it."""
     found = []
-    for style in report["run"]["styles"]:
-        label = f"stylised: {style}"
-        cells: list[tuple[str, Any, bool | None]] = []
-        for path, gaps in report["ratios"].items():
-            for gap, styles in gaps.items():
-                mean, least = styles[style]["mean"], styles[style]["least"]
-                wanted = SHORT if int(gap) == 1 else LONG
-                cells.append((f"{path}, gap {gap}: per-frame / ours", f"{mean:.1f}, least {least:.1f}", least >= wanted))
-        variance = report["pictures"][label]["colour_variance"]
-        cells.append(("colour variance / photographs'", variance, variance >= VARIANCE))
-        cells.append(("high frequencies / photographs'", report["pictures"][label]["high_frequency"], None))
-        drift = max(paths[style]["depth_drift_median"] for paths in report["geometry"].values())
-        cells.append(("median depth drift", drift, drift < DRIFT))
-        nearest = report["recognised"][label]
-        cells.append(
-            ("nearest to its own style", f"{sum(nearest.values())} of {len(nearest)} distances", all(nearest.values()))
-        )
-        found.append({"style": style, "cells": cells})
+    styles = ["", *dict.fromkeys(row_of(label).style for label in labels)]
+    for row in sorted(map(row_of, labels), key=lambda each: styles.index(each.style)):
+        painting = (paintings or {}).get(row.style) if row.kind == "stylised" else None
+        pictures = [embedded(picture) for picture in views(frames, row, long_side=long_side)]
+        found.append({"label": row.label, "painting": painting, "pictures": pictures})
     return found
 
 
-def report_pictures(report: dict[str, Any], frames: dict[Any, FrameFolder]) -> dict[str, Any]:
-    """Everything that is looked at, ready to stand in the page."""
-    shown: dict[str, Any] = {"sheets": [], "strips": [], "plots": [], "worst": []}
-    for path, labels in report["rows"].items():
-        rows = [row_of(label) for label in labels]
-        sheet = contact_sheet(frames[path], rows)
-        shown["sheets"].append({"path": path, "rows": labels, "picture": embedded(sheet)})
-    moving = "smooth" if "smooth" in frames else next(iter(report["consistency"]), "held-out")
-    for label in report["rows"][moving]:
-        shown["strips"].append({"row": label, "picture": embedded(flicker_strip(frames[moving], row_of(label)))})
+def _gap_plots(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """{protocol, svg} for each number of each path and protocol that was measured."""
+    plots = []
     for path, protocols in report["consistency"].items():
         rows = [row_of(label) for label in report["rows"][path]]
         for protocol, gaps in protocols.items():
-            summaries = {int(gap): rows_found for gap, rows_found in gaps.items()}
+            summaries = {int(gap): by_row for gap, by_row in gaps.items()}
             for value in ("rmse", "lpips"):
-                if any(value in numbers for found in summaries.values() for numbers in found.values()):
-                    title = f"{path}, protocol {protocol}"
-                    shown["plots"].append(Markup(gap_plot(summaries, rows, value, title)))
-    every = dict.fromkeys(label for path in report["consistency"] for label in report["rows"][path])
-    shown["legend"] = Markup(legend([row_of(label) for label in every])) if every else ""
-    shown["worst"] = _worst_pairs(report, frames)
-    return shown
+                if any(value in numbers for by_row in summaries.values() for numbers in by_row.values()):
+                    svg = Markup(gap_plot(summaries, rows, value, f"{path}, protocol {protocol}"))
+                    plots.append({"protocol": protocol, "svg": svg})
+    return plots
 
 
-def _worst_pairs(report: dict[str, Any], frames: dict[Any, FrameFolder]) -> list[dict[str, Any]]:
+def _worst_pairs(report: dict[str, Any], frames: Mapping[Any, FrameFolder]) -> list[dict[str, Any]]:
     """By style and path: the pair with our largest error by protocol G, and the same pair painted frame by frame."""
     found = []
     for path, protocols in report["pairs"].items():

@@ -4,7 +4,7 @@ For evaluation: what is steady because it is blurred shows here. A mask holds we
 result is nan. Pictures need 7 pixels a side. Nothing here is meant to be differentiated.
 """
 
-from math import ceil
+from math import ceil, inf
 
 import torch
 import torch.nn.functional as F
@@ -32,13 +32,16 @@ def blur_numbers(
     photograph: Float[Tensor, "3 height width"],
     plain: Float[Tensor, "3 height width"],
     mask: Float[Tensor, "1 height width"] | None = None,
+    painting_variance: float = inf,
 ) -> dict[str, float]:
-    """What a blurred picture would lose: colour variance and high frequencies, in shares of the photograph's, and the edges
-    (correlation) of the `plain` render, without a style.
+    """What a blurred picture would lose: colour variance, high frequencies, and the `plain` render's edges (correlation).
+
+    High frequencies are in shares of the photograph's; the variance in shares of what is possible: the smaller of the
+    photograph's and the painting's. A sepia drawing cannot have a photograph's colours, nor a white wall a fauve's.
     """
-    variance, energy = (
-        measure(rgb, mask) / max(measure(photograph, mask), 1e-12) for measure in (colour_variance, high_frequency_energy)
-    )
+    energy = high_frequency_energy(rgb, mask) / max(high_frequency_energy(photograph, mask), 1e-12)
+    possible = min(colour_variance(photograph, mask), painting_variance)
+    variance = colour_variance(rgb, mask) / max(possible, 1e-12)
     return {"colour_variance": variance, "high_frequency": energy, "edges": edge_agreement(rgb, plain, mask)}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ins3d.perception.color_transfer import weighted_moments
@@ -21,8 +21,12 @@ JUDGED_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 """What a judge must have been built with: the style layers of AdaIN (Huang and Belongie 2017, section 6.2)."""
 FRECHET_LAYER = "relu2_1"
 CONTENT_LAYER = "relu4_1"
+SELF_LAYERS = ("relu2_1", "relu3_1", "relu4_1")
+NUM_PLACES = 1024
+"""Places of a picture whose likeness to each other is compared."""
 SEED = 0
-"""Of the directions that the sliced Wasserstein distance looks along: the same for all pictures and styles."""
+"""Of the directions that the sliced Wasserstein distance looks along, and of the places that self-similarity compares: the
+same for all pictures and styles."""
 
 Painted = tuple[Float[Tensor, "3 _ _"], Float[Tensor, "1 _ _"] | None]
 """A picture and where it counts."""
@@ -162,6 +166,51 @@ def content_distance(
     nothing = {layer: torch.zeros_like(target) for layer, target in targets.items()}
     away, length = (content_loss(each, targets, _batched(mask)) for each in (maps, nothing))
     return float((away / length.clamp(min=1e-12)).sqrt())
+
+
+@torch.no_grad()
+def self_similarity(
+    features: PerceptualFeatures,
+    picture: Float[Tensor, "3 height width"],
+    reference: Float[Tensor, "3 height width"],
+    mask: Float[Tensor, "1 height width"] | None = None,
+) -> float:
+    """How much is left of what is alike and what is not within a picture, whatever its colours: 1 is all of it.
+
+    STROTSS's content distance (Kolkin et al. 2019, section 3.3): the cosine distances of hypercolumns between places of one
+    picture, as shares of each place's sum. Differs in its scale, which is 0 where the picture tells as much about the
+    reference as it does with its places shuffled; STROTSS's own hardly leaves .1 between a picture and any other. Only
+    places count where the mask is above one half, if any is.
+    """
+    _refuse_empty(mask)
+    seen = torch.ones_like(picture[0]) if mask is None else mask[0]
+    places = _places(seen > min(0.5, float(seen.max()) / 2))
+    ours, theirs = (_likeness(features, each, places) for each in (picture, reference))
+    order = torch.randperm(len(places), generator=torch.Generator().manual_seed(SEED + 1)).to(places.device)
+    moved, most = ((each - theirs).abs().sum() for each in (ours, ours[order][:, order]))
+    return 1 - float(moved / most.clamp(min=1e-6))
+
+
+def _likeness(features: PerceptualFeatures, picture: Tensor, places: Tensor) -> Float[Tensor, "places places"]:
+    """Cosine distances of hypercolumns, all layers counting alike; each column sums to 1."""
+    maps = _see(features, picture, SELF_LAYERS)
+    columns = torch.cat([F.normalize(_at(maps[layer], places), dim=1) for layer in SELF_LAYERS], dim=1)
+    unit = F.normalize(columns, dim=1)
+    distances = (1 - unit @ unit.T).clamp(min=0)
+    return distances / distances.sum(0, keepdim=True).clamp(min=1e-6)
+
+
+def _places(seen: Bool[Tensor, "height width"]) -> Float[Tensor, "places 2"]:
+    """Centres of at most NUM_PLACES of the pixels that are seen, (x, y) in [-1, 1] as torch's grids; the same every time."""
+    rows, columns = seen.nonzero(as_tuple=True)
+    chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(SEED))[:NUM_PLACES].to(rows.device)
+    height, width = seen.shape
+    return torch.stack([(2 * columns[chosen] + 1) / width - 1, (2 * rows[chosen] + 1) / height - 1], dim=1)
+
+
+def _at(features: Float[Tensor, "1 channels height width"], places: Tensor) -> Float[Tensor, "places channels"]:
+    grid = places[None, None].to(features)
+    return F.grid_sample(features, grid, align_corners=False, padding_mode="border")[0, :, 0].T
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.plugin.tiny_scenes import Scene, make_two_styles, small_config, train
 VARIABLES = ("INS3D_PERCEPTUAL_WEIGHTS", "INS3D_FLOW_WEIGHTS", "INS3D_LPIPS_BACKBONE", "INS3D_PER_FRAME_WEIGHTS")
 SMALL = ["--frames", "4", "--held-out", "2", "--gaps", "1", "2", "--pairs", "2"]
 STYLES = ["first", "second"]
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(autouse=True)
@@ -96,9 +98,12 @@ class TestEvaluate:
         assert found["pictures"]["photographs"]["colour_variance"] == pytest.approx(1)
         assert found["pictures"]["unstylised"] | {"colour_variance": 0, "high_frequency": 0} == {
             "colour_variance": 0, "high_frequency": 0, "ssim": pytest.approx(1), "edges": pytest.approx(1), "content": 0,
-            "lpips": 0,
+            "lpips": 0, "self_similarity": pytest.approx(1, abs=1e-5),
         }  # fmt: skip
         assert set(found["styles"]["stylised: first"]["gram"]) == set(STYLES)
+        for name, sides in found["brushwork"].items():
+            rows = ["photographs", "unstylised", f"stylised: {name}", f"per-frame: {name}"]
+            assert len(sides) == 2 and all(list(of_side) == rows for of_side in sides.values())
         assert found["trained"]["seconds"]["style"] > 0 and found["trained"]["peak_memory_mb"]["ram"] > 100
         assert found["cost"]["seconds_per_frame"] > 0 and found["cost"]["parameters"]["style"] > 0
         ratio = found["ratios"]["smooth"]["1"]["first"]
@@ -113,10 +118,15 @@ class TestEvaluate:
     def test_the_page_needs_nothing_else(self, evaluation: Path):
         page = (evaluation / "report.html").read_text()
         assert not re.findall(r'(?:src|href)="(?!data:|#)', page) and "<script" not in page
-        assert page.count("<svg") == 13  # two paths, three protocols, two numbers; and the legend
-        assert all(f"stylised: {name}" in page for name in STYLES)
-        # The legend names rows of all paths; those of the last alone have no photographs.
-        assert page.count("<!-- photographs -->") == 1
+        plots = 2 * 3 * 2 + 6  # two paths, three protocols, two numbers; style against content
+        assert page.count("<svg") == plots + 5 + 6 + 1  # and the keys of the legends; the paths' has photographs, too
+        assert page.count('alt="the painting"') == len(STYLES)
+
+    def test_every_word_that_heads_a_number_is_explained(self, evaluation: Path):
+        page = (evaluation / "report.html").read_text()
+        words = page.partition('id="words"')[2]
+        for word in ("held-out", "views", "smooth", "gap", "per-frame", "valid", "REMD", "coherence", "spectrum", "SSIM"):
+            assert re.search(rf"<dt>[^<]*{word}", words), word
 
     def test_what_is_finished_is_kept_and_what_is_missing_is_made(self, evaluation: Path, run: Path, networks: list[str]):
         picture = evaluation / "frames" / "smooth" / "unstylised" / "000.png"
@@ -192,6 +202,48 @@ class TestEvaluate:
         assert str(caught.value).startswith(message)
 
 
+@pytest.mark.skipif(BROWSER is None, reason="no chromium on PATH")
+class TestPage:
+    """In a browser, as wide as a telephone and as a desk, in both themes."""
+
+    @pytest.fixture(scope="class")
+    def browser(self) -> Iterator[Any]:
+        from playwright.sync_api import sync_playwright
+
+        with sync_playwright() as browsers:
+            browser = browsers.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+            yield browser
+            browser.close()
+
+    @pytest.mark.parametrize("width", [400, 1400])
+    def test_nothing_is_wider_than_the_window(self, browser: Any, evaluation: Path, width: int):
+        page = browser.new_page(viewport={"width": width, "height": 800})
+        page.goto((evaluation / "report.html").as_uri())
+        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+    def test_a_picture_fills_the_window_on_a_click_and_goes_back_on_another(self, browser: Any, evaluation: Path):
+        page = browser.new_page(viewport={"width": 400, "height": 800})
+        page.goto((evaluation / "report.html").as_uri())
+        picture = page.locator(".strip img").first
+        before = picture.bounding_box()
+        picture.click()
+        assert picture.bounding_box() == {"x": 0, "y": 0, "width": 400, "height": 800}
+        picture.click()
+        assert picture.bounding_box()["width"] == before["width"] < 400
+
+    def test_both_themes_can_be_read(self, browser: Any, evaluation: Path):
+        def brightness(page: Any, property: str) -> float:
+            color = page.evaluate(f"getComputedStyle(document.body).{property}")
+            return sum(map(int, re.findall(r"\d+", color)[:3])) / 765
+
+        for theme in ("light", "dark"):
+            page = browser.new_page(color_scheme=theme)
+            page.goto((evaluation / "report.html").as_uri())
+            ink, paper = (brightness(page, each) for each in ("color", "backgroundColor"))
+            assert abs(ink - paper) > 0.7 and (paper > 0.5) == (theme == "light")
+
+
 class TestCompare:
     def test_one_table_of_all_runs(self, evaluation: Path, tmp_path: Path):
         shutil.copytree(evaluation, tmp_path / "other")
@@ -204,6 +256,9 @@ class TestCompare:
         assert cells["gram to its style"] == found["styles"]["stylised: second"]["gram"]["second"]
         page = (tmp_path / "comparison.html").read_text()
         assert "colour variance" in page and not re.findall(r'(?:src|href)="(?!data:|#)', page)
+        # Each style's painting and content once, and both runs' views.
+        assert page.count('alt="the painting"') == len(STYLES)
+        assert all(page.count(f'alt="{label}, view 1"') == 2 for label in ("unstylised", *told["runs"]))
 
     def test_judges_that_differ_are_named(self, evaluation: Path, tmp_path: Path):
         other = report(evaluation)

@@ -283,6 +283,14 @@ class TestBlurNumbers:
         found = blur_numbers(blurred, photograph, photograph)
         assert found["colour_variance"] < 0.2 and found["high_frequency"] < 0.1 and found["edges"] < 0.5
 
+    def test_no_more_colour_is_asked_for_than_the_painting_has(self, picture: Tensor):
+        """Of a quarter of the photograph's variance in the painting, that much is all; more than the photograph's is not."""
+        own = colour_variance(picture)
+        pale = 0.5 + 0.5 * (picture - picture.mean((1, 2), keepdim=True))
+        assert blur_numbers(pale, picture, picture)["colour_variance"] == approx(0.25)
+        assert blur_numbers(pale, picture, picture, painting_variance=own / 4)["colour_variance"] == approx(1)
+        assert blur_numbers(pale, picture, picture, painting_variance=4 * own)["colour_variance"] == approx(0.25)
+
     def test_what_is_masked_does_not_count(self, random: torch.Generator):
         photograph = torch.rand(3, 40, 48, generator=random)
         mask = torch.ones(1, 40, 48)

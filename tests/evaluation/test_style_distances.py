@@ -18,6 +18,7 @@ from ins3d.evaluation.style_distances import (
     moments_of,
     recognised,
     relative_statistics_distance,
+    self_similarity,
 )
 from ins3d.files.pictures import read_rgb, resize_long_side
 from ins3d.perception.features import PerceptualFeatures
@@ -295,6 +296,58 @@ class TestConfusion:
         for name, picture in whole.items():
             found = judge.measure_all([(picture[..., picture.shape[2] // 2 :], None)])
             assert nearest(found) == dict.fromkeys(NAMES, name)
+
+
+class TestSelfSimilarity:
+    def test_is_1_at_the_reference_and_falls_with_noise(self, features: PerceptualFeatures, styles: dict[str, Tensor]):
+        reference = styles["wave"]
+        assert self_similarity(features, reference, reference) == approx(1)
+        found = [self_similarity(features, noised(reference, strength), reference) for strength in (0.02, 0.1, 0.5)]
+        assert 1 > found[0] > found[1] > found[2] > 0.1
+
+    def test_equals_a_loop_over_places(self, features: PerceptualFeatures, random: torch.Generator):
+        """Of every pixel of small pictures; what no layer knows between its positions is read bilinearly."""
+        picture, reference = torch.rand(2, 3, 16, 18, generator=random)
+        shares = []
+        for each in (picture, reference):
+            columns = []
+            for layer in ("relu2_1", "relu3_1", "relu4_1"):
+                read = torch.nn.functional.interpolate(features(each[None])[layer], size=(16, 18), mode="bilinear")[0]
+                columns.append(read / read.norm(dim=0, keepdim=True))
+            joined = torch.cat(columns).flatten(1).double()
+            joined = joined / joined.norm(dim=0)
+            table = [[1 - float(joined[:, i] @ joined[:, j]) for j in range(288)] for i in range(288)]
+            shares.append(torch.tensor([[value / sum(row) for value in row] for row in table]))
+        moved = (shares[0] - shares[1]).abs().sum()
+        shuffles = [torch.randperm(288, generator=random) for _ in range(20)]
+        most = sum((shares[0][order][:, order] - shares[1]).abs().sum() for order in shuffles) / 20
+        assert self_similarity(features, picture, reference) == approx(1 - float(moved / most), abs=0.01)
+
+    def test_of_pictures_that_know_nothing_of_each_other_nothing_is_left(self, tiny_vgg: Callable[..., dict[str, Tensor]]):
+        """By a network that mirrors pictures at the border; zeros there look alike in all of them."""
+        features = PerceptualFeatures(tiny_vgg("vgg19", normalised=True, last=19), JUDGED_LAYERS, source="tiny")
+        shown = torch.ones(3, 64, 64) * 0.2
+        shown[:, 8:30, 8:40] = 0.9
+        noise = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(2))
+        assert self_similarity(features, noise, shown) == approx(0, abs=0.1)
+
+    def test_other_colours_keep_more_than_other_places(self, features: PerceptualFeatures):
+        shown = torch.ones(3, 48, 48) * 0.2
+        shown[:, 8:24, 8:24] = 0.9
+        recoloured, moved = shown.clone(), shown.roll((20, 20), (1, 2))
+        recoloured[0] *= 0.5
+        kept = [self_similarity(features, picture, shown) for picture in (recoloured, moved)]
+        assert kept[0] > kept[1]
+
+    def test_places_beyond_the_mask_do_not_count(self, features: PerceptualFeatures, styles: dict[str, Tensor]):
+        picture, reference = noised(styles["wave"].repeat(1, 1, 3), 0.1), styles["wave"].repeat(1, 1, 3)
+        mask, other = torch.zeros(1, 40, 144), picture.clone()
+        mask[..., :48] = 1
+        other[..., 104:] = 1  # as far away as a network sees
+        assert self_similarity(features, other, reference, mask) == approx(
+            self_similarity(features, picture, reference, mask), abs=1e-5
+        )
+        assert self_similarity(features, other, reference) < self_similarity(features, picture, reference) - 1e-3
 
 
 class TestContentDistance:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from nerfstudio.utils.eval_utils import eval_setup
 
+from ins3d.evaluation.brushwork import brushwork_numbers
 from ins3d.evaluation.consistency import Protocol, min_ratio, summarise
 from ins3d.evaluation.frames import FrameFolder, PathName, Row
 from ins3d.evaluation.judges import EvaluationJudges, find_judges
@@ -38,7 +39,7 @@ def run_evaluate(settings: Evaluate) -> None:
     make_folder(output)
     evaluation = Evaluation(settings, pipeline, Path(checkpoint), output)
     report = evaluation.report()
-    write_report(output, report, evaluation.frames)
+    write_report(output, report, evaluation.frames, evaluation.judges.paintings)
     CONSOLE.print(f"Report: {output / 'report.html'}", soft_wrap=True)
 
 
@@ -61,10 +62,14 @@ class Evaluation:
         consistency, records = self._consistency()
         held, rows, key, judges = self.frames["held-out"], self.rows("held-out"), self._key("held-out"), self.judges
         judged = key | judges.key("judge", "per-frame") | {"styles": judges.checksums}
+        features, paintings = judges.distances.features, judges.paintings
         styles = self._staged("styles", judged, lambda: style_numbers(held, rows, self.bounded, judges.distances))
+        brushwork = self._staged(
+            "brushwork", judged, lambda: brushwork_numbers(held, rows, self.bounded, features, paintings)
+        )
         pictures = self._staged(
-            "pictures", key | judges.key("judge", "lpips", "per-frame"),
-            lambda: picture_numbers(held, rows, self.bounded, judges.distances.features, judges.consistency.lpips),
+            "pictures", judged | judges.key("lpips"),
+            lambda: picture_numbers(held, rows, self.bounded, features, judges.consistency.lpips, paintings),
         )  # fmt: skip
         settings = {name: str(value) for name, value in asdict(self.settings).items()}
         return {
@@ -78,6 +83,7 @@ class Evaluation:
             "ratios": self._ratios(records),
             "pictures": pictures,
             "styles": styles,
+            "brushwork": brushwork,
             "recognised": {row.label: recognised(row.style, styles[row.label]) for row in rows if row.style},
             "geometry": {path: geometry_numbers(frames, self.bounded) for path, frames in self.frames.items()},
             "cost": self._staged("cost", self.key, self._cost),
@@ -100,7 +106,7 @@ class Evaluation:
         if self.judges.stylizer is not None:
             painted = [folder / row.folder for row in self.rows(name) if row.kind == "per-frame"]
             self._begin(f"{name}_painted", self._key(name) | self.judges.key("per-frame"), painted)
-            paint_frames(frames, self.judges.stylizer, self.judges.pictures, f"{name}: painting frame by frame")
+            paint_frames(frames, self.judges.stylizer, self.judges.seen_by_stylizer(), f"{name}: painting frame by frame")
         return frames
 
     def _number(self, name: PathName) -> int:
