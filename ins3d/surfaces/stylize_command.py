@@ -35,7 +35,7 @@ def run_stylize_surface(settings: StylizeSurface) -> None:
     objective = command_objective(settings, device, None, settings.view_size)
     names = tuple(style.name for style in objective.styles)
     mix = settings.mix_of(names)
-    size = window_plan(settings, 2 * settings.view_size, 2 * settings.view_size).patch
+    size = window_plan(settings, settings.view_size, settings.view_size).patch
     refuse_small(f"patches.size: {size} places are", size, objective.features, settings.style_scales, "use more")
     content, fitted, settings = fitted_surface(settings, device)
     windows = surface_windows(settings, content, fitted, device)
@@ -44,8 +44,10 @@ def run_stylize_surface(settings: StylizeSurface) -> None:
         objective = command_objective(settings, device, scene, settings.view_size)
     torch.manual_seed(settings.seed)
     bound = settings.bound if settings.geometry == "distilled" else 0.0
-    spec = replace(fitted, kind="stylize", styles=names, colors=settings.colors, bound=bound)
-    field = StylizedSurface(content, len(names), settings.colors, bound).to(device)
+    spec = replace(
+        fitted, kind="stylize", styles=names, colors=settings.colors, bound=bound, footprint=windows.cameras.footprint
+    )
+    field = StylizedSurface(content, len(names), settings.colors, bound, spec.footprint).to(device)
     subject = SurfaceSubject(field, windows, objective, settings.seed)
     paint(settings, field, subject, objective, mix, partial(train, settings, spec, mix=mix))
     if settings.export:
@@ -54,7 +56,7 @@ def run_stylize_surface(settings: StylizeSurface) -> None:
 
 
 def window_plan(settings: StylizeSurface, height: int, width: int) -> WindowPlan:
-    """Windows are centred on places of the object: they may reach half of their size beyond the pictures."""
+    """Windows are centred on places of the object, and no larger than the pictures."""
     return plan_windows((height, width), settings.patches.max_rays, settings.patches)
 
 
@@ -64,7 +66,7 @@ def surface_windows(
     """Where the steps look."""
     given, size = spec.object_cameras(), settings.view_size
     cameras = cameras_around(settings.views, spec.up, size) if given is None else given.resized(size)
-    plan = window_plan(settings, 2 * cameras.height, 2 * cameras.width)
+    plan = window_plan(settings, cameras.height, cameras.width)
     weighting = RayWeighting(settings.weigh_angle, settings.weigh_depth)
     generator = torch.Generator().manual_seed(settings.seed)
     with CONSOLE.status("tracing the rays that are kept"):

@@ -14,6 +14,10 @@ from ins3d.style.colors import Colors, StyleColors
 from ins3d.surfaces.content import SurfaceContent, numerical_gradient
 
 Ask = Callable[[Float[Tensor, "points 3"]], Tensor]
+AskColors = Callable[[Float[Tensor, "points 3"], Float[Tensor, "points 1"]], Tensor]
+"""Of places, and of how wide what is seen there is, in radii of the ball: their colours."""
+SPREAD = 0.6
+"""Standard deviation of what a pixel sees, in pixels' widths; that of scenes (`footprint_mult`)."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class ShownSurface:
 
     signed_distance: Ask
     gradient: Ask
-    rgb: Ask
+    rgb: AskColors
 
 
 def show_content(content: SurfaceContent) -> ShownSurface:
@@ -30,7 +34,7 @@ def show_content(content: SurfaceContent) -> ShownSurface:
     return ShownSurface(
         content.signed_distance,
         content.gradient,
-        lambda positions: content.rgb(content(positions)[1], positions, content.color_normals(positions)),
+        lambda positions, footprint: content.rgb(content(positions)[1], positions, content.color_normals(positions)),
     )
 
 
@@ -46,11 +50,15 @@ class StylizedSurface(StylizedField):
     WIDTH = 64
     RESOLUTIONS = (24, 48, 96, 192)
 
-    def __init__(self, content: SurfaceContent, num_styles: int, colors: Colors, bound: float = 0.0) -> None:
+    def __init__(
+        self, content: SurfaceContent, num_styles: int, colors: Colors, bound: float = 0.0, footprint: float = 0.0
+    ) -> None:
+        """`footprint`: how wide a pixel is that strokes are learned from, in radii of the ball, and the least that they are
+        shown at: nothing finer has been judged. 0: strokes never fade (files of before)."""
         planes, shape = StylePlanes(num_styles, self.RESOLUTIONS, channels=8), content.num_features if bound else None
         # Gates a little below 1, where SIM and AM would have no gradient.
         super().__init__(shape, content.num_features, planes, num_styles, self.WIDTH, 2, gate_init=(0.9, 0.9))
-        self.content, self.bound = content.requires_grad_(False), bound
+        self.content, self.bound, self.footprint = content.requires_grad_(False), bound, footprint
         self.head = deepcopy(content.head).requires_grad_(True)
         self.colors = StyleColors(colors, num_styles)
 
@@ -60,8 +68,8 @@ class StylizedSurface(StylizedField):
         return ShownSurface(
             (lambda positions: self.signed_distance(positions, style_code)) if moved else self.content.signed_distance,
             (lambda positions: self.gradient(positions, style_code)) if moved else self.content.gradient,
-            lambda positions: self.rgb(
-                self.content(positions)[1], positions, self.content.color_normals(positions), style_code
+            lambda positions, footprint: self.rgb(
+                self.content(positions)[1], positions, self.content.color_normals(positions), style_code, footprint
             ),
         )
 
@@ -87,13 +95,23 @@ class StylizedSurface(StylizedField):
         positions: Float[Tensor, "points 3"],
         normals: Float[Tensor, "points 3"],
         style_code: Float[Tensor, " styles"],
+        footprint: Float[Tensor, "points 1"] | None = None,
     ) -> Float[Tensor, "points 3"]:
-        """Colours of places whose content `features` are known; the view does not matter (INS, `zero_viewdir`)."""
-        style = self.style_features(positions, style_code)
+        """Colours of places whose content `features` are known; the view does not matter (INS, `zero_viewdir`).
+
+        Planes whose cells are finer than the `footprint` fade out, as those of scenes do; None: it is the least.
+        """
+        style = self.style_features(positions, style_code, self._spread(positions, footprint))
         mixed = self.amalgamation.color_features(features, style, style_code.sum())
         change = self.head(mixed, positions, normals, None) - self.head(features, positions, normals, None)
         rgb = self.content.rgb(features, positions, normals) + self.colors.change(change)
         return self.colors.map(rgb, 1.0, style_code)
+
+    def _spread(self, positions: Tensor, footprint: Tensor | None) -> Tensor | None:
+        if not self.footprint:
+            return None
+        least = positions.new_full((len(positions), 1), self.footprint)
+        return SPREAD * (least if footprint is None else torch.maximum(least, footprint))
 
     def groups(self) -> list[dict[str, object]]:
         """What learns, and how fast."""

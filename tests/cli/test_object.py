@@ -39,7 +39,8 @@ def few_places():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit_commands, "PLACES", 20_000)
         patch.setattr(fit_commands, "POINTS", 512)
-        patch.setattr(fit_commands, "PREVIEW_SIZE", 32)
+        patch.setattr(fit_commands, "PREVIEW_SIZE", 24)
+        patch.setattr(fit_commands, "PICTURE_SIZE", 32)
         patch.setattr(fit_commands, "PREVIEW_VIEWS", 2)
         yield
 

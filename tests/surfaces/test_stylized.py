@@ -6,15 +6,15 @@ from torch import Tensor
 
 from ins3d.perception.color_transfer import ColorStatistics
 from ins3d.surfaces.content import PlanesSurface
-from ins3d.surfaces.stylized import StylizedSurface, show_content
+from ins3d.surfaces.stylized import ShownSurface, StylizedSurface, show_content
 
 
-def stylized(colors="none", bound: float = 0.0) -> StylizedSurface:
+def stylized(colors="none", bound: float = 0.0, footprint: float = 0.0) -> StylizedSurface:
     torch.manual_seed(0)
     content = PlanesSurface((8, 16), channels=4)
     for plane in content.planes.planes:
         plane.data.mul_(100)
-    field = StylizedSurface(content, 2, colors, bound)
+    field = StylizedSurface(content, 2, colors, bound, footprint)
     with torch.no_grad():
         field.amalgamation.rgb_gate.fill_(0.3)
         if bound:
@@ -32,6 +32,10 @@ def positions(random: torch.Generator) -> Tensor:
     return torch.rand(60, 3, generator=random) - 0.5
 
 
+def colors_of(shown: ShownSurface, positions: Tensor, footprint: float = 0.0) -> Tensor:
+    return shown.rgb(positions, torch.full((len(positions), 1), footprint))
+
+
 @pytest.mark.parametrize("colors", ["none", "style", "content"])
 class TestColours:
     def test_the_zero_code_is_the_content_to_the_last_bit(self, colors: str, positions: Tensor):
@@ -39,19 +43,45 @@ class TestColours:
         # Also after the copied head has learned something else than the content's.
         for parameter in field.head.parameters():
             parameter.data.add_(0.3)
-        shown = field.shown(torch.zeros(2)).rgb(positions)
-        assert torch.equal(shown, show_content(field.content).rgb(positions))
+        shown = colors_of(field.shown(torch.zeros(2)), positions)
+        assert torch.equal(shown, colors_of(show_content(field.content), positions))
 
     def test_styles_differ_from_the_content_and_from_each_other(self, colors: str, positions: Tensor):
         field = stylized(colors)
-        plain, one, other = (field.shown(code).rgb(positions) for code in (torch.zeros(2), *torch.eye(2)))
+        plain, one, other = (colors_of(field.shown(code), positions) for code in (torch.zeros(2), *torch.eye(2)))
         assert float((one - other).abs().max()) > 1e-3 and float((one - plain).abs().max()) > 1e-3
 
 
 def test_in_the_contents_colours_strokes_change_brightness_alone(positions: Tensor):
     field = stylized("content")
-    change = field.shown(torch.eye(2)[0]).rgb(positions) - field.shown(torch.zeros(2)).rgb(positions)
+    change = colors_of(field.shown(torch.eye(2)[0]), positions) - colors_of(field.shown(torch.zeros(2)), positions)
     torch.testing.assert_close(change, change[:, :1].expand(-1, 3))
+
+
+class TestFootprint:
+    """How wide what is seen is: of strokes that are finer, the mean is seen."""
+
+    CODE = torch.tensor([1.0, 0.0])
+
+    def test_wide_pixels_see_no_fine_strokes(self, positions: Tensor):
+        field = stylized(footprint=1e-4)
+        fine = field.style_features.encoding.styles[0].planes[-1]
+        changes = []
+        for wide in (0.0, 0.05):
+            before = colors_of(field.shown(self.CODE), positions, wide)
+            with torch.no_grad():
+                fine.neg_()
+            changes.append(float((colors_of(field.shown(self.CODE), positions, wide) - before).abs().max()))
+        assert changes[0] > 1e-3 and changes[1] < 1e-6
+
+    def test_nothing_narrower_is_seen_than_was_trained(self, positions: Tensor):
+        shown = stylized(footprint=0.01).shown(self.CODE)
+        narrow, trained, wide = (colors_of(shown, positions, footprint) for footprint in (0.0, 0.01, 0.03))
+        assert torch.equal(narrow, trained) and not torch.equal(trained, wide)
+
+    def test_of_fields_of_before_strokes_never_fade(self, positions: Tensor):
+        shown = stylized().shown(self.CODE)
+        assert torch.equal(colors_of(shown, positions, 0.0), colors_of(shown, positions, 0.05))
 
 
 class TestShape:
@@ -90,7 +120,7 @@ class TestLearning:
         before = copy.deepcopy(field.content.state_dict())
         optimizer = torch.optim.Adam(field.groups())
         shown = field.shown(torch.tensor([0.5, 0.5]))
-        (shown.rgb(positions).square().sum() + shown.signed_distance(positions).square().sum()).backward()
+        (colors_of(shown, positions).square().sum() + shown.signed_distance(positions).square().sum()).backward()
         learning = {name for name, parameter in field.named_parameters() if parameter.grad is not None}
         assert learning == {name for name, _ in field.named_parameters() if not name.startswith("content.")}
         optimizer.step()
@@ -105,7 +135,7 @@ class TestLearning:
         """Gates of 1, as in the release, would give SIM and AM gradients of exactly 0."""
         field = StylizedSurface(PlanesSurface((8, 16), channels=4), 1, "none", bound)
         shown = field.shown(torch.ones(1))
-        (shown.rgb(positions).square().sum() + shown.signed_distance(positions).square().sum()).backward()
+        (colors_of(shown, positions).square().sum() + shown.signed_distance(positions).square().sum()).backward()
         silent = [
             name for name, parameter in field.named_parameters()
             if parameter.requires_grad and (parameter.grad is None or not parameter.grad.any())

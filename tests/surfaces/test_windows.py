@@ -57,6 +57,13 @@ class TestWhatIsKept:
             middle = 6  # of 12 rays, half as many again as a patch has
             assert all(bool(hit[middle - 1 : middle + 1, middle - 1 : middle + 1].any()) for hit in stride_windows.hit)
 
+    def test_pixels_are_as_wide_as_neighbours_are_apart(self, content: PlanesSurface):
+        for stride_windows in windows(content, front(3.0)).windows.values():
+            rays, middle = stride_windows.cut(0), 6 * 12 + 6
+            apart = spacing(rays.cut(slice(middle, middle + 2))) * (rays.positions - rays.origins)[middle].norm()
+            assert float(rays.footprint[middle]) == pytest.approx(float(apart), rel=0.15)
+            assert not rays.footprint[rays.hit == 0].any()
+
     def test_the_same_seed_keeps_the_same_rays(self, content: PlanesSurface):
         one, other = (windows(content).windows[4] for _ in range(2))
         assert torch.equal(one.positions, other.positions)
