@@ -17,9 +17,9 @@ RAYS_AT_ONCE = 2**17
 CELL = 2 * STEP
 """Radii of the ball within which fields' colours hardly change: a cell of their finest planes (those of styles that are
 finer fade by the pixel's width)."""
-STEEPEST = 6.0
+STEEPEST = 10.0
 """Pixels' widths by which neighbours' depths differ where one part of the object ends before another: surfaces that are
-seen at less than 20 degrees are taken for such, too."""
+seen at less than 12 degrees are taken for such, too."""
 CREASE = 0.5
 """Difference of a coordinate of the normals of neighbours at which the object has a crease between them."""
 

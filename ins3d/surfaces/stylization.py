@@ -72,7 +72,12 @@ class SurfaceSubject:
         """Stylised colours at the content's hits; rays that miss are black, and covered afterwards."""
         hit, rgb = rays.hit[:, 0] > 0, torch.zeros_like(rays.rgb)
         rgb[hit] = self.field.rgb(
-            rays.features[hit], rays.positions[hit], rays.normals[hit], mix.code().to(rgb), rays.footprint[hit]
+            rays.rgb[hit],
+            rays.features[hit],
+            rays.positions[hit],
+            rays.normals[hit],
+            mix.code().to(rgb),
+            rays.footprint[hit],
         )
         return rgb
 

@@ -9,12 +9,12 @@ from ins3d.surfaces.content import PlanesSurface
 from ins3d.surfaces.stylized import ShownSurface, StylizedSurface, show_content
 
 
-def stylized(colors="none", bound: float = 0.0, footprint: float = 0.0) -> StylizedSurface:
+def stylized(colors="none", bound: float = 0.0, footprint: float = 0.0, blur: float = 0.0) -> StylizedSurface:
     torch.manual_seed(0)
     content = PlanesSurface((8, 16), channels=4)
     for plane in content.planes.planes:
         plane.data.mul_(100)
-    field = StylizedSurface(content, 2, colors, bound, footprint)
+    field = StylizedSurface(content, 2, colors, bound, footprint, blur)
     with torch.no_grad():
         field.amalgamation.rgb_gate.fill_(0.3)
         if bound:
@@ -82,6 +82,21 @@ class TestFootprint:
     def test_of_fields_of_before_strokes_never_fade(self, positions: Tensor):
         shown = stylized().shown(self.CODE)
         assert torch.equal(colors_of(shown, positions, 0.0), colors_of(shown, positions, 0.05))
+
+
+def test_am_sees_no_fine_cells_of_the_contents_planes(positions: Tensor):
+    """It would take them for brushwork: a plaid along the planes' axes."""
+    strokes = []
+    for blur in (0.0, 0.3):
+        field = stylized(footprint=1e-4, blur=blur)
+        seen = []
+        for scale in (1.0, 3.0):
+            field.content.planes.planes[-1].data.mul_(scale)
+            with torch.no_grad():
+                plain = colors_of(show_content(field.content), positions)
+                seen.append(colors_of(field.shown(torch.tensor([1.0, 0.0])), positions) - plain)
+        strokes.append(float((seen[1] - seen[0]).abs().max()))
+    assert strokes[0] > 1e-3 and strokes[1] < 1e-5
 
 
 class TestShape:

@@ -45,6 +45,14 @@ class TestWhatIsKept:
                 torch.testing.assert_close(rays.rgb[hit], content.rgb(rays.features[hit], positions, rays.normals[hit]))
                 assert not rays.rgb[~hit].any() and not rays.weight[~hit].any()
 
+    def test_features_are_those_that_am_sees(self, content: PlanesSurface):
+        content.planes.planes[-1].data.mul_(1000)
+        origins, directions = cameras_around(1, "y", 20).picture_rays(0)
+        all_of_it, coarse = (ask_content(content, origins, directions, blur=blur) for blur in (0.0, 0.3))
+        hit = coarse.hit[:, 0] > 0
+        torch.testing.assert_close(coarse.features[hit], content.style_features(coarse.positions[hit], 0.3))
+        assert not torch.allclose(coarse.features, all_of_it.features) and torch.equal(coarse.rgb, all_of_it.rgb)
+
     def test_every_hit_lies_on_its_ray(self, content: PlanesSurface):
         origins, directions = cameras_around(1, "y", 20).picture_rays(0)
         rays = ask_content(content, origins, directions)
