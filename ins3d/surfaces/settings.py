@@ -81,9 +81,9 @@ class StylizeSurface(Painted):
     """The upward axis; when not given y, and z for nerfstudio's photographs."""
     content_layers: tuple[str, ...] = ("relu2_2",)
     """Layers whose features carry the content."""
-    steps: int = 1000
+    steps: int = 800
     """Of one style; every further style adds 45 % of them."""
-    patches: CachedPatchSettings = field(default_factory=CachedPatchSettings)
+    patches: CachedPatchSettings = field(default_factory=lambda: CachedPatchSettings(rule="squares"))
     """What a step judges."""
     views: int = ranged(40, min=4)
     """Cameras around the object; the photographs' own are taken where there are any. Fewer leave sides that nobody sees."""

@@ -346,6 +346,7 @@ class TestRefusals:
                 "patches.size / patches.strides: a patch of 200 rays at stride 1 covers 200 pixels, more than the 128x128 "
                 "picture has; use a patch size of 128 or less.",
             ),
+            (["stylize", "--patches.rule", "frames"], "patches.rule: frames looks at whole pictures, mostly empty ones; "),
             (["stylize", "--stroke-size", "0"], "stroke-size: 0.0 is too little; use 0.2 or more."),
             (["stylize", "--stroke-size", "100"], "stroke-size: 100.0 is too much; use 5 or less."),
             (["stylize", "--views", "1"], "views: 1 is too little; use 4 or more."),
