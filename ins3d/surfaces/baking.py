@@ -18,11 +18,8 @@ MARGIN = 8
 
 
 def color_vertices(mesh: SurfaceMesh, surface: ShownSurface, device: torch.device) -> SurfaceMesh:
-    """The mesh with a colour at every vertex; strokes finer than vertices are apart fade out."""
-    corners = mesh.vertices[mesh.faces]
-    apart = float(np.median(np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=-1)))
-    colors = _colors(mesh.vertices, np.full((len(mesh.vertices), 1), apart), surface, device)
-    return replace(mesh, vertex_colors=colors, textures=())
+    """The mesh with a colour at every vertex."""
+    return replace(mesh, vertex_colors=_colors(mesh.vertices, surface, device), textures=())
 
 
 def bake_texture(mesh: SurfaceMesh, surface: ShownSurface, size: int, device: torch.device) -> SurfaceMesh:
@@ -31,7 +28,7 @@ def bake_texture(mesh: SurfaceMesh, surface: ShownSurface, size: int, device: to
     Texels that belong to no triangle get the colour of the nearest: whatever blurs the picture finds no other colour.
     """
     assert mesh.corner_uvs is not None
-    layout, widths = TextureLayout(mesh.corner_uvs), _texel_widths(mesh, size)
+    layout = TextureLayout(mesh.corner_uvs)
     texture = np.zeros((size, size, 3), np.float32)
     empty = np.ones((size, size), bool)
     texels = (np.arange(size) + 0.5) / size
@@ -41,28 +38,18 @@ def bake_texture(mesh: SurfaceMesh, surface: ShownSurface, size: int, device: to
         uvs = np.stack([across, 1 - down], axis=-1).reshape(-1, 2)
         faces, weights, away = layout.at(uvs)
         near = away <= MARGIN / size
-        positions = mesh.positions_at(faces[near], weights[near])
         rows = np.zeros((len(uvs), 3), np.float32)
-        rows[near] = _colors(positions, widths[faces[near], None], surface, device)
+        rows[near] = _colors(mesh.positions_at(faces[near], weights[near]), surface, device)
         texture[top : top + rows_at_once] = rows.reshape(-1, size, 3)
         empty[top : top + rows_at_once] = ~near.reshape(-1, size)
     nearest = np.asarray(distance_transform_edt(empty, return_distances=False, return_indices=True))
     return replace(mesh, textures=(texture[tuple(nearest)],), vertex_colors=None, materials=None)
 
 
-def _texel_widths(mesh: SurfaceMesh, size: int) -> Float[np.ndarray, " faces"]:
-    """How wide a texel is on each triangle; 0 on one without a place."""
-    assert mesh.corner_uvs is not None
-    first, second = (mesh.corner_uvs[:, corner] - mesh.corner_uvs[:, 0] for corner in (1, 2))
-    covered = np.abs(first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]) * size**2
-    return np.sqrt(np.linalg.norm(mesh.normals, axis=1) / np.where(covered > 0, covered, np.inf))
-
-
 def _colors(
-    positions: Float[np.ndarray, "points 3"], widths: Float[np.ndarray, "points 1"], surface: ShownSurface,
-    device: torch.device,
-) -> Float[np.ndarray, "points 3"]:  # fmt: skip
-    asked = zip(*(torch.from_numpy(values).float().split(POINTS_AT_ONCE) for values in (positions, widths)), strict=True)
+    positions: Float[np.ndarray, "points 3"], surface: ShownSurface, device: torch.device
+) -> Float[np.ndarray, "points 3"]:
+    parts = torch.from_numpy(positions).float().split(POINTS_AT_ONCE)
     with torch.inference_mode():
-        colors = torch.cat([surface.rgb(at.to(device), wide.to(device)).clamp(0, 1).cpu() for at, wide in asked])
+        colors = torch.cat([surface.rgb(part.to(device)).clamp(0, 1).cpu() for part in parts])
     return colors.numpy().astype(np.float64)

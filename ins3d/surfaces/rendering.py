@@ -15,8 +15,7 @@ from ins3d.surfaces.stylized import ShownSurface
 
 RAYS_AT_ONCE = 2**17
 CELL = 2 * STEP
-"""Radii of the ball within which fields' colours hardly change: a cell of their finest planes (those of styles that are
-finer fade by the pixel's width)."""
+"""Radii of the ball within which fields' colours hardly change: a cell of their finest planes."""
 STEEPEST = 10.0
 """Pixels' widths by which neighbours' depths differ where one part of the object ends before another: surfaces that are
 seen at less than 12 degrees are taken for such, too."""
@@ -63,8 +62,7 @@ def render_view(surface: ShownSurface, cameras: ObjectCameras, camera: int, fine
     places = cameras.picture_places()
     seen = _look(surface, cameras, camera, places).reshape(cameras.height, cameras.width, -1)
     if finer > 1:
-        wide = cameras[[camera]].footprint > CELL
-        at = torch.ones_like(seen[..., 0], dtype=torch.bool) if wide else _edges(seen, float(cameras.pixels[camera]))
+        at = _edges(seen, float(cameras.pixels[camera])) | (cameras[[camera]].footprint > CELL)
         parts = (torch.arange(finer, device=places.device) + 0.5) / finer - 0.5
         around = torch.stack(torch.meshgrid(parts, parts, indexing="xy"), dim=-1).reshape(-1, 2)
         finest = (places[at.flatten()][:, None] + around).reshape(-1, 2)
@@ -98,6 +96,6 @@ def _look_at_once(surface: ShownSurface, cameras: ObjectCameras, camera: int, pl
         normals = F.normalize(surface.gradient(positions), dim=-1)
         axis = -cameras.camera_to_world[camera, :, 2]
         depth = ((positions - origins[0]) @ axis)[:, None]
-        rgb = surface.rgb(positions, cameras.pixels[camera] * hits.distances[hits.hit, None]).clamp(0, 1)
+        rgb = surface.rgb(positions).clamp(0, 1)
         seen[hits.hit] = torch.cat([rgb, normals, depth, torch.ones_like(depth)], dim=-1)
     return seen

@@ -91,7 +91,7 @@ class SurfaceSubject:
             gradient = shown.gradient(at)
         positions = surface_positions(at, rays.directions[hit], shown.signed_distance(at), gradient)
         rgb = torch.zeros_like(rays.rgb)
-        rgb[hit] = shown.rgb(positions, rays.footprint[hit])
+        rgb[hit] = shown.rgb(positions)
         return rgb, hit[:, None].float(), at
 
     def _shape_losses(self, positions: Tensor, mix: Mix, generator: torch.Generator) -> dict[str, Tensor]:

@@ -14,8 +14,6 @@ from ins3d.style.colors import Colors, StyleColors
 from ins3d.surfaces.content import SurfaceContent, numerical_gradient
 
 Ask = Callable[[Float[Tensor, "points 3"]], Tensor]
-AskColors = Callable[[Float[Tensor, "points 3"], Float[Tensor, "points 1"]], Tensor]
-"""Of places, and of how wide what is seen there is, in radii of the ball: their colours."""
 SPREAD = 0.6
 """Standard deviation of what a pixel sees, in pixels' widths; that of scenes (`footprint_mult`)."""
 
@@ -26,7 +24,7 @@ class ShownSurface:
 
     signed_distance: Ask
     gradient: Ask
-    rgb: AskColors
+    rgb: Ask
 
 
 def show_content(content: SurfaceContent) -> ShownSurface:
@@ -34,7 +32,7 @@ def show_content(content: SurfaceContent) -> ShownSurface:
     return ShownSurface(
         content.signed_distance,
         content.gradient,
-        lambda positions, footprint: content.rgb(content(positions)[1], positions, content.color_normals(positions)),
+        lambda positions: content.rgb(content(positions)[1], positions, content.color_normals(positions)),
     )
 
 
@@ -54,9 +52,9 @@ class StylizedSurface(StylizedField):
         self, content: SurfaceContent, num_styles: int, colors: Colors, bound: float = 0.0, footprint: float = 0.0,
         blur: float = 0.0,
     ) -> None:  # fmt: skip
-        """`footprint`: how wide a pixel is that strokes are learned from, in radii of the ball, and the least that they are
-        shown at: nothing finer has been judged. 0: strokes never fade (files of before). `blur`: what AM does not see of
-        the content (`SurfaceContent.style_features`)."""
+        """`footprint`: how wide the narrowest pixels are that strokes are learned from, in radii of the ball; they are shown
+        as those see them. 0: strokes never fade (files of before). `blur`: what AM does not see of the content
+        (`SurfaceContent.style_features`)."""
         planes, shape = StylePlanes(num_styles, self.RESOLUTIONS, channels=8), content.num_features if bound else None
         # Gates a little below 1, where SIM and AM would have no gradient.
         super().__init__(shape, content.num_features, planes, num_styles, self.WIDTH, 2, gate_init=(0.9, 0.9))
@@ -70,7 +68,7 @@ class StylizedSurface(StylizedField):
         return ShownSurface(
             (lambda positions: self.signed_distance(positions, style_code)) if moved else self.content.signed_distance,
             (lambda positions: self.gradient(positions, style_code)) if moved else self.content.gradient,
-            lambda positions, footprint: self._asked(positions, style_code, footprint),
+            lambda positions: self._asked(positions, style_code),
         )
 
     def signed_distance(
@@ -89,11 +87,11 @@ class StylizedSurface(StylizedField):
         """Of the stylised distance, from four distances around the place."""
         return numerical_gradient(lambda places: self.signed_distance(places, style_code), positions)
 
-    def _asked(self, positions: Tensor, style_code: Tensor, footprint: Tensor) -> Tensor:
+    def _asked(self, positions: Tensor, style_code: Tensor) -> Tensor:
         features, normals = self.content(positions)[1], self.content.color_normals(positions)
         plain = self.content.rgb(features, positions, normals)
         seen = self.content.style_features(positions, self.blur) if self.blur else features
-        return self.rgb(plain, seen, positions, normals, style_code, footprint)
+        return self.rgb(plain, seen, positions, normals, style_code)
 
     def rgb(
         self,
@@ -107,7 +105,8 @@ class StylizedSurface(StylizedField):
         """Colours of places whose `plain` colours and content features are known; the view does not matter (INS,
         `zero_viewdir`).
 
-        Planes whose cells are finer than the `footprint` fade out, as those of scenes do; None: it is the least.
+        Planes whose cells are finer than the `footprint` fade out, as those of scenes do; None: the narrowest that was
+        trained.
         """
         style = self.style_features(positions, style_code, self._spread(positions, footprint))
         mixed = self.amalgamation.color_features(features, style, style_code.sum())

@@ -20,7 +20,7 @@ def surface(rgb, gradient=lambda positions: 3 * positions) -> ShownSurface:
     return ShownSurface(lambda positions: positions[:, :1], gradient, rgb)
 
 
-BY_PLACE = surface(lambda positions, _: 0.5 + 0.5 * positions)
+BY_PLACE = surface(lambda positions: 0.5 + 0.5 * positions)
 
 
 def square() -> SurfaceMesh:
@@ -79,16 +79,9 @@ class TestBakeTexture:
         parts = bake_texture(ball, BY_PLACE, 50, CPU).textures[0]
         assert np.array_equal(parts, whole)
 
-    def test_strokes_finer_than_texels_are_asked_to_fade(self):
-        """A unit square on a picture of 4 x 4 texels, and one of 8 x 8 of which it covers a quarter."""
-        wide = surface(lambda positions, footprint: footprint.expand(-1, 3))
-        assert bake_texture(square(), wide, 4, CPU).textures[0] == pytest.approx(1 / 4, abs=1e-6)
-        quarter = replace(square(), corner_uvs=square().corner_uvs / 2)
-        assert bake_texture(quarter, wide, 8, CPU).textures[0] == pytest.approx(1 / 4, abs=1e-6)
-
     def test_asks_little_about_what_no_triangle_has(self):
         asked = []
-        counting = surface(lambda positions, _: asked.append(len(positions)) or positions)
+        counting = surface(lambda positions: asked.append(len(positions)) or positions)
         small = replace(square(), corner_uvs=square().corner_uvs / 8)
         baked = bake_texture(small, counting, 256, CPU).textures[0]
         # 32 x 32 texels, and the margin around them; far away are its colours, and no others.
@@ -115,13 +108,8 @@ class TestColorVertices:
         assert colored.vertex_colors == pytest.approx(0.5 + 0.5 * ball.vertices, abs=1e-6)
         assert colored.vertices is ball.vertices and colored.faces is ball.faces
 
-    def test_strokes_finer_than_vertices_are_apart_are_asked_to_fade(self, ball: SurfaceMesh):
-        colors = color_vertices(ball, surface(lambda positions, footprint: footprint.expand(-1, 3)), CPU).vertex_colors
-        edges = np.linalg.norm(ball.vertices[ball.faces[:, 0]] - ball.vertices[ball.faces[:, 1]], axis=1)
-        assert edges.min() < colors.min() == colors.max() < edges.max()
-
     def test_keeps_colours_within_0_and_1(self, ball: SurfaceMesh):
-        loud = surface(lambda positions, _: 0.5 + 5 * F.normalize(positions, dim=-1))
+        loud = surface(lambda positions: 0.5 + 5 * F.normalize(positions, dim=-1))
         colors = color_vertices(ball, loud, CPU).vertex_colors
         assert colors == pytest.approx((0.5 + 5 * ball.vertices / 0.8).clip(0, 1), abs=1e-5)
 

@@ -51,7 +51,7 @@ class TestSurfaces:
         before, after = show_field(field.eval(), code), show_field(load_surface(tmp_path, "fit", CPU)[0], code)
         places = torch.rand(20, 3, generator=random) - 0.5
         assert torch.equal(before.signed_distance(places), after.signed_distance(places))
-        assert torch.equal(before.rgb(places, torch.zeros(len(places), 1)), after.rgb(places, torch.zeros(len(places), 1)))
+        assert torch.equal(before.rgb(places), after.rgb(places))
 
 
 class TestKinds:
@@ -65,9 +65,7 @@ class TestKinds:
         painted, places = trained(SPECS[3], random), torch.rand(9, 3, generator=random)
         code = torch.tensor([1.0, 0.0])
         plain, shown, zero = show_field(painted.content, code), show_field(painted, code), show_field(painted, 0 * code)
-        assert not torch.equal(
-            shown.rgb(places, torch.zeros(len(places), 1)), plain.rgb(places, torch.zeros(len(places), 1))
-        )
+        assert not torch.equal(shown.rgb(places), plain.rgb(places))
         assert torch.equal(zero.signed_distance(places), plain.signed_distance(places))
 
 

@@ -17,7 +17,7 @@ def ball() -> ShownSurface:
     return ShownSurface(
         lambda positions: positions.norm(dim=-1, keepdim=True) - RADIUS,
         lambda positions: 7 * positions,  # of another length than a normal has
-        lambda positions, _: 0.5 + 0.5 * positions / RADIUS,
+        lambda positions: 0.5 + 0.5 * positions / RADIUS,
     )
 
 
@@ -116,7 +116,7 @@ class TestRenderView:
         surface = ShownSurface(
             lambda positions: distances(positions).min(0).values[:, None],
             lambda positions: positions.new_tensor([0.0, 0, 1]).expand_as(positions),
-            lambda positions, _: distances(positions).argmin(0)[:, None].expand(-1, 3).float(),
+            lambda positions: distances(positions).argmin(0)[:, None].expand(-1, 3).float(),
         )
         jagged, smooth = (render_view(surface, front, 0, finer).rgb[0] for finer in (1, 3))
         assert set(jagged.unique().tolist()) == {0.0, 1.0}
@@ -142,14 +142,8 @@ class TestRenderView:
         for name in ("rgb", "normals", "depth", "alpha"):
             torch.testing.assert_close(getattr(view, name), getattr(whole, name))
 
-    def test_colours_know_how_wide_a_pixel_is(self, ball: ShownSurface, front: ObjectCameras):
-        wide = ShownSurface(ball.signed_distance, ball.gradient, lambda positions, footprint: footprint.expand(-1, 3))
-        # The middle of the ball's front is 3 - RADIUS away.
-        expected = (3 - RADIUS) / float(front.intrinsics[0, 0])
-        assert render_view(wide, front, 0).rgb[0, 16, 16].item() == pytest.approx(expected, rel=1e-3)
-
     def test_colours_stay_in_range(self, ball: ShownSurface, front: ObjectCameras):
-        bright = ShownSurface(ball.signed_distance, ball.gradient, lambda positions, _: 9 * positions)
+        bright = ShownSurface(ball.signed_distance, ball.gradient, lambda positions: 9 * positions)
         rgb = render_view(bright, front, 0).rgb
         assert rgb.min() == 0 and rgb.max() == 1
 

@@ -32,10 +32,6 @@ def positions(random: torch.Generator) -> Tensor:
     return torch.rand(60, 3, generator=random) - 0.5
 
 
-def colors_of(shown: ShownSurface, positions: Tensor, footprint: float = 0.0) -> Tensor:
-    return shown.rgb(positions, torch.full((len(positions), 1), footprint))
-
-
 @pytest.mark.parametrize("colors", ["none", "style", "content"])
 class TestColours:
     def test_the_zero_code_is_the_content_to_the_last_bit(self, colors: str, positions: Tensor):
@@ -43,45 +39,54 @@ class TestColours:
         # Also after the copied head has learned something else than the content's.
         for parameter in field.head.parameters():
             parameter.data.add_(0.3)
-        shown = colors_of(field.shown(torch.zeros(2)), positions)
-        assert torch.equal(shown, colors_of(show_content(field.content), positions))
+        shown = field.shown(torch.zeros(2)).rgb(positions)
+        assert torch.equal(shown, show_content(field.content).rgb(positions))
 
     def test_styles_differ_from_the_content_and_from_each_other(self, colors: str, positions: Tensor):
         field = stylized(colors)
-        plain, one, other = (colors_of(field.shown(code), positions) for code in (torch.zeros(2), *torch.eye(2)))
+        plain, one, other = (field.shown(code).rgb(positions) for code in (torch.zeros(2), *torch.eye(2)))
         assert float((one - other).abs().max()) > 1e-3 and float((one - plain).abs().max()) > 1e-3
 
 
 def test_in_the_contents_colours_strokes_change_brightness_alone(positions: Tensor):
     field = stylized("content")
-    change = colors_of(field.shown(torch.eye(2)[0]), positions) - colors_of(field.shown(torch.zeros(2)), positions)
+    change = field.shown(torch.eye(2)[0]).rgb(positions) - field.shown(torch.zeros(2)).rgb(positions)
     torch.testing.assert_close(change, change[:, :1].expand(-1, 3))
 
 
 class TestFootprint:
-    """How wide what is seen is: of strokes that are finer, the mean is seen."""
+    """How wide what is seen is: of strokes that are finer, the mean is learned from."""
 
     CODE = torch.tensor([1.0, 0.0])
 
+    def seen(self, field: StylizedSurface, positions: Tensor, footprint: float) -> Tensor:
+        features, normals = field.content(positions)[1], torch.zeros_like(positions)
+        wide = positions.new_full((len(positions), 1), footprint)
+        return field.rgb(torch.zeros_like(positions), features, positions, normals, self.CODE, wide)
+
     def test_wide_pixels_see_no_fine_strokes(self, positions: Tensor):
         field = stylized(footprint=1e-4)
-        fine = field.style_features.encoding.styles[0].planes[-1]
         changes = []
         for wide in (0.0, 0.05):
-            before = colors_of(field.shown(self.CODE), positions, wide)
+            before = self.seen(field, positions, wide)
             with torch.no_grad():
-                fine.neg_()
-            changes.append(float((colors_of(field.shown(self.CODE), positions, wide) - before).abs().max()))
+                field.style_features.encoding.styles[0].planes[-1].neg_()
+            changes.append(float((self.seen(field, positions, wide) - before).abs().max()))
         assert changes[0] > 1e-3 and changes[1] < 1e-6
 
     def test_nothing_narrower_is_seen_than_was_trained(self, positions: Tensor):
-        shown = stylized(footprint=0.01).shown(self.CODE)
-        narrow, trained, wide = (colors_of(shown, positions, footprint) for footprint in (0.0, 0.01, 0.03))
+        field = stylized(footprint=0.01)
+        narrow, trained, wide = (self.seen(field, positions, footprint) for footprint in (0.0, 0.01, 0.03))
         assert torch.equal(narrow, trained) and not torch.equal(trained, wide)
 
+    def test_pictures_and_meshes_show_what_the_narrowest_pixels_saw(self, positions: Tensor):
+        field = stylized(footprint=0.01)
+        plain = show_content(field.content).rgb(positions)
+        torch.testing.assert_close(field.shown(self.CODE).rgb(positions), plain + self.seen(field, positions, 0.01))
+
     def test_of_fields_of_before_strokes_never_fade(self, positions: Tensor):
-        shown = stylized().shown(self.CODE)
-        assert torch.equal(colors_of(shown, positions, 0.0), colors_of(shown, positions, 0.05))
+        field = stylized()
+        assert torch.equal(self.seen(field, positions, 0.0), self.seen(field, positions, 0.05))
 
 
 def test_am_sees_no_fine_cells_of_the_contents_planes(positions: Tensor):
@@ -93,8 +98,8 @@ def test_am_sees_no_fine_cells_of_the_contents_planes(positions: Tensor):
         for scale in (1.0, 3.0):
             field.content.planes.planes[-1].data.mul_(scale)
             with torch.no_grad():
-                plain = colors_of(show_content(field.content), positions)
-                seen.append(colors_of(field.shown(torch.tensor([1.0, 0.0])), positions) - plain)
+                plain = show_content(field.content).rgb(positions)
+                seen.append(field.shown(torch.tensor([1.0, 0.0])).rgb(positions) - plain)
         strokes.append(float((seen[1] - seen[0]).abs().max()))
     assert strokes[0] > 1e-3 and strokes[1] < 1e-5
 
@@ -135,7 +140,7 @@ class TestLearning:
         before = copy.deepcopy(field.content.state_dict())
         optimizer = torch.optim.Adam(field.groups())
         shown = field.shown(torch.tensor([0.5, 0.5]))
-        (colors_of(shown, positions).square().sum() + shown.signed_distance(positions).square().sum()).backward()
+        (shown.rgb(positions).square().sum() + shown.signed_distance(positions).square().sum()).backward()
         learning = {name for name, parameter in field.named_parameters() if parameter.grad is not None}
         assert learning == {name for name, _ in field.named_parameters() if not name.startswith("content.")}
         optimizer.step()
@@ -150,7 +155,7 @@ class TestLearning:
         """Gates of 1, as in the release, would give SIM and AM gradients of exactly 0."""
         field = StylizedSurface(PlanesSurface((8, 16), channels=4), 1, "none", bound)
         shown = field.shown(torch.ones(1))
-        (colors_of(shown, positions).square().sum() + shown.signed_distance(positions).square().sum()).backward()
+        (shown.rgb(positions).square().sum() + shown.signed_distance(positions).square().sum()).backward()
         silent = [
             name for name, parameter in field.named_parameters()
             if parameter.requires_grad and (parameter.grad is None or not parameter.grad.any())

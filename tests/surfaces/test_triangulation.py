@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 
 def surface(signed_distance) -> ShownSurface:
-    return ShownSurface(signed_distance, lambda positions: positions, lambda positions, _: positions)
+    return ShownSurface(signed_distance, lambda positions: positions, lambda positions: positions)
 
 
 def sphere(radius: float, center: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> ShownSurface:
