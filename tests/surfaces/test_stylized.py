@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ins3d.perception.color_transfer import ColorStatistics
 from ins3d.surfaces.content import PlanesSurface
-from ins3d.surfaces.stylized import ShownSurface, StylizedSurface, show_content
+from ins3d.surfaces.stylized import StylizedSurface, show_content
 
 
 def stylized(colors="none", bound: float = 0.0, footprint: float = 0.0, blur: float = 0.0) -> StylizedSurface:
