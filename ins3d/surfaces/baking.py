@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.ndimage import distance_transform_edt
 
 from ins3d.meshes.triangles import SurfaceMesh
 from ins3d.runs.record import progress
@@ -12,6 +13,8 @@ from ins3d.surfaces.stylized import ShownSurface
 from ins3d.surfaces.triangulation import TextureLayout
 
 POINTS_AT_ONCE = 2**17
+MARGIN = 8
+"""Texels beyond a triangle that are asked themselves; those further away are copied from the nearest of them."""
 
 
 def color_vertices(mesh: SurfaceMesh, surface: ShownSurface, device: torch.device) -> SurfaceMesh:
@@ -26,16 +29,21 @@ def bake_texture(mesh: SurfaceMesh, surface: ShownSurface, size: int, device: to
     """
     assert mesh.corner_uvs is not None
     layout = TextureLayout(mesh.corner_uvs)
-    texture = np.empty((size, size, 3), np.float32)
+    texture = np.zeros((size, size, 3), np.float32)
+    empty = np.ones((size, size), bool)
     texels = (np.arange(size) + 0.5) / size
     rows_at_once = max(POINTS_AT_ONCE // size, 1)
     for top in progress(range(0, size, rows_at_once), "painting the texture"):
-        rows = texels[top : top + rows_at_once]
-        across, down = np.meshgrid(texels, rows)
-        faces, weights = layout.at(np.stack([across, 1 - down], axis=-1).reshape(-1, 2))
-        positions = mesh.positions_at(faces, weights)
-        texture[top : top + rows_at_once] = _colors(positions, surface, device).reshape(len(rows), size, 3)
-    return replace(mesh, textures=(texture,), vertex_colors=None, materials=None)
+        across, down = np.meshgrid(texels, texels[top : top + rows_at_once])
+        uvs = np.stack([across, 1 - down], axis=-1).reshape(-1, 2)
+        faces, weights, away = layout.at(uvs)
+        near = away <= MARGIN / size
+        rows = np.zeros((len(uvs), 3), np.float32)
+        rows[near] = _colors(mesh.positions_at(faces[near], weights[near]), surface, device)
+        texture[top : top + rows_at_once] = rows.reshape(-1, size, 3)
+        empty[top : top + rows_at_once] = ~near.reshape(-1, size)
+    nearest = np.asarray(distance_transform_edt(empty, return_distances=False, return_indices=True))
+    return replace(mesh, textures=(texture[tuple(nearest)],), vertex_colors=None, materials=None)
 
 
 def _colors(

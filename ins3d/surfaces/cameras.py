@@ -29,6 +29,16 @@ class ObjectCameras:
     def __len__(self) -> int:
         return len(self.camera_to_world)
 
+    @property
+    def pixels(self) -> Float[Tensor, " cameras"]:
+        """Of each camera: how wide a pixel is at distance 1."""
+        return 1 / self.intrinsics[:, :2].mean(-1)
+
+    @property
+    def footprint(self) -> float:
+        """How wide a pixel is at the ball's middle, in its radii: the cameras' median."""
+        return float((self.camera_to_world[:, :, 3].norm(dim=-1) * self.pixels).median())
+
     def __getitem__(self, which: slice | list[int]) -> "ObjectCameras":
         """Some of them."""
         return ObjectCameras(self.camera_to_world[which], self.intrinsics[which], self.height, self.width)
@@ -44,16 +54,15 @@ class ObjectCameras:
         directions = (pose[:, :, :3] @ local[:, :, None])[:, :, 0]
         return pose[:, :, 3], F.normalize(directions, dim=-1)
 
-    def picture_rays(
-        self, camera: int, rows: slice = slice(None), finer: int = 1
-    ) -> tuple[Float[Tensor, "rays 3"], Float[Tensor, "rays 3"]]:
-        """All of a picture's rays, or some rows', row by row; `finer` x `finer` rays for each pixel."""
-        device = self.intrinsics.device
-        first, last, _ = rows.indices(self.height)
-        down = torch.arange(finer * first, finer * last, device=device)
-        across = torch.arange(self.width * finer, device=device)
-        grid = torch.stack(torch.meshgrid(across, down, indexing="xy"), dim=-1).reshape(-1, 2)
-        return self.rays(torch.full((len(grid),), camera, device=device), (grid + 0.5) / finer)
+    def picture_places(self) -> Float[Tensor, "rays 2"]:
+        """The middles of a picture's pixels, row by row."""
+        across, down = (torch.arange(size, device=self.intrinsics.device) + 0.5 for size in (self.width, self.height))
+        return torch.stack(torch.meshgrid(across, down, indexing="xy"), dim=-1).reshape(-1, 2)
+
+    def picture_rays(self, camera: int) -> tuple[Float[Tensor, "rays 3"], Float[Tensor, "rays 3"]]:
+        """All of a picture's rays, row by row."""
+        places = self.picture_places()
+        return self.rays(torch.full((len(places),), camera, device=places.device), places)
 
     def resized(self, long_side: int) -> "ObjectCameras":
         """The same views in another number of pixels."""

@@ -36,13 +36,18 @@ class SurfaceSpec:
     """How far the stylised shape may be from the content's, in radii of the ball; 0: not at all."""
     cameras: dict[str, Any] | None = None
     """Those of the photographs, when there were any."""
+    footprint: float = 0.0
+    """How wide the pixels were that strokes were learned from, in radii of the ball; 0: files of before 0.3, unfiltered."""
+
+    blur: float = 0.0
+    """What AM does not see of the content, in radii of the ball; 0: files of before 0.3, it saw all."""
 
     def build(self) -> SurfaceField:
         """A field of this kind, untrained."""
         content = make_surface_content(self.network)
         if self.kind != "stylize":
             return content
-        return StylizedSurface(content, len(self.styles), self.colors, self.bound)
+        return StylizedSurface(content, len(self.styles), self.colors, self.bound, self.footprint, self.blur)
 
     def object_cameras(self) -> ObjectCameras | None:
         """The photographs' cameras, in the ball."""

@@ -31,7 +31,10 @@ PLACES = 400_000
 """On a mesh, at which it is asked before the fit."""
 POINTS = 4096
 """Of a mesh, asked in each step."""
-PREVIEW_SIZE, PREVIEW_VIEWS = 192, 4
+PREVIEW_SIZE, PICTURE_SIZE, PREVIEW_VIEWS = 192, 512, 4
+"""Long sides of the views that are shown on the way, and of those at the end; how many."""
+SMOOTH = 3
+"""Rays, across and down, of a pixel at an edge, in the latter."""
 
 
 def run_fit_mesh(settings: FitMesh) -> None:
@@ -147,19 +150,20 @@ def train(
     begun_with = {"styles": spec.styles, "bound": spec.bound}
     return run_training(
         settings, training, losses,
-        save=lambda: save_surface(settings.output, field, spec), show=lambda: preview(field, spec, mix),
+        save=lambda: save_surface(settings.output, field, spec), show=lambda: preview(field, spec, mix, PREVIEW_SIZE, 1),
+        show_last=lambda: preview(field, spec, mix, PICTURE_SIZE, SMOOTH),
         begun_with=begun_with, **about,
     )  # fmt: skip
 
 
 @torch.no_grad()
-def preview(field: SurfaceField, spec: SurfaceSpec, mix: Mix) -> Tensor:
-    """Colours above normals, from four sides."""
+def preview(field: SurfaceField, spec: SurfaceSpec, mix: Mix, size: int, finer: int) -> Tensor:
+    """Colours above normals, from four sides, `size` pixels each; `finer`: see `render_view`."""
     device = next(field.parameters()).device
-    given, size = spec.object_cameras(), PREVIEW_SIZE
+    given = spec.object_cameras()
     seen = turntable(PREVIEW_VIEWS, spec.up, size) if given is None else spread(given, PREVIEW_VIEWS).resized(size)
     surface = show_field(field, mix.code().to(device))
-    views = [render_view(surface, seen.to(device), camera) for camera in range(len(seen))]
+    views = [render_view(surface, seen.to(device), camera, finer) for camera in range(len(seen))]
     rows = [torch.cat([view.picture(what) for view in views], dim=2) for what in ("rgb", "normals")]
     return torch.cat(rows, dim=1).cpu()
 

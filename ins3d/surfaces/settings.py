@@ -79,16 +79,17 @@ class StylizeSurface(Painted):
     """Output folder of fit-mesh or fit-images."""
     up: UpAxis | None = None
     """The upward axis; when not given y, and z for nerfstudio's photographs."""
-    content_weight: float = 0.09
-    """More keeps more of the content; 1 is the difference between two places of it."""
-    steps: int = 1600
+    content_layers: tuple[str, ...] = ("relu2_2",)
+    """Layers whose features carry the content."""
+    steps: int = 800
     """Of one style; every further style adds 45 % of them."""
-    patches: CachedPatchSettings = field(default_factory=lambda: CachedPatchSettings(96, (1, 1, 2, 4), max_rays=600_000))
+    patches: CachedPatchSettings = field(default_factory=lambda: CachedPatchSettings(rule="squares"))
     """What a step judges."""
-    views: int = ranged(40, min=1)
-    """Cameras around the object; the photographs' own are taken where there are any."""
-    view_size: int = ranged(400, min=16)
-    """Long side in pixels of what those cameras see: the more, the finer the strokes."""
+    views: int = ranged(40, min=4)
+    """Cameras around the object; the photographs' own are taken where there are any. Fewer leave sides that nobody sees."""
+    view_size: int = ranged(512, min=16)
+    """Long side in pixels of what those cameras see: the more, the finer the detail. Strokes are a share of it
+    (`stroke-size`)."""
     geometry: Literal["locked", "distilled"] = "locked"
     """locked: the shape is that of the fit, to the last bit. distilled: it may move, no further than `bound`."""
     bound: float = ranged(0.02, min=1e-6)
@@ -99,7 +100,7 @@ class StylizeSurface(Painted):
     """Strokes keep their size in the world, not in the picture (StyleMesh); for cameras at several distances."""
     export: tuple[Format, ...] = ranged(("obj", "glb"), may_change=True)
     """What is written at the end, into `mesh` in the output folder; see the subcommand export."""
-    texture: int = ranged(1024, min=16, may_change=True)
+    texture: int = ranged(2048, min=16, may_change=True)
     """Texels along one side of the texture."""
 
 
@@ -120,7 +121,7 @@ class Export(MixSettings, OnDevice):
     """Where the fitted mesh is now, if it has been moved."""
     resolution: int = ranged(256, min=8)
     """Places along one side of the grid of marching cubes."""
-    texture: int = ranged(1024, min=16, may_change=True)
+    texture: int = ranged(2048, min=16, may_change=True)
     """Texels along one side of the texture."""
 
 
@@ -145,6 +146,6 @@ class RenderSurface(MixFilmSettings, OnDevice):
     elevation: float = ranged(20.0, min=-90, max=90)
     """Of the turntable's camera, in degrees above the middle."""
     supersampling: int = ranged(2, min=1)
-    """Rays of a pixel, across and down: 1 is fast and jagged, 2 smooth."""
+    """Rays, across and down, of a pixel at an edge: 1 is fast and jagged, 2 smooth."""
     background: float = ranged(1.0, min=0, max=1)
     """Grey behind the object, from 0 (black) to 1 (white)."""

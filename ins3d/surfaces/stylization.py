@@ -69,8 +69,17 @@ class SurfaceSubject:
         return [self.windows.draw(generator) for _ in range(NUM_FIXED_PATCHES)]
 
     def _paint(self, rays: SurfaceRays, mix: Mix) -> Tensor:
-        """Stylised colours at the content's hits, rays that miss included: those are covered afterwards."""
-        return self.field.rgb(rays.features, rays.positions, rays.normals, mix.code().to(rays.rgb))
+        """Stylised colours at the content's hits; rays that miss are black, and covered afterwards."""
+        hit, rgb = rays.hit[:, 0] > 0, torch.zeros_like(rays.rgb)
+        rgb[hit] = self.field.rgb(
+            rays.rgb[hit],
+            rays.features[hit],
+            rays.positions[hit],
+            rays.normals[hit],
+            mix.code().to(rgb),
+            rays.footprint[hit],
+        )
+        return rgb
 
     def _retrace(self, rays: SurfaceRays, mix: Mix) -> tuple[Tensor, Tensor, Tensor]:
         """(colours, hit, positions of the hits): where rays meet the stylised shape, which moves with it."""

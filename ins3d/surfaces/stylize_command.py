@@ -24,6 +24,9 @@ from ins3d.surfaces.stylization import SurfaceSubject
 from ins3d.surfaces.stylized import StylizedSurface
 from ins3d.surfaces.windows import RayWeighting, SurfaceWindows
 
+BLUR = 0.01
+"""Radii of the ball: AM sees no more of the content's planes, or takes their cells for brushwork (a plaid)."""
+
 
 def run_stylize_surface(settings: StylizeSurface) -> None:
     """`stylize`: fits the object where that has not been done, paints it, and writes it as a mesh."""
@@ -35,7 +38,7 @@ def run_stylize_surface(settings: StylizeSurface) -> None:
     objective = command_objective(settings, device, None, settings.view_size)
     names = tuple(style.name for style in objective.styles)
     mix = settings.mix_of(names)
-    size = window_plan(settings, 2 * settings.view_size, 2 * settings.view_size).patch
+    size = window_plan(settings, settings.view_size, settings.view_size).patch
     refuse_small(f"patches.size: {size} places are", size, objective.features, settings.style_scales, "use more")
     content, fitted, settings = fitted_surface(settings, device)
     windows = surface_windows(settings, content, fitted, device)
@@ -44,8 +47,9 @@ def run_stylize_surface(settings: StylizeSurface) -> None:
         objective = command_objective(settings, device, scene, settings.view_size)
     torch.manual_seed(settings.seed)
     bound = settings.bound if settings.geometry == "distilled" else 0.0
-    spec = replace(fitted, kind="stylize", styles=names, colors=settings.colors, bound=bound)
-    field = StylizedSurface(content, len(names), settings.colors, bound).to(device)
+    looked = {"footprint": windows.cameras.footprint, "blur": windows.blur}
+    spec = replace(fitted, kind="stylize", styles=names, colors=settings.colors, bound=bound, **looked)
+    field = StylizedSurface(content, len(names), settings.colors, bound, **looked).to(device)
     subject = SurfaceSubject(field, windows, objective, settings.seed)
     paint(settings, field, subject, objective, mix, partial(train, settings, spec, mix=mix))
     if settings.export:
@@ -54,8 +58,11 @@ def run_stylize_surface(settings: StylizeSurface) -> None:
 
 
 def window_plan(settings: StylizeSurface, height: int, width: int) -> WindowPlan:
-    """Windows are centred on places of the object: they may reach half of their size beyond the pictures."""
-    return plan_windows((height, width), settings.patches.max_rays, settings.patches)
+    """Windows are centred on places of the object, and no larger than the pictures."""
+    plan = plan_windows((height, width), settings.patches.max_rays, settings.patches)
+    if plan.whole:
+        raise ValueError(f"patches.rule: {settings.patches.rule} looks at whole pictures, mostly empty ones; use squares.")
+    return plan
 
 
 def surface_windows(
@@ -64,11 +71,11 @@ def surface_windows(
     """Where the steps look."""
     given, size = spec.object_cameras(), settings.view_size
     cameras = cameras_around(settings.views, spec.up, size) if given is None else given.resized(size)
-    plan = window_plan(settings, 2 * cameras.height, 2 * cameras.width)
+    plan = window_plan(settings, cameras.height, cameras.width)
     weighting = RayWeighting(settings.weigh_angle, settings.weigh_depth)
     generator = torch.Generator().manual_seed(settings.seed)
     with CONSOLE.status("tracing the rays that are kept"):
-        return SurfaceWindows(content, cameras.to(device), plan, weighting, generator)
+        return SurfaceWindows(content, cameras.to(device), plan, weighting, generator, BLUR)
 
 
 def fitted_surface(settings: StylizeSurface, device: torch.device) -> tuple[SurfaceContent, SurfaceSpec, StylizeSurface]:

@@ -109,11 +109,15 @@ class TextureLayout:
         self.scene = o3d.t.geometry.RaycastingScene()
         self.scene.add_triangles(flat, np.arange(len(flat), dtype=np.uint32).reshape(-1, 3))
 
-    def at(self, uvs: Float[np.ndarray, "texels 2"]) -> tuple[Int[np.ndarray, " texels"], Float[np.ndarray, "texels 3"]]:
-        """(triangle, what its corners weigh) of texels in [0, 1]; of those outside all triangles, at the nearest."""
+    def at(
+        self, uvs: Float[np.ndarray, "texels 2"]
+    ) -> tuple[Int[np.ndarray, " texels"], Float[np.ndarray, "texels 3"], Float[np.ndarray, " texels"]]:
+        """(triangle, what its corners weigh, how far away) of texels in [0, 1]; of those outside all, the nearest's."""
         flat = np.concatenate([uvs, np.zeros((len(uvs), 1))], axis=1)
         found = self.scene.compute_closest_points(flat.astype(np.float32))
-        return self.faces[found["primitive_ids"].numpy().astype(np.int64)], corner_weights(found["primitive_uvs"].numpy())
+        away = np.linalg.norm(found["points"].numpy() - flat, axis=1)
+        faces = self.faces[found["primitive_ids"].numpy().astype(np.int64)]
+        return faces, corner_weights(found["primitive_uvs"].numpy()), away
 
 
 def _tiles(corner_uvs: Float[np.ndarray, "faces 3 2"]) -> tuple[Int[np.ndarray, "faces 2"], Int[np.ndarray, "faces 2"]]:

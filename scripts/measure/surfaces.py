@@ -55,7 +55,7 @@ class Exported:
     """Output folder of stylize."""
     output: Path = Path("outputs/measure_export")
     """Folder to write into."""
-    texture: int = 1024
+    texture: int = 2048
     """Texels along one side of the texture."""
 
 

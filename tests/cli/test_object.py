@@ -24,6 +24,7 @@ from ins3d.runs import record
 from ins3d.style.mix import read_keyframes
 from ins3d.surfaces import fit_commands, stylize_command
 from ins3d.surfaces.checkpoint import load_surface
+from ins3d.surfaces.settings import StylizeSurface
 
 CPU = torch.device("cpu")
 SMALL_FIT = ["--steps", "40"]
@@ -39,7 +40,8 @@ def few_places():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit_commands, "PLACES", 20_000)
         patch.setattr(fit_commands, "POINTS", 512)
-        patch.setattr(fit_commands, "PREVIEW_SIZE", 32)
+        patch.setattr(fit_commands, "PREVIEW_SIZE", 24)
+        patch.setattr(fit_commands, "PICTURE_SIZE", 32)
         patch.setattr(fit_commands, "PREVIEW_VIEWS", 2)
         yield
 
@@ -228,6 +230,16 @@ class TestStylize:
         assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
+class TestWindows:
+    @pytest.mark.parametrize(
+        ("view", "patch", "strides"), [(512, 128, (1, 1, 2, 4)), (300, 128, (1, 1, 2)), (64, 64, (1, 1))]
+    )
+    def test_are_as_large_as_views_allow(self, view: int, patch: int, strides: tuple[int, ...]):
+        plan = stylize_command.window_plan(StylizeSurface(), view, view)
+        assert (plan.patch, plan.strides) == (patch, strides)
+        assert all(side * stride <= view for stride, side in plan.sides.items())
+
+
 class TestExport:
     def test_paints_the_meshs_own_texture_and_keeps_its_triangles(self, script, painted: Path, box: Path, tmp_path: Path):
         script.main(
@@ -329,6 +341,16 @@ class TestRefusals:
             (["stylize", "--mesh", "gone.obj"], "mesh: gone.obj does not exist"),
             (["stylize", "--patches.size", "0"], "patches.size: 0 is too little"),
             (["stylize", "--patches.max-rays", "0"], "patches.max-rays: 0 is too little; use 1 or more."),
+            (
+                ["stylize", "--patches.size", "200", "--view-size", "128"],
+                "patches.size / patches.strides: a patch of 200 rays at stride 1 covers 200 pixels, more than the 128x128 "
+                "picture has; use a patch size of 128 or less.",
+            ),
+            (["stylize", "--patches.rule", "frames"], "patches.rule: frames looks at whole pictures, mostly empty ones; "),
+            (["stylize", "--stroke-size", "0"], "stroke-size: 0.0 is too little; use 0.2 or more."),
+            (["stylize", "--stroke-size", "100"], "stroke-size: 100.0 is too much; use 5 or less."),
+            (["stylize", "--views", "1"], "views: 1 is too little; use 4 or more."),
+            (["stylize", "--view-size", "8"], "view-size: 8 is too little; use 16 or more."),
             (["stylize", "--bound", "-1", "--geometry", "distilled"], "bound: -1"),
             (["export", "--load", "gone"], "load: there is no field.json in gone; give the output folder of fit-mesh, "),
             (["export", "--resolution", "2"], "resolution: 2 is too little; use 8 or more."),

@@ -79,6 +79,15 @@ class TestBakeTexture:
         parts = bake_texture(ball, BY_PLACE, 50, CPU).textures[0]
         assert np.array_equal(parts, whole)
 
+    def test_asks_little_about_what_no_triangle_has(self):
+        asked = []
+        counting = surface(lambda positions: asked.append(len(positions)) or positions)
+        small = replace(square(), corner_uvs=square().corner_uvs / 8)
+        baked = bake_texture(small, counting, 256, CPU).textures[0]
+        # 32 x 32 texels, and the margin around them; far away are its colours, and no others.
+        assert 32**2 < sum(asked) < 56**2
+        assert baked[0, 255] == pytest.approx([1, 1, 0], abs=0.02) and baked[0, 0] == pytest.approx([0, 1, 0], abs=0.02)
+
     def test_replaces_every_colour_that_the_mesh_had(self):
         old = replace(
             square(),

@@ -38,10 +38,6 @@ def is_rotation(poses: torch.Tensor) -> bool:
 
 
 class TestRays:
-    def test_no_rows_have_no_rays(self, turned: ObjectCameras):
-        origins, directions = turned.picture_rays(0, slice(0, 0))
-        assert len(origins) == len(directions) == 0
-
     def test_go_through_places_in_pixels(self):
         # The camera stands at z = 5 and looks along -z; focal length 2, axis through (3, 2). The place (5, 1) lies two
         # pixels rightwards and one upwards: direction (2/2, 1/2, -1), of length 1.5.
@@ -76,21 +72,23 @@ class TestRays:
             torch.testing.assert_close(seen.T, places, atol=2e-3, rtol=0)
 
 
-class TestPictureRays:
-    def test_finer_rays_divide_each_pixel_evenly(self):
-        # One row of two pixels, three rays a pixel across and down: sixths of a pixel, row by row.
-        cameras = ObjectCameras(torch.eye(3, 4)[None], torch.tensor([[1.0, 1.0, 0.0, 0.0]]), 1, 2)
-        _, directions = cameras.picture_rays(0, finer=3)
-        places = directions[:, :2] / -directions[:, 2:] * torch.tensor([1, -1])
-        expected = [[column / 6, row / 6] for row in (1, 3, 5) for column in (1, 3, 5, 7, 9, 11)]
-        torch.testing.assert_close(places, torch.tensor(expected))
+class TestPixels:
+    def test_are_as_wide_as_neighbours_are_apart_at_distance_1(self):
+        # Focal length 2: at depth 1 pixels lie half a unit apart, at the ball's middle, 5 away, 2.5.
+        pose = torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 5]])
+        cameras = ObjectCameras(pose[None], torch.tensor([[2.0, 2.0, 3.0, 2.0]]), 4, 6)
+        assert cameras.pixels.tolist() == [0.5] and cameras.footprint == 2.5
 
-    @pytest.mark.parametrize("finer", [1, 2])
-    def test_some_rows_are_those_of_the_whole_picture(self, turned: ObjectCameras, finer: int):
-        origins, directions = turned.picture_rays(1, slice(3, 7), finer)
-        every = turned.picture_rays(1, finer=finer)[1].reshape(12, finer * finer * 18, 3)
-        assert torch.equal(directions, every[3:7].reshape(-1, 3))
-        assert torch.equal(origins, turned.camera_to_world[1, :, 3].expand(4 * 18 * finer**2, 3))
+    def test_of_twice_the_size_are_half_as_wide(self, turned: ObjectCameras):
+        torch.testing.assert_close(turned.resized(2 * turned.width).pixels, turned.pixels / 2)
+
+
+class TestPictureRays:
+    def test_go_through_the_middles_of_pixels_row_by_row(self):
+        cameras = ObjectCameras(torch.eye(3, 4)[None], torch.tensor([[1.0, 1.0, 0.0, 0.0]]), 2, 3)
+        _, directions = cameras.picture_rays(0)
+        places = directions[:, :2] / -directions[:, 2:] * torch.tensor([1, -1])
+        torch.testing.assert_close(places, torch.tensor([[x, y] for y in (0.5, 1.5) for x in (0.5, 1.5, 2.5)]))
 
 
 class TestResized:

@@ -27,6 +27,25 @@ def front() -> ObjectCameras:
     return turntable(2, "y", 33, elevation=0.0)
 
 
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rays are traced, call by call."""
+    numbers: list[int] = []
+
+    def counting(ask, origins, directions):
+        numbers.append(len(origins))
+        return trace_rays(ask, origins, directions)
+
+    monkeypatch.setattr(rendering, "trace_rays", counting)
+    return numbers
+
+
+@pytest.fixture
+def narrow_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever their size, pixels see places of one colour."""
+    monkeypatch.setattr(rendering, "CELL", 1.0)
+
+
 def exact_hits(cameras: ObjectCameras, camera: int) -> tuple[torch.Tensor, torch.Tensor]:
     """(positions, whether there is one) where a picture's rays meet the ball: the smaller root of |o + t v|^2 = r^2."""
     origins, directions = (rays.double() for rays in cameras.picture_rays(camera))
@@ -83,22 +102,43 @@ class TestRenderView:
         assert 0.02 < partly.float().mean() < 0.2 and not partly[0, 12:21, 12:21].any()
         assert set((view.alpha * finer**2).round(decimals=3).flatten().tolist()) <= set(range(finer**2 + 1))
 
-    @pytest.mark.parametrize("rays, finer", [(1, 1), (33 * 7, 1), (33 * 4 * 5 + 1, 2)])
-    def test_bands_make_no_difference(
-        self, ball: ShownSurface, front: ObjectCameras, monkeypatch: pytest.MonkeyPatch, rays: int, finer: int
+    def test_an_edge_within_the_object_is_one(self, front: ObjectCameras, narrow_pixels: None):
+        """A small ball before a large one: its outline is the mean of both, though all of it is covered."""
+
+        def distances(positions: torch.Tensor) -> torch.Tensor:
+            return torch.stack(
+                [
+                    (positions + torch.tensor([0, 0, 0.3])).norm(dim=-1) - 0.5,
+                    (positions - torch.tensor([0, 0, 0.7])).norm(dim=-1) - 0.2,
+                ]
+            )
+
+        surface = ShownSurface(
+            lambda positions: distances(positions).min(0).values[:, None],
+            lambda positions: positions.new_tensor([0.0, 0, 1]).expand_as(positions),
+            lambda positions: distances(positions).argmin(0)[:, None].expand(-1, 3).float(),
+        )
+        jagged, smooth = (render_view(surface, front, 0, finer).rgb[0] for finer in (1, 3))
+        assert set(jagged.unique().tolist()) == {0.0, 1.0}
+        assert int(((smooth > 0.1) & (smooth < 0.9)).sum()) >= 8
+
+    def test_of_narrow_pixels_those_at_edges_alone_need_many_rays(
+        self, ball: ShownSurface, front: ObjectCameras, traced: list[int], narrow_pixels: None
     ):
-        whole = render_view(ball, front, 0, finer)
+        view, large = render_view(ball, front, 0, 3), render_view(ball, front.resized(99), 0)
+        assert traced[0] == 33**2 and 0 < traced[1] < 3 * 33**2
+        torch.testing.assert_close(view.alpha, torch.nn.functional.avg_pool2d(large.alpha, 3))
+
+    @pytest.mark.parametrize("rays, finer", [(1000, 1), (7, 2)])
+    def test_how_many_are_asked_at_once_makes_no_difference(
+        self, ball: ShownSurface, front: ObjectCameras, monkeypatch: pytest.MonkeyPatch, traced: list[int], rays: int,
+        finer: int,
+    ):  # fmt: skip
+        whole, total = render_view(ball, front, 0, finer), sum(traced)
         monkeypatch.setattr(rendering, "RAYS_AT_ONCE", rays)
-        traced = []
-
-        def counting(ask, origins, directions):
-            traced.append(len(origins))
-            return trace_rays(ask, origins, directions)
-
-        monkeypatch.setattr(rendering, "trace_rays", counting)
+        traced.clear()
         view = render_view(ball, front, 0, finer)
-        # At least a row of pixels at once, and no more rays than may be.
-        assert len(traced) > 1 and sum(traced) == (33 * finer) ** 2 and max(traced) <= max(rays, 33)
+        assert len(traced) > 1 and sum(traced) == total and max(traced) <= rays
         for name in ("rgb", "normals", "depth", "alpha"):
             torch.testing.assert_close(getattr(view, name), getattr(whole, name))
 

@@ -9,12 +9,12 @@ from ins3d.surfaces.content import PlanesSurface
 from ins3d.surfaces.stylized import StylizedSurface, show_content
 
 
-def stylized(colors="none", bound: float = 0.0) -> StylizedSurface:
+def stylized(colors="none", bound: float = 0.0, footprint: float = 0.0, blur: float = 0.0) -> StylizedSurface:
     torch.manual_seed(0)
     content = PlanesSurface((8, 16), channels=4)
     for plane in content.planes.planes:
         plane.data.mul_(100)
-    field = StylizedSurface(content, 2, colors, bound)
+    field = StylizedSurface(content, 2, colors, bound, footprint, blur)
     with torch.no_grad():
         field.amalgamation.rgb_gate.fill_(0.3)
         if bound:
@@ -52,6 +52,56 @@ def test_in_the_contents_colours_strokes_change_brightness_alone(positions: Tens
     field = stylized("content")
     change = field.shown(torch.eye(2)[0]).rgb(positions) - field.shown(torch.zeros(2)).rgb(positions)
     torch.testing.assert_close(change, change[:, :1].expand(-1, 3))
+
+
+class TestFootprint:
+    """How wide what is seen is: of strokes that are finer, the mean is learned from."""
+
+    CODE = torch.tensor([1.0, 0.0])
+
+    def seen(self, field: StylizedSurface, positions: Tensor, footprint: float) -> Tensor:
+        features, normals = field.content(positions)[1], torch.zeros_like(positions)
+        wide = positions.new_full((len(positions), 1), footprint)
+        return field.rgb(torch.zeros_like(positions), features, positions, normals, self.CODE, wide)
+
+    def test_wide_pixels_see_no_fine_strokes(self, positions: Tensor):
+        field = stylized(footprint=1e-4)
+        changes = []
+        for wide in (0.0, 0.05):
+            before = self.seen(field, positions, wide)
+            with torch.no_grad():
+                field.style_features.encoding.styles[0].planes[-1].neg_()
+            changes.append(float((self.seen(field, positions, wide) - before).abs().max()))
+        assert changes[0] > 1e-3 and changes[1] < 1e-6
+
+    def test_nothing_narrower_is_seen_than_was_trained(self, positions: Tensor):
+        field = stylized(footprint=0.01)
+        narrow, trained, wide = (self.seen(field, positions, footprint) for footprint in (0.0, 0.01, 0.03))
+        assert torch.equal(narrow, trained) and not torch.equal(trained, wide)
+
+    def test_pictures_and_meshes_show_what_the_narrowest_pixels_saw(self, positions: Tensor):
+        field = stylized(footprint=0.01)
+        plain = show_content(field.content).rgb(positions)
+        torch.testing.assert_close(field.shown(self.CODE).rgb(positions), plain + self.seen(field, positions, 0.01))
+
+    def test_of_fields_of_before_strokes_never_fade(self, positions: Tensor):
+        field = stylized()
+        assert torch.equal(self.seen(field, positions, 0.0), self.seen(field, positions, 0.05))
+
+
+def test_am_sees_no_fine_cells_of_the_contents_planes(positions: Tensor):
+    """It would take them for brushwork: a plaid along the planes' axes."""
+    strokes = []
+    for blur in (0.0, 0.3):
+        field = stylized(footprint=1e-4, blur=blur)
+        seen = []
+        for scale in (1.0, 3.0):
+            field.content.planes.planes[-1].data.mul_(scale)
+            with torch.no_grad():
+                plain = show_content(field.content).rgb(positions)
+                seen.append(field.shown(torch.tensor([1.0, 0.0])).rgb(positions) - plain)
+        strokes.append(float((seen[1] - seen[0]).abs().max()))
+    assert strokes[0] > 1e-3 and strokes[1] < 1e-5
 
 
 class TestShape:

@@ -166,8 +166,8 @@ class TestTextureLayout:
     def test_finds_the_triangle_of_a_texel_wherever_the_picture_is_repeated(self, shift: tuple[float, float]):
         layout = TextureLayout(self.TRIANGLE + shift)
         texels = (self.WEIGHTS @ self.TRIANGLE[0] + shift) % 1
-        faces, weights = layout.at(texels)
-        assert faces.tolist() == [0, 0, 0]
+        faces, weights, away = layout.at(texels)
+        assert faces.tolist() == [0, 0, 0] and away == pytest.approx(np.zeros(3), abs=1e-5)
         assert weights == pytest.approx(self.WEIGHTS, abs=1e-5)
 
     def test_tells_triangles_apart(self):
@@ -175,17 +175,18 @@ class TestTextureLayout:
         places = np.array([[0.1, 0.1], [0.6, 0.1], [0.1, 0.6], [0.6, 0.6]])
         small = places[:, None] + [[0.0, 0], [0.2, 0], [0, 0.2]]
         layout = TextureLayout(small + np.array([[0, 0], [1, 0], [-2, -1], [0, 3]])[:, None])
-        faces, weights = layout.at(places + (0.05, 0.1))
+        faces, weights, _ = layout.at(places + (0.05, 0.1))
         assert faces.tolist() == [0, 1, 2, 3]
         assert weights == pytest.approx(np.tile([0.25, 0.25, 0.5], (4, 1)), abs=1e-5)
 
     def test_takes_the_nearest_for_texels_outside_all_triangles(self):
         layout = TextureLayout(np.array([[[0.0, 0], [0.2, 0], [0, 0.2]], [[1.0, 1], [0.8, 1], [1, 0.8]]]))
-        faces, weights = layout.at(np.array([[0.15, 0.15], [0.95, 0.75], [0.05, 0.5]]))
+        faces, weights, away = layout.at(np.array([[0.15, 0.15], [0.95, 0.75], [0.05, 0.5]]))
         # The middle of the first's long side; the second's corner (1, 0.8) or near it; the first's corner (0, 0.2).
         assert faces.tolist() == [0, 1, 0]
         assert weights[0] == pytest.approx([0, 0.5, 0.5], abs=1e-6)
         assert weights[2] == pytest.approx([0, 0, 1], abs=1e-6)
+        assert away[[0, 2]] == pytest.approx([0.05 * 2**0.5, (0.05**2 + 0.3**2) ** 0.5], abs=1e-5)
 
 
 class TestOutwardsAndOverlapping:

@@ -45,6 +45,14 @@ class TestWhatIsKept:
                 torch.testing.assert_close(rays.rgb[hit], content.rgb(rays.features[hit], positions, rays.normals[hit]))
                 assert not rays.rgb[~hit].any() and not rays.weight[~hit].any()
 
+    def test_features_are_those_that_am_sees(self, content: PlanesSurface):
+        content.planes.planes[-1].data.mul_(1000)
+        origins, directions = cameras_around(1, "y", 20).picture_rays(0)
+        all_of_it, coarse = (ask_content(content, origins, directions, blur=blur) for blur in (0.0, 0.3))
+        hit = coarse.hit[:, 0] > 0
+        torch.testing.assert_close(coarse.features[hit], content.style_features(coarse.positions[hit], 0.3))
+        assert not torch.allclose(coarse.features, all_of_it.features) and torch.equal(coarse.rgb, all_of_it.rgb)
+
     def test_every_hit_lies_on_its_ray(self, content: PlanesSurface):
         origins, directions = cameras_around(1, "y", 20).picture_rays(0)
         rays = ask_content(content, origins, directions)
@@ -56,6 +64,13 @@ class TestWhatIsKept:
         for stride_windows in windows(content, front(3.0)).windows.values():
             middle = 6  # of 12 rays, half as many again as a patch has
             assert all(bool(hit[middle - 1 : middle + 1, middle - 1 : middle + 1].any()) for hit in stride_windows.hit)
+
+    def test_pixels_are_as_wide_as_neighbours_are_apart(self, content: PlanesSurface):
+        for stride_windows in windows(content, front(3.0)).windows.values():
+            rays, middle = stride_windows.cut(0), 6 * 12 + 6
+            apart = spacing(rays.cut(slice(middle, middle + 2))) * (rays.positions - rays.origins)[middle].norm()
+            assert float(rays.footprint[middle]) == pytest.approx(float(apart), rel=0.15)
+            assert not rays.footprint[rays.hit == 0].any()
 
     def test_the_same_seed_keeps_the_same_rays(self, content: PlanesSurface):
         one, other = (windows(content).windows[4] for _ in range(2))
