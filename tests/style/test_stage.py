@@ -205,7 +205,7 @@ class TestGramDistance:
         stage = stage_of(subject, objective)
         stage.begin()
         before = [stage.gram_distance(style) for style in (0, 1)]
-        training_of(subject, 150).run(stage.losses)
+        training_of(subject, 250).run(stage.losses)
         after = [stage.gram_distance(style) for style in (0, 1)]
         assert all(now < 0.95 * was for now, was in zip(after, before, strict=True))
 
