@@ -40,7 +40,7 @@ def upgrade(pipeline: Any) -> None:
         vars(pipeline.patches).pop("halve_stride_every", None)
     if "stroke_size" not in vars(model):
         model.style_size = model.style_size or 256
-        pipeline.datamanager.size = 0
+        pipeline.datamanager.size, pipeline.patches.rule = 0, "squares"
         model.style_field.mixes = "features"
     content = model.content
     if isinstance(content, ContentSettings):

@@ -80,6 +80,7 @@ class Frames:
 
     def plan(self, extent: tuple[int, int], budget: int, strides: tuple[int, ...], size: int) -> WindowPlan:
         """Strides that are not given: 1, and the first at which all of a picture fits."""
+        check_patch_fits(size, 1, *extent, "patches.size / patches.strides")
         whole = {stride: at for stride in range(1, min(extent) + 1) if _fits(at := _extent_at(extent, stride), size)}
         first = min(whole, default=1)
         drawn = strides or tuple(dict.fromkeys((1, first)))

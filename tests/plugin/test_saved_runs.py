@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from ins3d.plugin.datamanager import InsStylizeDataManagerConfig
 from ins3d.plugin.hash_content import HashSettings
 from ins3d.plugin.methods import ins_stylize
 from ins3d.plugin.model import InsStylizeModelConfig
@@ -104,7 +105,7 @@ def old_pipeline(**edits: Any) -> Any:
         InsStylizePipelineConfig,
         {
             "model": object_of(InsStylizeModelConfig, model), "content_steps": 100, "style_steps": 50,
-            "more_styles_mult": 0.3,
+            "more_styles_mult": 0.3, "datamanager": object_of(InsStylizeDataManagerConfig, {}),
             "patches": object_of(
                 PatchSettings, {"size": 48, "strides": (2, 4), "halve_stride_every": 5, "num_patches": 2}
             ),
@@ -114,6 +115,18 @@ def old_pipeline(**edits: Any) -> Any:
 
 
 class TestConfig:
+    def test_pictures_and_styles_are_looked_at_as_they_were(self):
+        pipeline = old_pipeline(style_picture_size=None)
+        upgrade(pipeline)
+        assert pipeline.datamanager.size == 0 and pipeline.model.style_size == 256
+        assert pipeline.model.style_field.mixes == "features" and pipeline.patches.rule == "squares"
+
+    def test_those_of_today_stay(self):
+        pipeline = type(ins_stylize.config.pipeline)()
+        today = copy.deepcopy(pipeline)
+        upgrade(pipeline)
+        assert pipeline == today
+
     @pytest.fixture
     def upgraded(self) -> Any:
         pipeline = old_pipeline()
@@ -135,7 +148,7 @@ class TestConfig:
             ("geometry_weight", 0.23),
             # gram_raw was a quarter of gram_hw.
             ("style_loss", ("gram:3", "nnfm:1.5", "gram_hw:1.5")),
-            ("style_field", PlanesStyle(32, 0.7, 0.8, True, resolutions=(24, 48), channels=6)),
+            ("style_field", PlanesStyle(32, 0.7, 0.8, "features", True, resolutions=(24, 48), channels=6)),
             ("content", EXPECTED["planes"]),
             ("normalise_losses", True),
             ("squash_patches", False),
@@ -157,7 +170,7 @@ class TestConfig:
         assert getattr(upgraded.model, name) == getattr(old_pipeline().model, name)
 
     def test_windows_are_those_of_the_pool(self, upgraded: Any):
-        assert upgraded.patches == PatchSettings(48, (2, 4), max_rays=1234, num_patches=2)
+        assert upgraded.patches == PatchSettings(48, (2, 4), "squares", max_rays=1234, num_patches=2)
 
     def test_nothing_is_left_that_is_no_setting(self, upgraded: Any):
         for settings in (upgraded, upgraded.model, upgraded.patches):
