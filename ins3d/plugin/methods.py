@@ -30,7 +30,7 @@ def _optimizers() -> dict[str, Any]:
         "content_tables": _group(0.06, "content", final=0.01),
         "content": _group(0.01, "content", final=0.01),
         "proposals": _group(0.02, "content", final=0.01),
-        "style_planes": _group(0.02, "style", final=0.1),
+        "style_planes": _group(0.04, "style", final=0.1),
         "style": _group(4e-3, "style", final=0.1),
         "gates": _group(0.01, "style", final=0.1),
     }
@@ -50,7 +50,7 @@ def _trainer(name: str, pipeline: InsStylizePipelineConfig, optimizers: dict[str
         steps_per_eval_batch=0,
         steps_per_eval_image=0,
         steps_per_eval_all_images=0,
-        max_num_iterations=2650,
+        max_num_iterations=2250,
         mixed_precision=False,
     )
 
@@ -81,6 +81,7 @@ def _paper() -> InsStylizeTrainerConfig:
         squash_patches=True,
         over_style_mean=False,
         content_weight=1.0,
+        content_layers=("relu2_2",),
         geometry_weight=1e6,
         interlevel_loss_mult=0.0,
         distortion_loss_mult=0.0,

@@ -48,7 +48,7 @@ class InsStylizePipelineConfig(VanillaPipelineConfig):
     model: InsStylizeModelConfig = field(default_factory=InsStylizeModelConfig)
     content_steps: int = ranged(1850, min=0)
     """Steps of the content stage."""
-    style_steps: int = ranged(800, min=0)
+    style_steps: int = ranged(400, min=0)
     """Steps of the style stage for one style; every further style adds 45 % of them."""
     content_checkpoint: Path | None = None
     """A finished content: content.ckpt or config.yml of an earlier run, or the config.yml of `ns-train nerfacto`. The

@@ -63,6 +63,7 @@ class HashStyle(GatedStyle):
     """Features at each corner of a cell."""
     log2_size: int = ranged(18, min=8, max=24)
     """Of the tables: 18 keep 262,144 corners for each resolution."""
+    color_gate: float = 0.5
 
     def encoding(self, num_styles: int) -> StyleHash:
         """See `GatedStyle.encoding`."""

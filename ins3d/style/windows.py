@@ -2,15 +2,13 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from ins3d.extension.ranges import ranged
 from ins3d.extension.registry import Registry
 from ins3d.style.patches import check_patch_fits, doubling_strides
 
 Extent = tuple[int, int]
-USUAL_SIZE = 128
-"""Windows of 64 rays make flecks, those of 128 strokes: a Gram matrix asks every window for the whole palette."""
 WHOLE_PATCHES = 2
 """All of a picture is judged where it has no more rays than so many square patches."""
 
@@ -112,6 +110,8 @@ WINDOW_RULES.register("frames", Frames())
 class PatchSettings:
     """What a step of the style stage sees."""
 
+    usual_size: ClassVar[int] = 128
+    """Windows of 64 rays make flecks, those of 128 strokes: a Gram matrix asks every window for the whole palette."""
     size: int | None = ranged(None, min=0)
     """Rays along one side of the square patches that are judged. By default 128, or as many as fit into the pictures."""
     strides: tuple[int, ...] = ranged((), min=1)
@@ -138,5 +138,5 @@ def plan_windows(extent: tuple[int, int], budget: int, settings: PatchSettings) 
     """
     size = settings.size
     if size is None:
-        size = max(min(USUAL_SIZE, min(extent) // max(settings.strides, default=1)), 1)
+        size = max(min(settings.usual_size, min(extent) // max(settings.strides, default=1)), 1)
     return WINDOW_RULES.find(settings.rule, "patches.rule").plan(extent, budget, settings.strides, size)
