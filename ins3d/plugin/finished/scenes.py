@@ -50,7 +50,7 @@ def scene_config(data: str | Path, styles: Sequence[str] = (), method: str = "in
 
     >>> config = scene_config("scenes/still_life")
     >>> config.pipeline.model.content_weight
-    0.3
+    0.15
     """
     known = {str(each.config.method_name): each.config for each in (ins_stylize, ins_stylize_hash, ins_stylize_paper)}
     if method not in known:
