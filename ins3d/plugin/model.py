@@ -36,6 +36,8 @@ from ins3d.style.styles import style_names
 
 PREFIX = "pipeline.model."
 """What the model's options begin with."""
+OUTSIDE = 0.1
+"""What is left of how far a mixed colour lies outside [0, 1]: it has a gradient there, and no more."""
 USUAL_SIDE = 480
 """Long side, in pixels, of pictures that nobody has told of."""
 
@@ -221,10 +223,12 @@ class InsStylizeModel(Model):
         return replace(points, color_features=plain) if self.stylized.mixes_colors else points
 
     def styled_rgb(self, told: SurfacePoints, rays: RayBundle | None, code: Tensor) -> Float[Tensor, "rays points 3"]:
-        """The stylised colours of surface points, from what AM is told of them; colours that are mixed may leave [0, 1]."""
+        """The stylised colours of surface points, from what AM is told of them."""
         features = self.stylized.color_features(told, code)
         if self.stylized.mixes_colors:
-            return features
+            # Colours far outside [0, 1] become flecks of one bright hue under the style's colour map.
+            inside = features.clamp(0, 1)
+            return inside + OUTSIDE * (features - inside)
         return self.ray_content.restyle(told, features, self._directions(told, rays))
 
     def plain_rgb(self, points: SurfacePoints, rays: RayBundle | None) -> Float[Tensor, "rays points 3"]:

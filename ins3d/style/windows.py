@@ -34,7 +34,8 @@ class WindowPlan:
 
     def window_at(self, stride: int) -> Extent:
         """Rays (down, across) of a window, of which patches are cut."""
-        return self.whole.get(stride, (self.sides.get(stride, 0),) * 2)
+        side = self.sides.get(stride, 0)
+        return self.whole.get(stride, (side, side))
 
     def rays_of_step(self) -> float:
         """Rays of one patch, in the mean over steps."""
@@ -86,7 +87,9 @@ class Frames:
         plan = Squares().plan(extent, budget, squares, size) if squares else WindowPlan(size, (), {}, {})
         different = sorted(set(drawn))
         counts = {
-            stride: max(budget // (len(different) * math.prod(whole.get(stride) or (plan.sides[stride],) * 2)), 1)
+            stride: max(
+                budget // (len(different) * math.prod(whole.get(stride) or (plan.sides[stride], plan.sides[stride]))), 1
+            )
             for stride in different
         }
         kept = {stride: whole[stride] for stride in different if stride in whole}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.plugin.tiny_scenes import OPEN_PLACEMENT, Scene, build_pipeline, small_config
+from tests.plugin.tiny_scenes import HEIGHT, OPEN_PLACEMENT, WIDTH, Scene, build_pipeline, small_config
 
 
 class TestSettings:
@@ -100,6 +100,26 @@ class TestSettings:
         )
         with pytest.raises(FileNotFoundError, match=f"^{re.escape(text)}$"):
             build_pipeline(small_config(open_scene, tmp_path, content_checkpoint=path))
+
+
+class TestStrokeSizes:
+    def test_every_style_is_learned_at_every_size_and_kept_as_it_was_read(self, open_scene: Scene, tmp_path: Path):
+        config = small_config(open_scene, tmp_path, model__stroke_sizes=(2.0, 1.0), model__style_size=40)
+        pipeline = build_pipeline(config)
+        assert pipeline.style.names == ("style x1", "style x2") and pipeline.num_new_styles == 2
+        assert [max(style.pictures[0][0].shape[1:]) for style in pipeline.objective.styles] == [40, 80]
+        # What is saved is read again as the same styles, whoever opens it.
+        again = build_pipeline(config)
+        assert again.style.names == pipeline.style.names
+
+    def test_what_is_looked_at_is_a_share_of_the_picture(self, open_scene: Scene, tmp_path: Path):
+        pipeline = build_pipeline(small_config(open_scene, tmp_path, model__style_size=None, model__stroke_size=2.0))
+        assert pipeline.objective.view.long_side == round(0.8 * 2 * max(HEIGHT, WIDTH))
+
+    @pytest.mark.parametrize("size", [0.0, 100.0])
+    def test_sizes_that_cannot_be_painted_are_refused(self, open_scene: Scene, tmp_path: Path, size: float):
+        with pytest.raises(ValueError, match=r"^pipeline.model.stroke-size: .* use (0.2 or more|5 or less)\.$"):
+            build_pipeline(small_config(open_scene, tmp_path, model__stroke_size=size))
 
 
 class TestStages:
