@@ -476,7 +476,7 @@ class TestRefusals:
         said = refusal(script, *render, str(tmp_path / "a.png"))
         assert said == "keyframes: a .png shows one mix; write an .mp4 or .gif, or give mix and strength instead."
         said = refusal(script, *render, str(tmp_path / "a.gif"), "--strength", ".5")
-        assert said == "keyframes: mix or strength is given too; say them in the keyframes."
+        assert said == "keyframes: mix, strength or at-stroke-size is given too; say them in the keyframes."
         said = refusal(script, *render, str(tmp_path / "a.gif"), "--keyframes", "2:1")
         assert said == "keyframes: the time of '2:1' is outside 0 (the first frame) to 1 (the last)."
         assert not (tmp_path / "a.gif").exists()
@@ -501,7 +501,7 @@ class TestRefusals:
 
     def test_of_a_window_rule_that_there_is_not(self, script, flags, content, tmp_path):
         said = refusal(script, "stylize", *flags, *content, "--patches.size", "16", "--patches.rule", "square", *SHALLOW)
-        assert said == "patches.rule: there is no 'square' (did you mean squares?); choose among squares."
+        assert said == "patches.rule: there is no 'square' (did you mean squares?); choose among squares, frames."
 
     def test_of_other_styles_in_a_resumed_run(self, script, flags, content, second_style, tmp_path, monkeypatch):
         monkeypatch.setattr(PlanesPicture, "fit_steps", 3)

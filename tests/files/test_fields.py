@@ -99,7 +99,8 @@ class TestTraining:
     def test_what_may_change_of_a_painted_field(self, kind: type):
         # The fields of the settings say it themselves, whichever class declares them again.
         of_meshes = {"export", "texture"} if kind is StylizeSurface else set()
-        assert set(with_fact(kind(), "may_change")) == {"output", "device", "resume", "steps", "mix", "strength"} | of_meshes
+        of_mixes = {"mix", "strength", "at_stroke_size"}
+        assert set(with_fact(kind(), "may_change")) == {"output", "device", "resume", "steps"} | of_mixes | of_meshes
 
     @pytest.mark.parametrize("kind", [Fit, FitMesh, FitImages])
     def test_what_may_change_of_a_fit(self, kind: type):
