@@ -353,7 +353,7 @@ class TestColors:
 
     def test_what_is_painted_is_moved_three_quarters_of_the_way_to_the_styles_colours(self, trained_pipeline: Make):
         pipeline = trained_pipeline(model__colors="style")
-        stir(pipeline.model, gates=(1.0, 0.3))
+        stir(pipeline.model, gates=(1.0, 0.9))
         stage = begin(pipeline)
         mix, wanted = single_style(0, 1), stage.objective.styles[0].colors
         with torch.no_grad():
