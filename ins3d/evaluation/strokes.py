@@ -5,7 +5,6 @@ Gram distance alone prefers flecks to strokes (docs/evaluation.md). None of thes
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter
 from skimage.feature import structure_tensor, structure_tensor_eigenvalues
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from ins3d.evaluation.statistics import luminance
 from ins3d.perception.features import FeatureMaps, PerceptualFeatures
+from ins3d.perception.losses import hypercolumns, relaxed_earth_movers_loss
 
 HYPERCOLUMN_LAYERS = ("relu2_1", "relu3_1", "relu4_1")
 NUM_COLUMNS = 1500
@@ -32,8 +32,7 @@ def relaxed_earth_movers_distance(
     >>> relaxed_earth_movers_distance(torch.eye(2), torch.tensor([[1.0, 0.0]]))
     0.5
     """
-    cost = 1 - F.normalize(features, dim=1) @ F.normalize(targets, dim=1).T
-    return float(torch.maximum(cost.amin(0).mean(), cost.amin(1).mean()))
+    return float(relaxed_earth_movers_loss(features, targets))
 
 
 class StrokeJudge:
@@ -64,13 +63,9 @@ class StrokeJudge:
 
     def _columns(self, maps: FeatureMaps) -> Float[Tensor, "points channels"]:
         """Hypercolumns: the features of all layers at one place, each layer in units of the painting's root mean square."""
-        places = 2 * torch.rand(1, 1, NUM_COLUMNS, 2, generator=torch.Generator().manual_seed(0)) - 1
+        places = 2 * torch.rand(NUM_COLUMNS, 2, generator=torch.Generator().manual_seed(0)) - 1
         places = places.to(maps[HYPERCOLUMN_LAYERS[0]])
-        read = [
-            F.grid_sample(maps[layer] / self.scales[layer], places, align_corners=False, padding_mode="border")[0, :, 0].T
-            for layer in HYPERCOLUMN_LAYERS
-        ]
-        return torch.cat(read, dim=1)
+        return hypercolumns({layer: maps[layer] / self.scales[layer] for layer in HYPERCOLUMN_LAYERS}, places)
 
 
 def stroke_coherence(picture: Float[Tensor, "3 _ _"]) -> Float[np.ndarray, " quantiles"]:

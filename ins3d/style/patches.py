@@ -45,23 +45,6 @@ def check_patch_fits(size: int, stride: int, height: int, width: int, setting: s
     )
 
 
-def patch_pixel_indices(
-    cameras: Int[Tensor, " patches"], rows: Int[Tensor, " patches"], columns: Int[Tensor, " patches"], size: int, stride: int
-) -> Int[Tensor, "patches*{size}*{size} 3"]:
-    """(camera, row, column) of every ray of strided patches whose upper left corners are given, row by row.
-
-    >>> one = torch.ones(1, dtype=torch.long)
-    >>> patch_pixel_indices(0 * one, 5 * one, 7 * one, size=2, stride=3).tolist()
-    [[0, 5, 7], [0, 5, 10], [0, 8, 7], [0, 8, 10]]
-    """
-    steps = torch.arange(size, device=rows.device) * stride
-    row_grid = rows[:, None, None] + steps[:, None]
-    column_grid = columns[:, None, None] + steps[None, :]
-    camera_grid = cameras[:, None, None]
-    grids = torch.broadcast_tensors(camera_grid, row_grid, column_grid)
-    return torch.stack(grids, dim=-1).reshape(-1, 3)
-
-
 def window_pixel_indices(camera: int, row: int, column: int, extent: tuple[int, int]) -> Int[Tensor, "rays 3"]:
     """(camera, row, column) of every pixel of a window of (height, width) `extent`, row by row.
 
@@ -82,9 +65,9 @@ def rays_to_pictures(values: Float[Tensor, "rays channels"], extent: tuple[int, 
 
 
 def rays_to_patches(values: Float[Tensor, "rays channels"], size: int) -> Float[Tensor, "_ channels {size} {size}"]:
-    """Answers of rays, in the order of `patch_pixel_indices`, as pictures with channels first.
+    """Answers of rays, in the order of `window_pixel_indices`, as square pictures with channels first.
 
     >>> rays_to_patches(torch.arange(4.0)[:, None], size=2).tolist()
     [[[[0.0, 1.0], [2.0, 3.0]]]]
     """
-    return values.reshape(-1, size, size, values.shape[-1]).permute(0, 3, 1, 2).contiguous()
+    return rays_to_pictures(values, (size, size))

@@ -1,48 +1,23 @@
 import pytest
 import torch
-from jaxtyping import TypeCheckError
 
 from ins3d.style.patches import (
     check_patch_fits,
     doubling_strides,
     largest_stride_that_fits,
     patch_extent,
-    patch_pixel_indices,
     rays_to_patches,
+    rays_to_pictures,
+    window_pixel_indices,
 )
 
 
-class TestPatchPixelIndices:
-    @pytest.mark.parametrize(("size", "stride"), [(1, 1), (3, 1), (2, 4), (5, 3)])
-    def test_equals_a_slow_loop_over_patches_rows_and_columns(self, size: int, stride: int):
-        cameras, rows, columns = torch.tensor([4, 0, 4]), torch.tensor([0, 7, 30]), torch.tensor([11, 0, 2])
-        expected = [
-            [int(camera), int(row) + down * stride, int(column) + right * stride]
-            for camera, row, column in zip(cameras, rows, columns, strict=True)
-            for down in range(size)
-            for right in range(size)
-        ]
-        assert patch_pixel_indices(cameras, rows, columns, size, stride).tolist() == expected
-
-    def test_stays_inside_the_picture_at_the_last_corner_that_fits(self):
-        size, stride, height, width = 8, 3, 40, 31
-        rows = torch.tensor([height - patch_extent(size, stride)])
-        columns = torch.tensor([width - patch_extent(size, stride)])
-        indices = patch_pixel_indices(torch.zeros(1, dtype=torch.long), rows, columns, size, stride)
-        # The last ray stands stride - 1 pixels before the end of its crop: 40 - 1 - 2 and 31 - 1 - 2.
-        assert indices.amax(0).tolist() == [0, 37, 28]
-
+class TestWindowPixelIndices:
     def test_reads_the_same_pixels_as_slicing(self, random: torch.Generator):
         picture = torch.rand(2, 20, 25, 3, generator=random)
-        indices = patch_pixel_indices(torch.tensor([1]), torch.tensor([2]), torch.tensor([5]), size=4, stride=4)
-        camera, row, column = indices.T
-        # Spec A.6: [y0 : y0 + P k : k, x0 : x0 + P k : k].
-        sliced = picture[1, 2:18:4, 5:21:4].permute(2, 0, 1)
-        assert torch.equal(rays_to_patches(picture[camera, row, column], size=4)[0], sliced)
-
-    def test_refuses_corners_of_different_number(self):
-        with pytest.raises(TypeCheckError):
-            patch_pixel_indices(torch.zeros(2).long(), torch.zeros(2).long(), torch.zeros(3).long(), 2, 1)
+        camera, row, column = window_pixel_indices(1, 2, 5, (4, 6)).T
+        sliced = picture[1, 2:6, 5:11].permute(2, 0, 1)
+        assert torch.equal(rays_to_pictures(picture[camera, row, column], (4, 6))[0], sliced)
 
 
 class TestRaysToPatches:
