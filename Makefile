@@ -28,9 +28,11 @@ demo: $(READY)
 	@echo; echo "Painted: $(CURDIR)/outputs/demo/stylized.mp4"
 	@echo "Beside the original and its depth: $(CURDIR)/outputs/demo/content_stylized_depth.mp4"
 
-# One thread a process: two processes of two threads on two cores get in each other's way.
+# One thread a process: two processes of two threads on two cores get in each other's way. What tests and examples of the
+# Python door write, gigabytes, goes when they end.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && TMPDIR=$$folder OMP_NUM_THREADS=1 \
+	    $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff check .
