@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ins3d.perception.color_transfer import weighted_moments
 from ins3d.perception.features import FeatureMaps, PerceptualFeatures
-from ins3d.perception.losses import Mask, Statistics, content_loss, statistics_of
+from ins3d.perception.losses import Mask, Statistics, content_loss, self_distances, statistics_of
 from ins3d.style.losses import STYLE_LOSSES, StyleLoss
 
 JUDGED_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
@@ -195,9 +195,7 @@ def _likeness(features: PerceptualFeatures, picture: Tensor, places: Tensor) -> 
     """Cosine distances of hypercolumns, all layers counting alike; each column sums to 1."""
     maps = _see(features, picture, SELF_LAYERS)
     columns = torch.cat([F.normalize(_at(maps[layer], places), dim=1) for layer in SELF_LAYERS], dim=1)
-    unit = F.normalize(columns, dim=1)
-    distances = (1 - unit @ unit.T).clamp(min=0)
-    return distances / distances.sum(0, keepdim=True).clamp(min=1e-6)
+    return self_distances(columns)
 
 
 def _places(seen: Bool[Tensor, "height width"]) -> Float[Tensor, "places 2"]:

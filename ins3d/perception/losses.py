@@ -164,9 +164,14 @@ def self_similarity_loss(
     Mean absolute difference of the cosine distances between all pairs of places, of which each column adds up to 1,
     times the number of places.
     """
-    apart = [1 - (unit := F.normalize(each, dim=1, eps=1e-6)) @ unit.T for each in (columns, targets)]
-    shares = [each / each.sum(0, keepdim=True).clamp(min=1e-6) for each in apart]
-    return (shares[0] - shares[1]).abs().sum(0).mean()
+    return (self_distances(columns) - self_distances(targets)).abs().sum(0).mean()
+
+
+def self_distances(columns: Float[Tensor, "points channels"]) -> Float[Tensor, "points points"]:
+    """Cosine distances between all pairs of places of one picture; each column adds up to 1 (STROTSS, eq. 6)."""
+    unit = F.normalize(columns, dim=1, eps=1e-6)
+    apart = (1 - unit @ unit.T).clamp(min=0)
+    return apart / apart.sum(0, keepdim=True).clamp(min=1e-6)
 
 
 def hypercolumns(maps: FeatureMaps, places: Float[Tensor, "points 2"]) -> Float[Tensor, "points channels"]:
