@@ -3,6 +3,7 @@
 All losses are unweighted. Masks are weights in [0, 1] of picture positions; they are shrunk to each layer's size.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -54,8 +55,10 @@ def gram_loss(grams: Grams, targets: Grams) -> Float[Tensor, ""]:
     return torch.stack([F.mse_loss(grams[layer], targets[layer].expand_as(grams[layer])) for layer in targets]).sum()
 
 
-def relative_gram_loss(grams: Grams, targets: Grams) -> Float[Tensor, ""]:
+def relative_gram_loss(grams: Grams, targets: Grams, shares: Mapping[str, float] | None = None) -> Float[Tensor, ""]:
     """|G - G_style| / |G_style| (Frobenius), mean over layers and pictures: 0 at the style, near 1 for anything else.
+
+    `shares`: how much a layer counts in the mean, 1 where nothing is said of it.
 
     Differs from INS: free of the encoder's scale, so a weight near 1 fits every network and every style.
 
@@ -63,7 +66,9 @@ def relative_gram_loss(grams: Grams, targets: Grams) -> Float[Tensor, ""]:
     >>> relative_gram_loss(twice, {"relu1_1": torch.eye(2)[None]}).item()
     1.0
     """
-    return torch.stack([_relative_distance(grams[layer], targets[layer]) for layer in targets]).mean()
+    counts = [1.0 if shares is None else shares.get(layer, 1.0) for layer in targets]
+    distances = [_relative_distance(grams[layer], targets[layer]) for layer in targets]
+    return torch.stack([count * distance for count, distance in zip(counts, distances, strict=True)]).sum() / sum(counts)
 
 
 def content_loss(maps: FeatureMaps, targets: FeatureMaps, mask: Mask | None = None) -> Float[Tensor, ""]:

@@ -30,8 +30,8 @@ def _optimizers() -> dict[str, Any]:
         "content_tables": _group(0.06, "content", final=0.01),
         "content": _group(0.01, "content", final=0.01),
         "proposals": _group(0.02, "content", final=0.01),
-        "style_planes": _group(0.04, "style", final=0.1),
-        "style": _group(4e-3, "style", final=0.1),
+        "style_planes": _group(0.025, "style", final=0.1),
+        "style": _group(3e-3, "style", final=0.1),
         "gates": _group(0.01, "style", final=0.1),
     }
 

@@ -34,6 +34,8 @@ from ins3d.perception.losses import (
 
 GRAM_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_1")
 GATYS_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+BOLD_SHARES = {"relu3_3": 2.0, "relu4_1": 4.0}
+"""How much layers count in `gram_bold`; the finer ones 1. They are what few steps leave as a net of small curls."""
 NUM_COLUMNS = 1000
 """Places at which hypercolumns are compared."""
 Compare = Callable[[FeatureMaps, Any, Mask | None, torch.Generator], Float[Tensor, ""]]
@@ -191,6 +193,12 @@ class TotalVariation:
 STYLE_LOSSES: dict[str, StyleLoss] = {
     # Differs from INS: relative to the style's Gram matrix and not squared, so that every layer pulls alike.
     "gram": StyleLoss(GRAM_LAYERS, grams_of, lambda maps, style, mask, _: relative_gram_loss(grams_of(maps, mask), style)),
+    # Coarse layers count more, for bold strokes (docs/results.md).
+    "gram_bold": StyleLoss(
+        GRAM_LAYERS,
+        grams_of,
+        lambda maps, style, mask, _: relative_gram_loss(grams_of(maps, mask), style, BOLD_SHARES),
+    ),
     # INS and Johnson et al. (spec 0.4); with `hw` Gatys's notebook, and with `gram_hw:0.25` the CVPR paper.
     "gram_chw": StyleLoss(GRAM_LAYERS, grams_of, lambda maps, style, mask, _: gram_loss(grams_of(maps, mask), style)),
     "gram_hw": StyleLoss(

@@ -241,6 +241,7 @@ def small_config(scene: Scene, tmp_path: Path, **edits: Any) -> Any:
     model.style_field = HashStyle(resolutions=(16, 32), channels=4, width=16, log2_size=10)
     model.styles = (str(scene.folder.parent / "style.png"),)
     model.perceptual_weights = scene.folder.parent / "tiny_vgg.pth"
+    model.style_loss = ("gram",)
     model.style_layers, model.content_layers = ("relu1_2", "relu2_2"), ("relu2_2",)
     model.style_size = 56
     for name, value in edits.items():

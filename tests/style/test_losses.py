@@ -28,7 +28,7 @@ from ins3d.style.losses import (
 Maps = dict[str, Tensor]
 TinyVgg = Callable[..., dict[str, Tensor]]
 NAMES = tuple(STYLE_LOSSES)
-EVERY_NAME = "content, gram, gram_chw, gram_hw, statistics, nnfm, swd, remd, self_similarity, tv"
+EVERY_NAME = "content, gram, gram_bold, gram_chw, gram_hw, statistics, nnfm, swd, remd, self_similarity, tv"
 
 
 @pytest.fixture
@@ -55,6 +55,12 @@ def compared(name: str, maps: Maps, style: Maps, mask: Tensor | None = None) -> 
     return loss.compare(seen, kept, mask, torch.Generator().manual_seed(2))
 
 
+def bold_gram_loss(grams: Maps, targets: Maps) -> Tensor:
+    """Every layer's own distance, counted 1 1 2 4 from fine to coarse."""
+    apart = [relative_gram_loss({layer: grams[layer]}, {layer: targets[layer]}) for layer in GRAM_LAYERS]
+    return (apart[0] + apart[1] + 2 * apart[2] + 4 * apart[3]) / 8
+
+
 class TestStyleLosses:
     def test_all_are_registered_content_and_total_variation_alike(self):
         assert ", ".join(LOSSES) == EVERY_NAME
@@ -79,6 +85,7 @@ class TestStyleLosses:
         generator = torch.Generator().manual_seed(2)
         expected = {
             "gram": lambda: relative_gram_loss(grams_of(seen, used), grams_of(wanted)),
+            "gram_bold": lambda: bold_gram_loss(grams_of(seen, used), grams_of(wanted)),
             "gram_chw": lambda: gram_loss(grams_of(seen, used), grams_of(wanted)),
             "gram_hw": lambda: gram_loss(grams_of(seen, used, "hw"), grams_of(wanted, norm="hw")),
             "statistics": lambda: statistics_loss(statistics_of(seen, used), statistics_of(wanted)),
