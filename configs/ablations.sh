@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The ablations of docs/results.md, on a finished content: bash configs/ablations.sh outputs/fox/ins-stylize/RUN
+# The ablations of docs/results_0.2.md, on a finished content: bash configs/ablations.sh outputs/fox/ins-stylize/RUN
 # Each line is one run of the style stage; look at preview.png and ns-eval of each.
 set -euo pipefail
 content=$1; shift

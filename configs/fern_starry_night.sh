@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# fern, painted like The Starry Night, with default settings: the run in docs/results.md.
+# fern, painted like The Starry Night, with default settings.
 # INS3D_ASSETS names the folder that holds scenes/fern and styles/starry_night.jpg; more options can follow.
 set -euo pipefail
 assets=${INS3D_ASSETS:-../shared/assets}
