@@ -10,6 +10,20 @@ from ins3d.fields.merged_points import SurfacePoints
 from ins3d.fields.point_encoding import FrequencyEncoding
 from ins3d.fields.style_features import StyleFeatures, StyleTables
 
+OUTSIDE = 0.1
+"""What is left of how far a mixed colour lies outside [0, 1]: it has a gradient there, and no more."""
+
+
+def squeezed(colors: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
+    """Colours in [0, 1] as they are, and a tenth (`OUTSIDE`) of how far others lie outside.
+
+    >>> import torch
+    >>> squeezed(torch.tensor([0.3, 11.0, -2.0]))
+    tensor([ 0.3000,  2.0000, -0.2000])
+    """
+    inside = colors.clamp(0, 1)
+    return inside + OUTSIDE * (colors - inside)
+
 
 class StylizedField(nn.Module):
     """SIM and AM: features of a content in, those of the stylised content out."""
@@ -46,9 +60,19 @@ class StylizedField(nn.Module):
     def color_features(
         self, points: SurfacePoints, style_code: Float[Tensor, " styles"]
     ) -> Float[Tensor, "*rays points channels"]:
-        """What the colour features of points become; the content makes colours of them."""
-        style = self.style_features(points.positions, style_code, points.spread)
-        return self.amalgamation.color_features(points.color_features, style, style_code.sum())
+        """What the colour features of points become; the content makes colours of them, unless they are colours."""
+        return self.mixed(points.color_features, points.positions, style_code, points.spread)
+
+    def mixed(
+        self,
+        content: Float[Tensor, "*batch channels"],
+        positions: Float[Tensor, "*batch 3"],
+        style_code: Float[Tensor, " styles"],
+        spread: Float[Tensor, "*batch 1"] | None,
+    ) -> Float[Tensor, "*batch channels"]:
+        """What a content's colours or features become at places of the unit ball."""
+        style = self.style_features(positions, style_code, spread)
+        return self.amalgamation.color_features(content, style, style_code.sum())
 
     def gates(self) -> list[nn.Parameter]:
         """The gates, which learn at their own rate."""

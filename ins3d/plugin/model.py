@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ins3d.fields.geometry_losses import density_distillation_loss
 from ins3d.fields.merged_points import SurfacePoints
+from ins3d.fields.stylized import squeezed
 from ins3d.plugin.content import (
     PARAM_GROUPS,
     FrozenDensity,
@@ -36,8 +37,6 @@ from ins3d.style.styles import style_names
 
 PREFIX = "pipeline.model."
 """What the model's options begin with."""
-OUTSIDE = 0.1
-"""What is left of how far a mixed colour lies outside [0, 1]: it has a gradient there, and no more."""
 USUAL_SIDE = 480
 """Long side, in pixels, of pictures that nobody has told of."""
 
@@ -226,9 +225,7 @@ class InsStylizeModel(Model):
         """The stylised colours of surface points, from what AM is told of them."""
         features = self.stylized.color_features(told, code)
         if self.stylized.mixes_colors:
-            # Colours far outside [0, 1] become flecks of one bright hue under the style's colour map.
-            inside = features.clamp(0, 1)
-            return inside + OUTSIDE * (features - inside)
+            return squeezed(features)  # further out they became flecks of one bright hue under the style's colour map
         return self.ray_content.restyle(told, features, self._directions(told, rays))
 
     def plain_rgb(self, points: SurfacePoints, rays: RayBundle | None) -> Float[Tensor, "rays points 3"]:

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Int
@@ -23,9 +22,6 @@ MAX_DRAWS = 50
 class PatchSettings(CachedPatchSettings):
     """What a step of the style stage sees of a scene."""
 
-    usual_size: ClassVar[int] = 192
-    size: int | None = ranged(None, min=1)
-    """Rays along one side of the square patches that are judged. By default 192, or as many as fit into the pictures."""
     strides: tuple[int, ...] = ranged((), min=1)
     """By how much pictures are reduced before patches are cut from them; each step draws one. Empty: 1, and the first at
     which all of a picture is no more than two patches: strokes, and how they are shared out over the picture."""

@@ -128,8 +128,9 @@ class PatchSettings:
 class CachedPatchSettings(PatchSettings):
     """The same where what the frozen content says about rays is computed once, and kept."""
 
+    usual_size: ClassVar[int] = 192
     size: int | None = ranged(None, min=1)
-    """Rays along one side of the square patches that are judged. By default 128, or as many as fit into the pictures."""
+    """Rays along one side of the square patches that are judged. By default 192, or as many as fit into the pictures."""
     max_rays: int = ranged(1_000_000, min=1)
     """Rays that are kept; the steps cut their patches out of windows of so many in all."""
 

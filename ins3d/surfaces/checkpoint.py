@@ -11,7 +11,7 @@ from ins3d.meshes.triangles import MeshPlacement
 from ins3d.style.colors import Colors
 from ins3d.surfaces.cameras import ObjectCameras, UpAxis
 from ins3d.surfaces.content import SurfaceContent, make_surface_content
-from ins3d.surfaces.stylized import ShownSurface, StylizedSurface, show_content
+from ins3d.surfaces.stylized import Mixes, ShownSurface, StylizedSurface, show_content
 
 Kind = Literal["fit-mesh", "fit-images", "stylize"]
 SurfaceField = SurfaceContent | StylizedSurface
@@ -38,16 +38,15 @@ class SurfaceSpec:
     """Those of the photographs, when there were any."""
     footprint: float = 0.0
     """How wide the pixels were that strokes were learned from, in radii of the ball; 0: files of before 0.3, unfiltered."""
-
-    blur: float = 0.0
-    """What AM does not see of the content, in radii of the ball; 0: files of before 0.3, it saw all."""
+    mixes: Mixes = "features"
+    """What AM mixes; features: files of before 0.3."""
 
     def build(self) -> SurfaceField:
         """A field of this kind, untrained."""
         content = make_surface_content(self.network)
         if self.kind != "stylize":
             return content
-        return StylizedSurface(content, len(self.styles), self.colors, self.bound, self.footprint, self.blur)
+        return StylizedSurface(content, len(self.styles), self.colors, self.bound, self.footprint, self.mixes)
 
     def object_cameras(self) -> ObjectCameras | None:
         """The photographs' cameras, in the ball."""

@@ -36,11 +36,7 @@ class SurfaceContent(nn.Module, ABC):
     def forward(
         self, positions: Float[Tensor, "points 3"]
     ) -> tuple[Float[Tensor, "points 1"], Float[Tensor, "points features"]]:
-        """(signed distance, content features: the input of AM)."""
-
-    def style_features(self, positions: Float[Tensor, "points 3"], spread: float) -> Float[Tensor, "points features"]:
-        """What AM sees of the content: its features, without what is finer than `spread` radii where they know such."""
-        return self(positions)[1]
+        """(signed distance, content features: the input of the colour head)."""
 
     @abstractmethod
     def gradient(self, positions: Float[Tensor, "points 3"]) -> Float[Tensor, "points 3"]:
@@ -136,10 +132,6 @@ class PlanesSurface(SurfaceContent):
         """See `SurfaceContent.forward`."""
         read = self.planes(positions)
         return self._distance(positions, read), self.base(read)
-
-    def style_features(self, positions: Float[Tensor, "points 3"], spread: float) -> Float[Tensor, "points features"]:
-        """See `SurfaceContent.style_features`."""
-        return self.base(self.planes(positions, positions.new_full((len(positions), 1), spread)))
 
     def signed_distance(self, positions: Float[Tensor, "points 3"]) -> Float[Tensor, "points 1"]:
         """See `SurfaceContent.signed_distance`."""

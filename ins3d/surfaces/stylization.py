@@ -71,14 +71,7 @@ class SurfaceSubject:
     def _paint(self, rays: SurfaceRays, mix: Mix) -> Tensor:
         """Stylised colours at the content's hits; rays that miss are black, and covered afterwards."""
         hit, rgb = rays.hit[:, 0] > 0, torch.zeros_like(rays.rgb)
-        rgb[hit] = self.field.rgb(
-            rays.rgb[hit],
-            rays.features[hit],
-            rays.positions[hit],
-            rays.normals[hit],
-            mix.code().to(rgb),
-            rays.footprint[hit],
-        )
+        rgb[hit] = self.field.rgb(rays.rgb[hit], rays.positions[hit], mix.code().to(rgb), rays.footprint[hit])
         return rgb
 
     def _retrace(self, rays: SurfaceRays, mix: Mix) -> tuple[Tensor, Tensor, Tensor]:

@@ -24,9 +24,6 @@ from ins3d.surfaces.stylization import SurfaceSubject
 from ins3d.surfaces.stylized import StylizedSurface
 from ins3d.surfaces.windows import RayWeighting, SurfaceWindows
 
-BLUR = 0.01
-"""Radii of the ball: AM sees no more of the content's planes, or takes their cells for brushwork (a plaid)."""
-
 
 def run_stylize_surface(settings: StylizeSurface) -> None:
     """`stylize`: fits the object where that has not been done, paints it, and writes it as a mesh."""
@@ -47,9 +44,11 @@ def run_stylize_surface(settings: StylizeSurface) -> None:
         objective = command_objective(settings, device, scene, settings.view_size)
     torch.manual_seed(settings.seed)
     bound = settings.bound if settings.geometry == "distilled" else 0.0
-    looked = {"footprint": windows.cameras.footprint, "blur": windows.blur}
-    spec = replace(fitted, kind="stylize", styles=names, colors=settings.colors, bound=bound, **looked)
-    field = StylizedSurface(content, len(names), settings.colors, bound, **looked).to(device)
+    footprint = windows.cameras.footprint
+    spec = replace(
+        fitted, kind="stylize", styles=names, colors=settings.colors, bound=bound, footprint=footprint, mixes="colors"
+    )
+    field = StylizedSurface(content, len(names), settings.colors, bound, footprint).to(device)
     subject = SurfaceSubject(field, windows, objective, settings.seed)
     paint(settings, field, subject, objective, mix, partial(train, settings, spec, mix=mix))
     if settings.export:
@@ -75,7 +74,7 @@ def surface_windows(
     weighting = RayWeighting(settings.weigh_angle, settings.weigh_depth)
     generator = torch.Generator().manual_seed(settings.seed)
     with CONSOLE.status("tracing the rays that are kept"):
-        return SurfaceWindows(content, cameras.to(device), plan, weighting, generator, BLUR)
+        return SurfaceWindows(content, cameras.to(device), plan, weighting, generator)
 
 
 def fitted_surface(settings: StylizeSurface, device: torch.device) -> tuple[SurfaceContent, SurfaceSpec, StylizeSurface]:

@@ -3,17 +3,19 @@
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ins3d.fields.style_features import StylePlanes
-from ins3d.fields.stylized import StylizedField
+from ins3d.fields.style_features import StyleHash, StylePlanes
+from ins3d.fields.stylized import StylizedField, squeezed
 from ins3d.style.colors import Colors, StyleColors
 from ins3d.surfaces.content import SurfaceContent, numerical_gradient
 
 Ask = Callable[[Float[Tensor, "points 3"]], Tensor]
+Mixes = Literal["colors", "features"]
 SPREAD = 0.6
 """Standard deviation of what a pixel sees, in pixels' widths; that of scenes (`footprint_mult`)."""
 
@@ -41,34 +43,48 @@ class StylizedSurface(StylizedField):
 
     With a `bound` of 0 the shape is the content's, to the last bit. Else it moves by no more than that, in radii of the
     ball: the change of distance that AM asks for goes through bound * tanh(change / bound). Differs from INS, whose density
-    is held by a loss alone. Colour is the content's plus a change, which is 0 under the zero code: the difference that AM
-    makes to a copy of the content's colour head. The copy learns: the head of a mesh of three colours knows three.
+    is held by a loss alone. Colour is the content's plus a change, which is 0 under the zero code.
+
+    Fields of before 0.3 mix features that are read beside planes, and make colours of them by a copy of the content's head
+    that has learned more colours than the object had; they are shown as they were, and not trained any more.
     """
 
-    WIDTH = 64
-    RESOLUTIONS = (24, 48, 96, 192)
+    WIDTH, CHANNELS, COLOR_GATE = 64, 8, 0.5
+    RESOLUTIONS, LOG2_SIZE = (64, 128, 256), 17
+    """Of the feature hash: its finest cells are two pixels wide in views of 512 pixels."""
+    PLANES = (24, 48, 96, 192)
+    """Of fields of before 0.3."""
+    RATES = (0.04, 4e-3, 0.01)
+    """Of tables, networks and gates; those of scenes."""
 
     def __init__(
         self, content: SurfaceContent, num_styles: int, colors: Colors, bound: float = 0.0, footprint: float = 0.0,
-        blur: float = 0.0,
+        mixes: Mixes = "colors",
     ) -> None:  # fmt: skip
         """`footprint`: how wide the narrowest pixels are that strokes are learned from, in radii of the ball; they are shown
-        as those see them. 0: strokes never fade (files of before). `blur`: what AM does not see of the content
-        (`SurfaceContent.style_features`)."""
-        planes, shape = StylePlanes(num_styles, self.RESOLUTIONS, channels=8), content.num_features if bound else None
-        # Gates a little below 1, where SIM and AM would have no gradient.
-        super().__init__(shape, content.num_features, planes, num_styles, self.WIDTH, 2, gate_init=(0.9, 0.9))
-        self.content, self.bound, self.footprint, self.blur = content.requires_grad_(False), bound, footprint, blur
-        self.head = deepcopy(content.head).requires_grad_(True)
+        as those see them. 0: strokes never fade (files of before). `mixes`: what AM sees and returns."""
+        shape, mixes_colors = content.num_features if bound else None, mixes == "colors"
+        if mixes_colors:
+            encoding = StyleHash(num_styles, self.RESOLUTIONS, self.CHANNELS, self.LOG2_SIZE)
+        else:
+            encoding = StylePlanes(num_styles, self.PLANES, self.CHANNELS)
+        # Gates below 1, where SIM and AM would have no gradient.
+        super().__init__(
+            shape, content.num_features, encoding, num_styles, self.WIDTH, 2, (0.9, self.COLOR_GATE),
+            mixes_colors=mixes_colors,
+        )  # fmt: skip
+        self.content, self.bound, self.footprint = content.requires_grad_(False), bound, footprint
+        if not mixes_colors:
+            self.head = deepcopy(content.head)
         self.colors = StyleColors(colors, num_styles)
 
     def shown(self, style_code: Float[Tensor, " styles"]) -> ShownSurface:
         """The object under one code; the zero code shows the content, to the last bit."""
-        moved = bool(self.bound and style_code.any())
+        moved, content_rgb = bool(self.bound and style_code.any()), show_content(self.content).rgb
         return ShownSurface(
             (lambda positions: self.signed_distance(positions, style_code)) if moved else self.content.signed_distance,
             (lambda positions: self.gradient(positions, style_code)) if moved else self.content.gradient,
-            lambda positions: self._asked(positions, style_code),
+            lambda positions: self.rgb(content_rgb(positions), positions, style_code),
         )
 
     def signed_distance(
@@ -87,31 +103,27 @@ class StylizedSurface(StylizedField):
         """Of the stylised distance, from four distances around the place."""
         return numerical_gradient(lambda places: self.signed_distance(places, style_code), positions)
 
-    def _asked(self, positions: Tensor, style_code: Tensor) -> Tensor:
-        features, normals = self.content(positions)[1], self.content.color_normals(positions)
-        plain = self.content.rgb(features, positions, normals)
-        seen = self.content.style_features(positions, self.blur) if self.blur else features
-        return self.rgb(plain, seen, positions, normals, style_code)
-
     def rgb(
         self,
         plain: Float[Tensor, "points 3"],
-        features: Float[Tensor, "points features"],
         positions: Float[Tensor, "points 3"],
-        normals: Float[Tensor, "points 3"],
         style_code: Float[Tensor, " styles"],
         footprint: Float[Tensor, "points 1"] | None = None,
     ) -> Float[Tensor, "points 3"]:
-        """Colours of places whose `plain` colours and content features are known; the view does not matter (INS,
-        `zero_viewdir`).
+        """Colours of places whose `plain` colours are known; the view does not matter (INS, `zero_viewdir`).
 
-        Planes whose cells are finer than the `footprint` fade out, as those of scenes do; None: the narrowest that was
+        Strokes whose cells are finer than the `footprint` fade out, as those of scenes do; None: the narrowest that was
         trained.
         """
-        style = self.style_features(positions, style_code, self._spread(positions, footprint))
-        mixed = self.amalgamation.color_features(features, style, style_code.sum())
-        change = self.head(mixed, positions, normals, None) - self.head(features, positions, normals, None)
-        return self.colors.map(plain + self.colors.change(change), 1.0, style_code)
+        spread = self._spread(positions, footprint)
+        if self.mixes_colors:
+            change = self.mixed(plain, positions, style_code, spread) - plain
+        else:
+            features, normals = self.content(positions)[1], self.content.color_normals(positions)
+            mixed = self.mixed(features, positions, style_code, spread)
+            change = self.head(mixed, positions, normals, None) - self.head(features, positions, normals, None)
+        painted = self.colors.map(plain + self.colors.change(change), 1.0, style_code)
+        return squeezed(painted) if self.mixes_colors else painted
 
     def _spread(self, positions: Tensor, footprint: Tensor | None) -> Tensor | None:
         if not self.footprint:
@@ -122,4 +134,5 @@ class StylizedSurface(StylizedField):
     def groups(self) -> list[dict[str, object]]:
         """What learns, and how fast."""
         layers = [parameter for parameter in self.weights() if parameter.requires_grad]
-        return [{"params": self.planes(), "lr": 0.05}, {"params": layers, "lr": 5e-3}, {"params": self.gates(), "lr": 0.01}]
+        learning = (self.planes(), layers, self.gates())
+        return [{"params": each, "lr": rate} for each, rate in zip(learning, self.RATES, strict=True)]

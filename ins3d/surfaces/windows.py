@@ -42,7 +42,6 @@ class SurfaceRays:
     """How much the ray's pixel counts in the losses."""
     positions: Float[Tensor, "*batch 3"]
     normals: Float[Tensor, "*batch 3"]
-    features: Float[Tensor, "*batch features"]
     rgb: Float[Tensor, "*batch 3"]
     footprint: Float[Tensor, "*batch 1"]
     """How wide what the ray's pixel sees is, across the ray, in radii of the ball."""
@@ -62,10 +61,8 @@ class SurfaceWindows:
 
     def __init__(
         self, content: SurfaceContent, cameras: ObjectCameras, plan: WindowPlan, weighting: RayWeighting,
-        generator: torch.Generator, blur: float = 0.0,
+        generator: torch.Generator,
     ) -> None:  # fmt: skip
-        """`blur`: see `SurfaceContent.style_features`."""
-        self.blur = blur
         self.content, self.cameras, self.plan, self.weighting = content, cameras, plan, weighting
         self.glances: dict[int, tuple[Tensor, Tensor]] = {}
         self.windows = {
@@ -99,7 +96,7 @@ class SurfaceWindows:
         steps = (torch.arange(side, device=place.device) - (side - 1) / 2) * spacing
         grid = place + torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1).reshape(-1, 2)
         origins, directions = self.cameras.rays(torch.full((len(grid),), camera, device=grid.device), grid)
-        rays = ask_content(self.content, origins, directions, spacing * float(self.cameras.pixels[camera]), self.blur)
+        rays = ask_content(self.content, origins, directions, spacing * float(self.cameras.pixels[camera]))
         if self.weighting.by_angle:
             rays.weight *= -(rays.normals * directions).sum(-1, keepdim=True).clamp(max=0)
         if self.weighting.by_depth:
@@ -135,13 +132,9 @@ class SurfaceWindows:
 
 @torch.no_grad()
 def ask_content(
-    content: SurfaceContent, origins: Float[Tensor, "rays 3"], directions: Float[Tensor, "rays 3"], pixel: float = 0.0,
-    blur: float = 0.0,
-) -> SurfaceRays:  # fmt: skip
-    """Traces rays and asks the content where they end.
-
-    `pixel` is how far rays are apart at distance 1, `blur` that of `SurfaceContent.style_features`.
-    """
+    content: SurfaceContent, origins: Float[Tensor, "rays 3"], directions: Float[Tensor, "rays 3"], pixel: float = 0.0
+) -> SurfaceRays:
+    """Traces rays and asks the content where they end; `pixel` is how far rays are apart at distance 1."""
     hits = trace_rays(content.signed_distance, origins, directions)
     hit = hits.hit
     found = SurfaceRays(
@@ -151,7 +144,6 @@ def ask_content(
         hit[:, None].float(),
         hits.positions * hit[:, None],
         normals=torch.zeros_like(origins),
-        features=origins.new_zeros(len(origins), content.num_features),
         rgb=torch.zeros_like(origins),
         footprint=pixel * hits.distances[:, None] * hit[:, None],
     )
@@ -159,6 +151,5 @@ def ask_content(
         at = hits.positions[hit]
         _, features = content(at)
         found.normals[hit] = F.normalize(content.gradient(at), dim=-1)
-        found.features[hit] = content.style_features(at, blur) if blur else features
         found.rgb[hit] = content.rgb(features, at, found.normals[hit])
     return found

@@ -232,7 +232,7 @@ class TestStylize:
 
 class TestWindows:
     @pytest.mark.parametrize(
-        ("view", "patch", "strides"), [(512, 128, (1, 1, 2, 4)), (300, 128, (1, 1, 2)), (64, 64, (1, 1))]
+        ("view", "patch", "strides"), [(512, 192, (1, 1, 2)), (300, 192, (1, 1)), (64, 64, (1, 1))]
     )
     def test_are_as_large_as_views_allow(self, view: int, patch: int, strides: tuple[int, ...]):
         plan = stylize_command.window_plan(StylizeSurface(), view, view)

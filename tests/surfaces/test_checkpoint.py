@@ -20,6 +20,7 @@ SPECS = [
     SurfaceSpec("fit-images", "planes", "y", PLACEMENT, cameras=cameras_words(CAMERAS)),
     SurfaceSpec("stylize", "planes", "y", PLACEMENT, "", ("wave", "mosaic"), "style", 0.05),
     SurfaceSpec("stylize", "planes", "z", PLACEMENT, "", ("wave",), "none", 0.0, cameras_words(CAMERAS)),
+    SurfaceSpec("stylize", "planes", "y", PLACEMENT, "", ("a", "b", "c"), "style", footprint=0.01, mixes="colors"),
 ]
 
 

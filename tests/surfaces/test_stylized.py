@@ -6,21 +6,21 @@ from torch import Tensor
 
 from ins3d.perception.color_transfer import ColorStatistics
 from ins3d.surfaces.content import PlanesSurface
-from ins3d.surfaces.stylized import StylizedSurface, show_content
+from ins3d.surfaces.stylized import Mixes, StylizedSurface, show_content
 
 
-def stylized(colors="none", bound: float = 0.0, footprint: float = 0.0, blur: float = 0.0) -> StylizedSurface:
+def stylized(colors="none", bound: float = 0.0, footprint: float = 0.0, mixes: Mixes = "colors") -> StylizedSurface:
     torch.manual_seed(0)
     content = PlanesSurface((8, 16), channels=4)
     for plane in content.planes.planes:
         plane.data.mul_(100)
-    field = StylizedSurface(content, 2, colors, bound, footprint, blur)
+    field = StylizedSurface(content, 2, colors, bound, footprint, mixes)
     with torch.no_grad():
         field.amalgamation.rgb_gate.fill_(0.3)
         if bound:
             field.amalgamation.density_gate.fill_(0.3)
-        for planes in field.style_features.encoding.parameters():
-            planes.mul_(50)
+        for tables in field.style_features.encoding.parameters():
+            tables.mul_(50)
     for style in range(2):
         wanted = ColorStatistics(torch.tensor([0.8, 0.2, 0.1 * style]), 0.01 * torch.eye(3))
         field.colors.match(style, ColorStatistics(torch.full((3,), 0.5), 0.04 * torch.eye(3)), wanted)
@@ -34,11 +34,12 @@ def positions(random: torch.Generator) -> Tensor:
 
 @pytest.mark.parametrize("colors", ["none", "style", "content"])
 class TestColours:
-    def test_the_zero_code_is_the_content_to_the_last_bit(self, colors: str, positions: Tensor):
-        field = stylized(colors)
-        # Also after the copied head has learned something else than the content's.
-        for parameter in field.head.parameters():
-            parameter.data.add_(0.3)
+    @pytest.mark.parametrize("mixes", ["colors", "features"])
+    def test_the_zero_code_is_the_content_to_the_last_bit(self, colors: str, mixes: Mixes, positions: Tensor):
+        field = stylized(colors, mixes=mixes)
+        if mixes == "features":  # also where the copied head had learned something else than the content's
+            for parameter in field.head.parameters():
+                parameter.data.add_(0.3)
         shown = field.shown(torch.zeros(2)).rgb(positions)
         assert torch.equal(shown, show_content(field.content).rgb(positions))
 
@@ -60,9 +61,8 @@ class TestFootprint:
     CODE = torch.tensor([1.0, 0.0])
 
     def seen(self, field: StylizedSurface, positions: Tensor, footprint: float) -> Tensor:
-        features, normals = field.content(positions)[1], torch.zeros_like(positions)
-        wide = positions.new_full((len(positions), 1), footprint)
-        return field.rgb(torch.zeros_like(positions), features, positions, normals, self.CODE, wide)
+        plain = show_content(field.content).rgb(positions)
+        return field.rgb(plain, positions, self.CODE, positions.new_full((len(positions), 1), footprint))
 
     def test_wide_pixels_see_no_fine_strokes(self, positions: Tensor):
         field = stylized(footprint=1e-4)
@@ -70,7 +70,7 @@ class TestFootprint:
         for wide in (0.0, 0.05):
             before = self.seen(field, positions, wide)
             with torch.no_grad():
-                field.style_features.encoding.styles[0].planes[-1].neg_()
+                field.style_features.encoding.styles[0].tables[-1].neg_()
             changes.append(float((self.seen(field, positions, wide) - before).abs().max()))
         assert changes[0] > 1e-3 and changes[1] < 1e-6
 
@@ -81,27 +81,32 @@ class TestFootprint:
 
     def test_pictures_and_meshes_show_what_the_narrowest_pixels_saw(self, positions: Tensor):
         field = stylized(footprint=0.01)
-        plain = show_content(field.content).rgb(positions)
-        torch.testing.assert_close(field.shown(self.CODE).rgb(positions), plain + self.seen(field, positions, 0.01))
+        assert torch.equal(field.shown(self.CODE).rgb(positions), self.seen(field, positions, 0.01))
 
     def test_of_fields_of_before_strokes_never_fade(self, positions: Tensor):
         field = stylized()
         assert torch.equal(self.seen(field, positions, 0.0), self.seen(field, positions, 0.05))
 
 
-def test_am_sees_no_fine_cells_of_the_contents_planes(positions: Tensor):
-    """It would take them for brushwork: a plaid along the planes' axes."""
+def test_strokes_do_not_depend_on_how_the_content_is_stored(positions: Tensor):
+    """AM would take the cells of the content's planes for brushwork: a plaid along their axes."""
+    field, features = stylized(), stylized(mixes="features")
+    plain = show_content(field.content).rgb(positions)
     strokes = []
-    for blur in (0.0, 0.3):
-        field = stylized(footprint=1e-4, blur=blur)
-        seen = []
-        for scale in (1.0, 3.0):
-            field.content.planes.planes[-1].data.mul_(scale)
-            with torch.no_grad():
-                plain = show_content(field.content).rgb(positions)
-                seen.append(field.shown(torch.tensor([1.0, 0.0])).rgb(positions) - plain)
-        strokes.append(float((seen[1] - seen[0]).abs().max()))
-    assert strokes[0] > 1e-3 and strokes[1] < 1e-5
+    for each in (field, features):
+        painted = each.rgb(plain, positions, torch.tensor([1.0, 0.0]))
+        each.content.planes.planes[-1].data.mul_(3)
+        strokes.append(float((each.rgb(plain, positions, torch.tensor([1.0, 0.0])) - painted).abs().max()))
+    assert strokes[0] == 0 and strokes[1] > 1e-3
+
+
+def test_strokes_reach_colours_that_the_content_lacks(positions: Tensor):
+    """The style's map halves all differences: what is squeezed into [0, 1] before it ends at .3 of blue."""
+    field = stylized("style")
+    last = field.amalgamation.color_mlp.layers[-1]
+    last.weight.data.zero_()
+    last.bias.data.fill_(2.6)
+    assert float(field.shown(torch.tensor([1.0, 0.0])).rgb(positions)[:, 2].min()) > 0.6
 
 
 class TestShape:
