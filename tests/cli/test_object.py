@@ -231,9 +231,7 @@ class TestStylize:
 
 
 class TestWindows:
-    @pytest.mark.parametrize(
-        ("view", "patch", "strides"), [(512, 192, (1, 1, 2)), (300, 192, (1, 1)), (64, 64, (1, 1))]
-    )
+    @pytest.mark.parametrize(("view", "patch", "strides"), [(512, 192, (1, 1, 2)), (300, 192, (1, 1)), (64, 64, (1, 1))])
     def test_are_as_large_as_views_allow(self, view: int, patch: int, strides: tuple[int, ...]):
         plan = stylize_command.window_plan(StylizeSurface(), view, view)
         assert (plan.patch, plan.strides) == (patch, strides)
