@@ -79,11 +79,11 @@ class StylizeSurface(Painted):
     """Output folder of fit-mesh or fit-images."""
     up: UpAxis | None = None
     """The upward axis; when not given y, and z for nerfstudio's photographs."""
-    content_weight: float = 0.05
+    content_weight: float = 0.08
     """More keeps more of the content; 1 is the difference between two places of it."""
     content_layers: tuple[str, ...] = ("relu3_1",)
     """Layers whose features carry the content."""
-    steps: int = 500
+    steps: int = 400
     """Of one style; every further style adds 45 % of them."""
     patches: CachedPatchSettings = field(default_factory=CachedPatchSettings)
     """What a step judges."""
