@@ -55,7 +55,7 @@ class StylizedSurface(StylizedField):
     PLANES = (24, 48, 96, 192)
     """Of fields of before 0.3."""
     RATES = (0.04, 4e-3, 0.01)
-    """Of tables, networks and gates; those of scenes."""
+    """Of tables, networks and gates."""
 
     def __init__(
         self, content: SurfaceContent, num_styles: int, colors: Colors, bound: float = 0.0, footprint: float = 0.0,
