@@ -78,8 +78,8 @@ class Judge:
     @torch.no_grad()
     def to_style(self, picture: Tensor, style: Tensor) -> float:
         """Relative Gram distance."""
-        grams = [grams_of(self.features(each[None], GATYS_LAYERS)) for each in (picture, style)]
-        return float(relative_gram_loss(*grams))
+        ours, theirs = (grams_of(self.features(each[None], GATYS_LAYERS)) for each in (picture, style))
+        return float(relative_gram_loss(ours, theirs))
 
     @torch.no_grad()
     def to_content(self, picture: Tensor, content: Tensor) -> float:
