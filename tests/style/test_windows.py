@@ -72,7 +72,7 @@ class TestFrames:
         assert plan.counts == {1: 1_000_000 // (135 * 240)}
 
     def test_larger_ones_in_squares_and_whole_at_the_first_stride_that_fits(self):
-        plan = plan_windows((480, 270), 1_000_000, CachedPatchSettings(rule="frames"))
+        plan = plan_windows((480, 270), 1_000_000, CachedPatchSettings(128, rule="frames"))
         assert plan.strides == (1, 2) and plan.patch_at(1) == (128, 128) and plan.window_at(1) == (192, 192)
         assert plan.patch_at(2) == plan.window_at(2) == (240, 135)
         assert plan.counts == {1: 500_000 // 192**2, 2: 500_000 // (240 * 135)}
