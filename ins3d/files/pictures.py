@@ -1,19 +1,48 @@
 """Reads and writes pictures: RGB in [0, 1], channels first."""
 
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 
 import imageio.v3 as imageio
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
-from PIL import Image, ImageOps
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image, ImageCms
+from PIL.ExifTags import Base
 from torch import Tensor
+
+with suppress(ImportError):
+    from pillow_heif import register_heif_opener  # type: ignore[import-not-found]
+
+    register_heif_opener()
 
 MIN_SIDE = 16
 """Below this no perceptual layer deeper than the third block has a value to compare."""
 MAX_PIXELS = 50_000_000
 """Above this the floats of a picture alone fill a gigabyte, and no style picture is looked at in a fiftieth of that."""
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif")
+"""Names of files that are taken for pictures; what they hold is decided by reading them."""
+LOSSY = ("JPEG", "MPO", "WEBP")
+HALF = 128
+ORIENTATION = Base.Orientation.value
+SIDEWAYS = 5
+"""From this orientation on, width and height are exchanged."""
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What Exif's orientations ask for, in Pillow's words."""
+SPACES = {"RGB": "RGB", "CMYK": "CMYK", "L": "GRAY", "LAB": "Lab"}
+"""Pillow's modes, and what ICC calls them."""
 
 
 def read_rgb(path: Path, setting: str, behind: float = 1.0) -> Float[Tensor, "3 height width"]:
@@ -29,37 +58,175 @@ def read_rgb(path: Path, setting: str, behind: float = 1.0) -> Float[Tensor, "3 
 
 
 def read_picture(path: Path, setting: str) -> Float[Tensor, "channels height width"]:
-    """Reads a picture of 8 or 16 bits, grey or coloured: RGB in [0, 1], and how opaque it is where the file says so.
+    """Reads a picture of 8 or 16 bits, grey or coloured: sRGB in [0, 1], and how opaque it is where the file says so.
 
-    `setting` is the option that the path came from: errors name it. Of an animation the first frame is read.
+    It stands as its orientation tag says. `setting` is the option that the path came from: errors name it. Of an animation
+    the first frame is read.
     """
     if not path.is_file():
         what = "is a folder, not a picture" if path.is_dir() else "does not exist"
         raise FileNotFoundError(f"{setting}: {path} {what}; give the path of a picture (png, jpg, webp, tiff).")
+    picture = _read(path, setting, most_pixels=MAX_PIXELS)
+    pixels = np.array(picture)
+    if picture.mode == "F":  # grey of 16 bits, which 8 would spoil
+        return torch.from_numpy(pixels).expand(3, -1, -1).contiguous()
+    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+
+
+def read_pixels(
+    path: Path, setting: str, size: tuple[int, int] | None = None, orientation: int | None = None
+) -> UInt8[np.ndarray, "height width channels"]:
+    """A photograph as bytes of sRGB, with a fourth channel where it is transparent; smaller, by a box filter, if asked.
+
+    `size` is (width, height). `orientation` is what is taken for its tag; by default its own. Errors as `read_picture`.
+    """
+    picture = _read(path, setting, orientation, size)
+    if picture.mode == "F":
+        picture = Image.fromarray((np.asarray(picture) * 255).round().astype(np.uint8)).convert("RGB")
+    return np.array(picture if size in (None, picture.size) else picture.resize(size, Image.Resampling.BOX))
+
+
+def read_mask(path: Path, setting: str, orientation: int | None = None) -> Bool[np.ndarray, "height width"]:
+    """What a mask shows: where it is opaque, if it is a cut-out; else where it is light; of masks that are as dark as 0 and
+    1 or numbers of classes, where it is not black. `orientation` and errors as those of `read_pixels`."""
+    with open_picture(path, setting) as picture:
+        orientation = orientation_of(picture) if orientation is None else orientation
+        deep = picture.mode.startswith(("I", "F"))
+        lossy, transparent = picture.format in LOSSY, picture.has_transparency_data
+        values = np.asarray(picture) if deep else np.asarray(picture.convert("RGBA"))
+    if deep:
+        shown = values > (values.max() / 2 if values.max() > 255 else 0)
+    elif transparent and values[..., 3].min() < HALF:
+        shown = values[..., 3] >= HALF
+    else:
+        light = values[..., :3].max(-1)
+        shown = light >= (HALF if lossy or light.max() >= HALF else 1)
+    return np.array(turned(Image.fromarray(shown), orientation))
+
+
+def _read(
+    path: Path, setting: str, orientation: int | None = None, size: tuple[int, int] | None = None,
+    most_pixels: int | None = None,
+) -> Image.Image:  # fmt: skip
+    """As a person sees it, in mode RGB, RGBA or F."""
+    with open_picture(path, setting, most_pixels) as picture:
+        orientation = orientation_of(picture) if orientation is None else orientation
+        if size is not None:
+            width, height = size if orientation < SIDEWAYS else size[::-1]
+            picture.draft(picture.mode, (2 * width, 2 * height))  # a JPEG is decoded no larger than it has to be
+        seen = turned(as_srgb(picture), orientation)
+    if seen.mode == "F" and not bool(((values := np.asarray(seen)) >= 0).all() and (values <= 1).all()):
+        raise ValueError(f"{setting}: {path} holds numbers outside 0 to 1; save it with 8 or 16 bits, as png or jpg.")
+    return seen
+
+
+@contextmanager
+def open_picture(path: Path, setting: str, most_pixels: int | None = None) -> Iterator[Image.Image]:
+    """A picture's file; ValueError, naming `setting` and what is wrong, where it or its pixels cannot be read."""
+    most = most_pixels or 2 * (Image.MAX_IMAGE_PIXELS or 10**10)
     try:
         with Image.open(path) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
+            if picture.width * picture.height > most:
                 raise Image.DecompressionBombError
-            values = _to_channels(picture)
+            yield picture
     except Image.DecompressionBombError as error:
         raise ValueError(
-            f"{setting}: {path} has more than {MAX_PIXELS:,} pixels; shrink it to a long side of 4000 or so."
+            f"{setting}: {path} has more than {most:,} pixels; shrink it to a long side of 4000 or so."
         ) from error
-    except (OSError, ValueError, SyntaxError) as error:  # decoders raise any of these
-        raise ValueError(f"{setting}: {path} is not a picture that can be read; save it as png or jpg.") from error
-    if not bool(((values >= 0) & (values <= 1)).all()):
-        raise ValueError(f"{setting}: {path} holds numbers outside 0 to 1; save it with 8 or 16 bits, as png or jpg.")
-    return values
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:  # decoders raise any of these
+        raise ValueError(f"{setting}: {path} {_what_it_is(path, error)}") from error
 
 
-def _to_channels(picture: Image.Image) -> Tensor:
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith(("I", "F")):
-        # Pillow would clip 16-bit grey to 8 bits; everything else it converts well: palettes, inks, transparency.
-        pixels = np.asarray(picture).astype(np.float32)
-        return torch.from_numpy(pixels / (1.0 if picture.mode == "F" else 65535.0)).expand(3, -1, -1).contiguous()
-    channels = "RGBA" if picture.has_transparency_data else "RGB"
-    return torch.from_numpy(np.array(picture.convert(channels))).permute(2, 0, 1).float() / 255
+def _what_it_is(path: Path, error: Exception) -> str:
+    """Why a file is no picture, as far as its first bytes tell, and what to do."""
+    with suppress(OSError):
+        with path.open("rb") as file:
+            head = file.read(64)
+        if not head.strip(b"\0"):
+            return "is empty (an interrupted copy?); copy it again."
+        if head[4:8] == b"ftyp":
+            kind, more = ("AVIF", "") if head[8:11] == b"avi" else ("HEIC", ", or pip install pillow-heif")
+            return f"is {kind}, as phones write it, and cannot be read here; save it as jpg{more}."
+        if head.startswith(b"version https://git-lfs"):
+            return "is not the picture but a pointer of Git LFS; run `git lfs pull` where it came from."
+        if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
+            return "is a web page or a drawing (svg), not a picture; download it again, or save it as png."
+        if "truncated" in str(error) or "broken data stream" in str(error):
+            return "ends before its picture does (an interrupted copy?); copy it again."
+    return "is not a picture that can be read; save it as png or jpg."
+
+
+# ---- as a person sees it
+
+
+def orientation_of(picture: Image.Image) -> int:
+    """Exif's tag, 1 to 8: how to turn what is stored to look at it; 1 where there is none."""
+    if picture.format == "PNG" and "exif" not in picture.info:
+        return 1  # Pillow would decode all of it to look behind the pixels
+    with suppress(SyntaxError, ValueError, OSError, struct.error):
+        told = picture.getexif().get(ORIENTATION, 1)
+        return told if isinstance(told, int) and 1 <= told <= 8 else 1
+    return 1
+
+
+def turned(picture: Image.Image, orientation: int) -> Image.Image:
+    """The picture as it looks when turned by such a tag.
+
+    >>> turned(Image.new("RGB", (3, 2)), 6).size
+    (2, 3)
+    """
+    return picture if orientation == 1 else picture.transpose(TURNS[orientation])
+
+
+def as_srgb(picture: Image.Image) -> Image.Image:
+    """In mode RGB or RGBA, by the picture's own colour profile where it has one; grey of 16 bits in mode F, in [0, 1]."""
+    if picture.mode.startswith("I"):  # Pillow would clip it to 8 bits
+        return Image.fromarray(np.asarray(picture).astype(np.float32) / 65535.0)
+    profile = picture.info.get("icc_profile")
+    if picture.mode == "F" or (is_srgb(profile) and picture.mode != "LAB"):
+        mode = "F" if picture.mode == "F" else "RGBA" if picture.has_transparency_data else "RGB"
+        picture.load()
+        return picture if picture.mode == mode else picture.convert(mode)
+    base = "L" if picture.mode in ("LA", "La") else picture.mode if picture.mode in SPACES else "RGB"
+    colors = _through_profile(picture.convert(base), profile)
+    if picture.has_transparency_data:
+        colors.putalpha(picture.convert("RGBA").getchannel("A"))
+    return colors
+
+
+def is_srgb(profile: bytes | None) -> bool:
+    """Whether a colour profile says nothing else than what is taken for granted."""
+    if not profile:
+        return True
+    text = profile[:4096]
+    return b"sRGB" in text or "sRGB".encode("utf-16-be") in text
+
+
+def _through_profile(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """RGB. A profile that is broken, or one of another kind of picture, is left out of account."""
+    kind = SPACES[picture.mode]
+    with suppress(ImageCms.PyCMSError, OSError, ValueError):
+        source = ImageCms.createProfile("LAB") if profile is None else ImageCms.ImageCmsProfile(BytesIO(profile))
+        if profile is None or source.profile.xcolor_space.strip() == kind:
+            found = ImageCms.profileToProfile(
+                picture, source, ImageCms.createProfile("sRGB"), ImageCms.Intent.RELATIVE_COLORIMETRIC, "RGB",
+                flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            )  # fmt: skip
+            assert found is not None
+            return found
+    return picture.convert("RGB")
+
+
+# ---- folders
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """The pictures of a folder by name, without what Macs and Windows leave there (._x.jpg, Thumbs.db)."""
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+    )
 
 
 def resize_long_side(rgb: Float[Tensor, "3 height width"], long_side: int) -> Float[Tensor, "3 new_height new_width"]:

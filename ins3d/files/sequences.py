@@ -8,15 +8,11 @@ from pathlib import Path
 import imageio.v2 as imageio
 import torch
 from jaxtyping import Float
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from ins3d.files.pictures import read_rgb
+from ins3d.files.pictures import SIDEWAYS, open_picture, orientation_of, picture_files, read_rgb
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm", ".gif")
-TURNED = 5
-"""From this value on, Exif's orientation (tag 274) says that width and height are exchanged."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +57,9 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 
 def _open_folder(path: Path, setting: str) -> FrameSequence:
-    files = sorted(_pictures(path), key=lambda file: natural(file.name))
+    files = sorted(picture_files(path), key=lambda file: natural(file.name))
     if not files:
-        inner = next((each.name for each in sorted(path.iterdir()) if each.is_dir() and _pictures(each)), None)
+        inner = next((each.name for each in sorted(path.iterdir()) if each.is_dir() and picture_files(each)), None)
         remedy = f"give its folder {inner}" if inner else "give a folder of png or jpg"
         raise FileNotFoundError(f"{setting}: {path} holds no pictures itself; {remedy}.")
     names = tuple(file.stem for file in files)
@@ -78,17 +74,9 @@ def _open_folder(path: Path, setting: str) -> FrameSequence:
     return FrameSequence(path, names, True, sizes[0], lambda number: read_rgb(files[number], setting))
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return [file for file in folder.iterdir() if file.suffix.lower() in PICTURES and not file.name.startswith(".")]
-
-
 def _size(file: Path, setting: str) -> tuple[int, int]:
-    try:
-        with Image.open(file) as picture:
-            turned = picture.getexif().get(274, 1) >= TURNED
-            return (picture.height, picture.width) if turned else picture.size
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise ValueError(f"{setting}: {file} is not a picture that can be read; write it again, or take it out.") from error
+    with open_picture(file, setting) as picture:
+        return picture.size if orientation_of(picture) < SIDEWAYS else picture.size[::-1]
 
 
 def _open_video(path: Path, setting: str) -> FrameSequence:

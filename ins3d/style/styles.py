@@ -10,11 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ins3d.extension.registry import Registry
-from ins3d.files.pictures import read_rgb
+from ins3d.files.pictures import SUFFIXES, picture_files, read_rgb
 
 DEFAULT_STYLE = str(Path(__file__).resolve().parents[1] / "default_style.png")
 """A painting that ships with the project."""
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 MAX_STYLES = 16
 """Each style has feature planes of its own: 18 MB, and twice that while it is trained."""
 SMALLEST_STROKES = 0.2
@@ -242,7 +241,7 @@ def _styles_at(word: str, setting: str) -> list[Style]:
     folder = Path(word).absolute()
     if not folder.is_dir():
         return [parse_style(word, setting)]
-    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    found = picture_files(folder)
     if not found:
         raise FileNotFoundError(f"{setting}: the folder {folder} holds no pictures ({', '.join(SUFFIXES)}).")
     return [Style(file.stem, (StyleSource(file),)) for file in found]

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
-from ins3d.files.pictures import read_rgb, resize_long_side, write_rgb
+from ins3d.files.pictures import picture_files, read_mask, read_pixels, read_rgb, resize_long_side, write_rgb
 
 SETTING = "pipeline.model.styles"
 
@@ -83,7 +83,129 @@ class TestReadRgb:
         torch.testing.assert_close(read(tmp_path / "a.tiff"), torch.full((3, 30, 20), 0.2))
 
 
+def red_is_green() -> bytes:
+    """A colour profile whose red is sRGB's green."""
+    plain = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    named = plain.replace(b"s\0R\0G\0B", b"n\0o\0n\0e").replace(b"sRGB", b"none")
+    return named.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")
+
+
+class TestAsAPersonSeesIt:
+    @pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
+    def test_by_its_colour_profile(self, tmp_path: Path, ending: str):
+        path = tmp_path / f"a.{ending}"
+        options = {"quality": 100} if ending == "jpg" else {"lossless": True} if ending == "webp" else {}
+        Image.new("RGB", (20, 20), (200, 30, 10)).save(path, icc_profile=red_is_green(), **options)
+        seen = read(path).mean((1, 2)) * 255
+        torch.testing.assert_close(seen, torch.tensor([30.0, 200.0, 10.0]), atol=3, rtol=0)
+        assert read_pixels(path, SETTING)[10, 10].tolist() == pytest.approx([30, 200, 10], abs=3)
+
+    def test_a_profile_keeps_what_is_transparent(self, tmp_path: Path):
+        Image.new("RGBA", (20, 20), (200, 30, 10, 77)).save(tmp_path / "a.png", icc_profile=red_is_green())
+        assert read_pixels(tmp_path / "a.png", SETTING)[0, 0].tolist() == pytest.approx([30, 200, 10, 77], abs=2)
+
+    @pytest.mark.parametrize("profile", [b"no profile at all", red_is_green()])
+    def test_a_profile_that_is_broken_or_of_another_kind_of_picture_changes_nothing(self, tmp_path: Path, profile: bytes):
+        mode, color = ("CMYK", (0, 255, 255, 0)) if len(profile) > 100 else ("RGB", (255, 0, 0))
+        Image.new(mode, (20, 20), color).save(tmp_path / "a.tif", icc_profile=profile)
+        assert read_pixels(tmp_path / "a.tif", SETTING)[0, 0].tolist() == [255, 0, 0]
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_as_its_orientation_tag_says(self, tmp_path: Path, orientation: int):
+        """A corner is marked; where it belongs is what Exif's table says (0th row, 0th column)."""
+        stored = Image.new("RGB", (32, 24))
+        stored.paste((255, 255, 255), (0, 0, 8, 8))
+        exif = stored.getexif()
+        exif[274] = orientation
+        stored.save(tmp_path / "a.jpg", exif=exif, quality=100)
+        seen = read(tmp_path / "a.jpg")[0] > 0.5
+        top, left = orientation in (1, 2, 5, 6), orientation in (1, 4, 5, 8)
+        assert seen.shape == ((24, 32) if orientation < 5 else (32, 24))
+        corner = seen[: 8 if top else None, : 8 if left else None]
+        corner = corner if top else corner[-8:]
+        assert bool((corner if left else corner[:, -8:]).all()) and int(seen.sum()) == 64
+
+    def test_or_as_a_tag_that_is_given_says(self, tmp_path: Path):
+        Image.new("RGB", (32, 24)).save(tmp_path / "a.png")
+        assert read_pixels(tmp_path / "a.png", SETTING, orientation=6).shape == (32, 24, 3)
+
+
+class TestReadPixels:
+    def test_grey_of_16_bits_keeps_its_high_byte(self, tmp_path: Path):
+        Image.fromarray(np.full((20, 20), 0x80FE, dtype=np.uint16)).save(tmp_path / "a.png")
+        assert read_pixels(tmp_path / "a.png", SETTING)[0, 0].tolist() == [128, 128, 128]
+
+    def test_a_palette_is_looked_up(self, tmp_path: Path):
+        Image.new("RGB", (20, 20), (10, 200, 30)).quantize(4).save(tmp_path / "a.png")
+        assert read_pixels(tmp_path / "a.png", SETTING)[0, 0].tolist() == pytest.approx([10, 200, 30], abs=1)
+
+    def test_a_picture_that_is_shrunk_and_turned(self, tmp_path: Path):
+        ramp = np.tile(np.arange(0, 64, dtype=np.uint8) * 4, (32, 1))
+        Image.fromarray(ramp).save(tmp_path / "a.png")
+        seen = read_pixels(tmp_path / "a.png", SETTING, (8, 16), orientation=6)  # clockwise: it grows downwards
+        assert seen.shape == (16, 8, 3) and seen[:, 3, 0].tolist() == [16 * row + 6 for row in range(16)]
+
+
+class TestReadMask:
+    @pytest.mark.parametrize("mode", ["1", "L", "RGB", "P", "I;16", "RGBA", "0 and 1", "cut-out", "jpg"])
+    def test_every_kind_shows_the_same(self, tmp_path: Path, mode: str):
+        shown = np.zeros((24, 32), dtype=bool)
+        shown[4:20, 8:24] = True
+        path = tmp_path / ("mask.jpg" if mode == "jpg" else "mask.png")
+        picture = Image.fromarray(shown.astype(np.uint8) * (1 if mode == "0 and 1" else 255))
+        if mode == "cut-out":  # dark colours where the object is, white and transparent around it
+            colors = np.where(shown[..., None], (20, 10, 5, 255), (255, 255, 255, 0)).astype(np.uint8)
+            picture = Image.fromarray(colors)
+        elif mode == "I;16":
+            picture = Image.fromarray(shown.astype(np.uint16) * 65535)
+        elif mode in ("1", "RGB", "P", "RGBA"):
+            picture = picture.convert(mode)
+        picture.save(path)
+        assert np.array_equal(read_mask(path, SETTING), shown)
+
+    def test_the_noise_of_a_jpg_is_black(self, tmp_path: Path):
+        Image.fromarray(np.random.default_rng(0).integers(0, 4, (32, 32), dtype=np.uint8)).save(tmp_path / "a.jpg")
+        assert not read_mask(tmp_path / "a.jpg", SETTING).any()
+
+
+class TestPictureFiles:
+    def test_what_a_mac_and_windows_leave_in_folders_is_no_picture(self, tmp_path: Path):
+        for name in ("b.JPG", "a.png", "._a.png", ".DS_Store", "Thumbs.db", "desktop.ini"):
+            (tmp_path / name).write_bytes(b"")
+        (tmp_path / "folder.png").mkdir()
+        assert [file.name for file in picture_files(tmp_path)] == ["a.png", "b.JPG"]
+
+
 class TestWhatCannotBeRead:
+    @pytest.mark.parametrize(
+        ("content", "what"),
+        [
+            (b"", "is empty (an interrupted copy?); copy it again."),
+            (b"\0" * 500, "is empty (an interrupted copy?); copy it again."),
+            (b"\0\0\0\x24ftypmif1\0\0\0\0mif1MiHBheic" + b"\0" * 99,
+             "is HEIC, as phones write it, and cannot be read here; save it as jpg, or pip install pillow-heif."),
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
+             "is not the picture but a pointer of Git LFS; run `git lfs pull` where it came from."),
+            (b"<!DOCTYPE html><html>",
+             "is a web page or a drawing (svg), not a picture; download it again, or save it as png."),
+        ],
+    )  # fmt: skip
+    def test_is_called_by_its_name(self, content: bytes, what: str, tmp_path: Path):
+        path = tmp_path / "a.jpg"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=f"^{re.escape(f'{SETTING}: {path} {what}')}$"):
+            read(path)
+
+    def test_a_copy_that_was_interrupted(self, tmp_path: Path):
+        noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+        for path, kind in ((tmp_path / "a.jpg", "JPEG"), (tmp_path / "a.png", "PNG")):
+            Image.fromarray(noise).save(path, kind)
+            whole = path.read_bytes()
+            path.write_bytes(whole[: len(whole) * 6 // 10])
+            text = f"{SETTING}: {path} ends before its picture does (an interrupted copy?); copy it again."
+            with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+                read(path)
+
     def test_a_missing_file(self, tmp_path: Path):
         message = rf"^{SETTING}: .*nowhere\.jpg does not exist; give the path of a picture \(png, jpg, webp, tiff\)\.$"
         with pytest.raises(FileNotFoundError, match=message):
@@ -94,7 +216,7 @@ class TestWhatCannotBeRead:
         with pytest.raises(FileNotFoundError, match=message):
             read(tmp_path)
 
-    @pytest.mark.parametrize("content", [b"once upon a time", b"", b"\x89PNG\r\n\x1a\n0000"])
+    @pytest.mark.parametrize("content", [b"once upon a time", b"\x89PNG\r\n\x1a\n0000"])
     def test_something_else_that_is_named_png(self, content: bytes, tmp_path: Path):
         path = tmp_path / "story.png"
         path.write_bytes(content)

@@ -79,6 +79,11 @@ class TestFindStyles:
     def test_nothing_given(self):
         assert message([], "pipeline.model.styles") == "pipeline.model.styles: no picture is given; name at least one."
 
+    def test_a_folder_from_a_mac(self, tmp_path: Path):
+        for name in ("wave.jpg", "._wave.jpg", ".DS_Store", "Thumbs.db"):
+            (tmp_path / name).write_bytes(b"")
+        assert [style.name for style in find_styles([tmp_path])] == ["wave"]
+
     def test_a_folder_without_pictures(self, tmp_path: Path):
         assert message([tmp_path]).startswith(f"styles: the folder {tmp_path} holds no pictures (.png, ")
 
