@@ -43,7 +43,7 @@ HOUSE: tuple[dict[str, Room], ...] = (
     {
         "plugin": Room(
             "the door to nerfstudio: methods, trainer, model, two stages",
-            "plugin.rays evaluation style fields placement extension files",
+            "plugin.rays plugin.data evaluation style fields placement extension files",
         ),
     },
     {
@@ -59,13 +59,16 @@ HOUSE: tuple[dict[str, Room], ...] = (
             "what trainings outside nerfstudio share: settings, steps, records",
             "style perception extension files",
         ),
-        "plugin.rays": Room("training pixels to rays, fields along rays, samples to pixels", "fields placement perception"),
+        "plugin.rays": Room(
+            "training pixels to rays, fields along rays, samples to pixels", "plugin.data fields placement perception files"
+        ),
     },
     {
         "style": Room(
             "styles, mixes, windows, losses, the objective, the style stage",
             "perception extension files",
         ),
+        "plugin.data": Room("a scene's files as they come: read, compared, mended for the host", "files"),
     },
     {
         "perception": Room("what a picture looks like: encoders, losses, LPIPS, colours", "files"),
@@ -81,7 +84,7 @@ HOUSE: tuple[dict[str, Room], ...] = (
 )
 ROOMS = {name: room for floor in HOUSE for name, room in floor.items()}
 FLOOR = {name: len(HOUSE) - number for number, floor in enumerate(HOUSE) for name in floor}
-KNOWS_THE_HOST = ("plugin", "plugin.rays", "plugin.finished")
+KNOWS_THE_HOST = ("plugin", "plugin.rays", "plugin.data", "plugin.finished")
 
 PACKAGE_FILES = sorted(PACKAGE.rglob("*.py"))
 SCRIPT_FILES = sorted(SCRIPTS.rglob("*.py"))

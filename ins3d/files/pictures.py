@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -41,6 +42,8 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What Exif's orientations ask for, in Pillow's words."""
+LAST_WORDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
+"""How files end that are whole."""
 SPACES = {"RGB": "RGB", "CMYK": "CMYK", "L": "GRAY", "LAB": "Lab"}
 """Pillow's modes, and what ICC calls them."""
 
@@ -112,12 +115,42 @@ def _read(
     with open_picture(path, setting, most_pixels) as picture:
         orientation = orientation_of(picture) if orientation is None else orientation
         if size is not None:
-            width, height = size if orientation < SIDEWAYS else size[::-1]
+            width, height = turned_size(size, orientation)
             picture.draft(picture.mode, (2 * width, 2 * height))  # a JPEG is decoded no larger than it has to be
         seen = turned(as_srgb(picture), orientation)
     if seen.mode == "F" and not bool(((values := np.asarray(seen)) >= 0).all() and (values <= 1).all()):
         raise ValueError(f"{setting}: {path} holds numbers outside 0 to 1; save it with 8 or 16 bits, as png or jpg.")
     return seen
+
+
+@dataclass(frozen=True)
+class StoredPicture:
+    """What a picture's file says before it is decoded."""
+
+    size: tuple[int, int]
+    """(width, height) in which it is stored."""
+    orientation: int
+    """Exif's tag, 1 to 8."""
+
+    @property
+    def seen_size(self) -> tuple[int, int]:
+        """(width, height) when it is turned as its tag says."""
+        return turned_size(self.size, self.orientation)
+
+
+def look_at(path: Path, setting: str) -> StoredPicture:
+    """Size and orientation; a file that may have been cut short is decoded to know. Errors as `read_picture`."""
+    with open_picture(path, setting) as picture:
+        found = StoredPicture(picture.size, orientation_of(picture))
+        if (mark := LAST_WORDS.get(picture.format or "")) is not None and mark not in _end_of(path):
+            picture.load()
+    return found
+
+
+def _end_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - 4096, 0))
+        return file.read()
 
 
 @contextmanager
@@ -176,6 +209,11 @@ def turned(picture: Image.Image, orientation: int) -> Image.Image:
     (2, 3)
     """
     return picture if orientation == 1 else picture.transpose(TURNS[orientation])
+
+
+def turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """(width, height) of the same."""
+    return size if orientation < SIDEWAYS else (size[1], size[0])
 
 
 def as_srgb(picture: Image.Image) -> Image.Image:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ins3d.files.pictures import SIDEWAYS, open_picture, orientation_of, picture_files, read_rgb
+from ins3d.files.pictures import look_at, picture_files, read_rgb
 
 VIDEOS = (".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm", ".gif")
 
@@ -66,17 +66,12 @@ def _open_folder(path: Path, setting: str) -> FrameSequence:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"{setting}: {path} holds two pictures named {twice}; keep one of them.")
-    sizes = [_size(file, setting) for file in files]
+    sizes = [look_at(file, setting).seen_size for file in files]
     other = next((number for number, size in enumerate(sizes) if size != sizes[0]), None)
     if other is not None:
         told = [f"{files[number].name} {sizes[number][0]}x{sizes[number][1]}" for number in (0, other)]
         raise ValueError(f"{setting}: frames have several sizes ({', '.join(told)}); give frames of one size.")
     return FrameSequence(path, names, True, sizes[0], lambda number: read_rgb(files[number], setting))
-
-
-def _size(file: Path, setting: str) -> tuple[int, int]:
-    with open_picture(file, setting) as picture:
-        return picture.size if orientation_of(picture) < SIDEWAYS else picture.size[::-1]
 
 
 def _open_video(path: Path, setting: str) -> FrameSequence:

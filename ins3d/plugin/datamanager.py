@@ -1,11 +1,10 @@
 """A nerfstudio scene becomes rays and what they should see: single pixels for the content, patches for the style."""
 
-import json
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Int
@@ -18,15 +17,22 @@ from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataPars
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.data.pixel_samplers import PixelSamplerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
+from rich.markup import escape
 from torch import Tensor
 
 from ins3d.extension.ranges import ranged
+from ins3d.plugin.data.agreement import agreed
+from ins3d.plugin.data.parsers import OrderlyNerfstudio, orderly
+from ins3d.plugin.data.transforms import FEWEST_PICTURES
 from ins3d.plugin.rays.picture_pyramid import PicturePyramid
 from ins3d.plugin.rays.picture_store import PictureStore
 from ins3d.plugin.rays.pixel_rays import PixelRays
 from ins3d.plugin.rays.scene_pictures import ScenePictures, reduced_cameras, working_size
 
-FEWEST_PICTURES = 3
+NOTHING_HELD_OUT = (
+    "No picture is held out of so few: those that are learned from stand in for them. To hold some out, add "
+    "`nerfstudio-data --eval-mode interval --eval-interval 4` after all other options."
+)
 
 
 @dataclass
@@ -50,21 +56,22 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
     config: InsStylizeDataManagerConfig
 
     def __init__(self, config: InsStylizeDataManagerConfig, *args: Any, **kwargs: Any) -> None:
-        data = config.data or config.dataparser.data
-        if isinstance(config.dataparser, NerfstudioDataParserConfig):
-            config.dataparser.data = Path(data)
-            _check_nerfstudio_folder(config.dataparser)
+        given = config.dataparser
+        given.data = Path(config.data or given.data)
         self.background = torch.ones(3)
         """What shows through where pictures are transparent, in [0, 1]."""
+        # The host builds its parser from the settings, and they are saved with the run: those that were given.
+        config.dataparser = cast(AnnotatedDataParserUnion, orderly(given))
         super().__init__(config, *args, **kwargs)
+        config.dataparser = given
         self.generator = torch.Generator().manual_seed(config.seed)
 
     def create_train_dataset(self) -> InputDataset:
         """The host would composite transparent pictures here; content is learned better with their alpha."""
-        outputs = copy(self._existing(self.train_dataparser_outputs, "training", FEWEST_PICTURES))
+        outputs = copy(self._agreed(self.train_dataparser_outputs, "training", FEWEST_PICTURES))
         if outputs.alpha_color is not None:
             self.background = outputs.alpha_color.float()
-        outputs.alpha_color = None
+        self.composited_over, outputs.alpha_color = outputs.alpha_color, None
         self.train_dataparser_outputs = outputs
         self.share = self._working_share(outputs.cameras)
         return ScenePictures(outputs, self.share)
@@ -77,9 +84,11 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
             config.size = int(largest * config.camera_res_scale_factor)
             config.camera_res_scale_factor = 1.0
         elif config.size is None and getattr(config.dataparser, "downscale_factor", None) is not None:
-            config.size = 0
+            shrink = getattr(self.dataparser, "shrink", 1)
+            config.size = largest // shrink if shrink > 1 else 0
         elif config.size is None:
             config.size = working_size(cameras, torch.device(self.device).type)
+        assert config.size is not None
         if config.size == 0 or config.size >= largest:
             return 1.0
         share = (config.size + 1e-6) / largest
@@ -92,14 +101,28 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
         return share
 
     def create_eval_dataset(self) -> InputDataset:
-        """The held-out pictures that exist."""
+        """The held-out pictures that exist; where none of so few were held out, those that are learned from."""
         outputs = self.dataparser.get_dataparser_outputs(split=self.test_split)
-        outputs = self._existing(outputs, "held-out", fewest=1)
-        return ScenePictures(outputs, self.share)
+        self.nothing_held_out = not outputs.image_filenames
+        if self.nothing_held_out:
+            CONSOLE.print(f"[yellow]{NOTHING_HELD_OUT}", soft_wrap=True)
+            outputs = copy(self.train_dataparser_outputs)
+            outputs.alpha_color = self.composited_over
+            return ScenePictures(outputs, self.share)
+        return ScenePictures(self._agreed(outputs, "held-out", fewest=1), self.share)
 
-    def _existing(self, outputs: DataparserOutputs, split: str, fewest: int) -> DataparserOutputs:
+    def _agreed(self, outputs: DataparserOutputs, split: str, fewest: int) -> DataparserOutputs:
         """For rendering along a path the host opens no picture (and names the full-size ones): none need be there."""
-        return outputs if self.test_mode == "inference" else _without_missing(outputs, split, fewest)
+        if self.test_mode == "inference":
+            return outputs
+        notes = self._notes_of_parser() if split == "training" else []
+        outputs = agreed(outputs, split, fewest, getattr(self.dataparser, "level", 1), notes)
+        for note in notes if self.test_mode == "val" else ():
+            CONSOLE.print(f"[yellow]{escape(note)}", soft_wrap=True)
+        return outputs
+
+    def _notes_of_parser(self) -> list[str]:
+        return list(self.dataparser.scene.notes) if isinstance(self.dataparser, OrderlyNerfstudio) else []
 
     def setup_train(self) -> None:
         """Reads all training pictures once; evaluation and viewer need none of them."""
@@ -146,50 +169,3 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
 
 def _extent(cameras: Cameras) -> str:
     return f"{int(cameras.width[0])}x{int(cameras.height[0])}"
-
-
-def _check_nerfstudio_folder(dataparser: NerfstudioDataParserConfig) -> None:
-    """The host's own complaint would be a KeyError or an assertion deep inside."""
-    data = dataparser.data
-    file = data if data.suffix == ".json" else data / "transforms.json"
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"data: {file} does not exist; give a folder that ns-process-data made, or name the kind of data after all "
-            "other options (blender-data, ...)."
-        )
-    try:
-        frames = json.loads(file.read_text())["frames"]
-        paths = [Path(frame["file_path"]) for frame in frames]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"data: {file} is not a nerfstudio transforms file ({error!r}); run ns-process-data again."
-        ) from error
-    if len(frames) < FEWEST_PICTURES:
-        raise ValueError(f"data: {file} lists {len(frames)} pictures; at least {FEWEST_PICTURES} are needed.")
-    there = [path for path in paths if (file.parent / path).is_file()]
-    if dataparser.downscale_factor is None and there and there[0] != paths[0]:
-        # The host opens the first picture to choose a size, and stops when it is gone: let it look at another.
-        host = dataparser.setup()
-        host._get_fname(there[0], file.parent)
-        dataparser.downscale_factor = host.downscale_factor
-
-
-def _without_missing(outputs: DataparserOutputs, split: str, fewest: int) -> DataparserOutputs:
-    """Skips pictures whose files are gone, says how many, and refuses when too few are left."""
-    there = [index for index, path in enumerate(outputs.image_filenames) if Path(path).is_file()]
-    missing = len(outputs.image_filenames) - len(there)
-    if missing == 0:
-        return outputs
-    gone = next(path for path in outputs.image_filenames if not Path(path).is_file())
-    if len(there) < fewest:
-        raise ValueError(
-            f"data: {missing} of {len(outputs.image_filenames)} {split} pictures are missing (the first is {gone}), "
-            f"{len(there)} are left; at least {fewest} are needed: restore them or process the scene again."
-        )
-    CONSOLE.print(f"[yellow]Skipped {missing} {split} pictures whose files are missing (the first is {gone}).")
-    outputs = copy(outputs)
-    outputs.image_filenames = [outputs.image_filenames[index] for index in there]
-    if outputs.mask_filenames is not None:
-        outputs.mask_filenames = [outputs.mask_filenames[index] for index in there]
-    outputs.cameras = outputs.cameras[torch.tensor(there)]
-    return outputs

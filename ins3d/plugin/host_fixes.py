@@ -3,7 +3,14 @@
 import os
 import shutil
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+import torch
+from nerfstudio.cameras import camera_paths
+from nerfstudio.cameras.cameras import Cameras
 
 
 def mend_the_host() -> None:
@@ -21,7 +28,6 @@ def mend_the_host() -> None:
 def allow_numpy_scalars() -> None:
     """torch >= 2.6 refuses checkpoints whose schedulers left numpy scalars; these types are harmless, so they may pass."""
     import numpy
-    import torch
 
     scalar = numpy.core.multiarray.scalar  # type: ignore[attr-defined]
     torch.serialization.add_safe_globals([scalar, numpy.dtype, type(numpy.dtype("float64"))])
@@ -41,3 +47,43 @@ def offer_bundled_ffmpeg() -> None:
         shutil.copy(imageio_ffmpeg.get_ffmpeg_exe(), temporary)
         os.replace(temporary, program)
     os.environ["PATH"] = os.pathsep.join(filter(None, [os.environ.get("PATH"), str(folder)]))
+
+
+def mend_the_films(train_cameras: Callable[[], Cameras]) -> None:
+    """Films of `ns-render` show what pictures show, and play: their size is that of the pictures (the host takes it from the
+    principal point), with even sides (of odd ones it makes a kind of H.264 that browsers and QuickTime do not play).
+
+    A flight between fewer than two held-out cameras goes through those of the training pictures.
+    """
+    render: Any = sys.modules.get("nerfstudio.scripts.render")
+    if render is None:
+        return  # another of the host's commands: it makes no films
+
+    def between(cameras: Cameras, steps: int, order_poses: bool) -> Cameras:
+        if len(cameras) < 2:
+            cameras = train_cameras().to("cpu")
+        return _sized(camera_paths.get_interpolated_camera_path(cameras, steps, order_poses), cameras)
+
+    def around(camera: Cameras, *args: Any, **kwargs: Any) -> Cameras:
+        return _sized(camera_paths.get_spiral_path(camera, *args, **kwargs), camera)
+
+    render.get_interpolated_camera_path = between
+    render.get_spiral_path = around
+    if not isinstance(render._render_trajectory_video, partial):
+        render._render_trajectory_video = partial(_even_film, render._render_trajectory_video)
+
+
+def _sized(path: Cameras, cameras: Cameras) -> Cameras:
+    """The cameras of a path for pictures as those of the first of `cameras`."""
+    for name in ("width", "height"):
+        setattr(path, name, torch.full_like(getattr(path, name), int(getattr(cameras, name).flatten()[0])))
+    return path
+
+
+def _even_film(film: Callable[..., None], pipeline: Any, cameras: Cameras, *args: Any, **kwargs: Any) -> None:
+    """Calls the host's with cameras of the size that is rendered; of films an odd row or column is cut off."""
+    cameras.rescale_output_resolution(kwargs.pop("rendered_resolution_scaling_factor", 1.0))
+    if kwargs.get("output_format", "video") == "video":
+        for name in ("width", "height"):
+            setattr(cameras, name, (getattr(cameras, name) // 2 * 2).clamp(min=2))
+    film(pipeline, cameras, *args, **kwargs)

@@ -1,5 +1,6 @@
 """Two stages in one run: the content field on random rays, then the style on strided patches."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from ins3d.plugin.content_checkpoint import (
     save_content,
 )
 from ins3d.plugin.datamanager import InsStylizeDataManager, InsStylizeDataManagerConfig
-from ins3d.plugin.host_fixes import mend_the_host
+from ins3d.plugin.host_fixes import mend_the_films, mend_the_host
 from ins3d.plugin.model import PREFIX, InsStylizeModel, InsStylizeModelConfig
 from ins3d.plugin.pixel_sampler import PatchSettings, WindowSampler
 from ins3d.plugin.rays.picture_store import over_background
@@ -72,6 +73,7 @@ class InsStylizePipeline(VanillaPipeline):
 
     def __init__(self, config: InsStylizePipelineConfig, device: Any, test_mode: Any = "val", **kwargs: Any) -> None:
         mend_the_host()
+        mend_the_films(lambda: self.datamanager.train_dataset.cameras)
         upgrade(config)
         _check_settings(config)
         self._kept: StyleCheckpoint | None = None
@@ -228,6 +230,11 @@ class InsStylizePipeline(VanillaPipeline):
         image = over_background(batch["image"].to(self.model.device), self.model.background)
         self.train()
         return outputs, {"rgb_loss": ((outputs["content_rgb"] - image) ** 2).mean()}, {}
+
+    def get_average_eval_image_metrics(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As the host's, but without deviations where one picture has none: they would be NaN, which JSON does not have."""
+        found = super().get_average_eval_image_metrics(*args, **kwargs)
+        return {name: value for name, value in found.items() if not math.isnan(value)}
 
     def load_pipeline(self, loaded_state: dict[str, Any], step: int) -> None:
         """Loads every parameter or says which does not fit; the host would go on with random ones."""

@@ -22,6 +22,9 @@ from ins3d.plugin.schedule import StageScheduleConfig
 from ins3d.plugin.style_videos import columns_of
 from ins3d.style.mix import FILE_NAME as MIX_FILE_NAME
 
+PREVIEW_PIXELS = 500_000
+"""Of each picture in preview.png, at most: it is there to be looked at, and takes as long as a film's frame."""
+
 
 @dataclass
 class InsStylizeTrainerConfig(TrainerConfig):
@@ -93,10 +96,9 @@ class InsStylizeTrainer(Trainer):
     def _write_preview(self) -> None:
         """The content and every style, from a held-out camera."""
         dataset = self.pipeline.datamanager.eval_dataset
-        if not len(dataset):
-            return
         self.pipeline.eval()
         camera = dataset.cameras[len(dataset) // 2 : len(dataset) // 2 + 1]
+        camera.rescale_output_resolution(min(1.0, (PREVIEW_PIXELS / float(camera.height * camera.width)) ** 0.5))
         renders = render_codes(self.pipeline.model, camera, torch.eye(len(self.pipeline.style.names)))
         pictures = torch.stack([renders.content_rgb, *renders.rgb])
         write_rgb(self.base_dir / "preview.png", make_grid(pictures, nrow=columns_of(len(pictures)), padding=0))

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from nerfstudio.data.dataparsers.nerfstudio_dataparser import Nerfstudio
 from nerfstudio.utils.rich_utils import CONSOLE
+from PIL import Image
 
 from ins3d.plugin.rays import scene_pictures
 from tests.plugin.tiny_scenes import HEIGHT, WIDTH, Scene, small_config
@@ -195,3 +197,49 @@ class TestMissingPictures:
         drawn = data.store.draw_pixels(500, torch.Generator().manual_seed(0))
         numbers = [int(path.stem.split("_")[1]) for path in data.train_dataset.image_filenames]
         assert drawn[:, 1].tolist() == [numbers[camera] for camera in drawn[:, 0].tolist()]
+
+
+class TestFewPictures:
+    @pytest.mark.parametrize("number", [3, 8])
+    def test_those_that_are_learned_from_stand_in_for_held_out_ones(self, own_scene: Scene, tmp_path: Path, number: int):
+        file = own_scene.folder / "transforms.json"
+        meta = json.loads(file.read_text())
+        file.write_text(json.dumps({**meta, "frames": meta["frames"][:number]}))
+        with CONSOLE.capture() as said:
+            data = data_manager(own_scene, tmp_path)
+        assert len(data.train_dataset) == len(data.eval_dataset) == number and data.nothing_held_out
+        assert "No picture is held out of so few: those that are learned from stand in for them." in said.get()
+        assert data.eval_dataset.get_data(0)["image"].shape == (HEIGHT, WIDTH, 3)
+
+
+class TestMasks:
+    def test_what_no_mask_shows_cannot_be_learned(self, own_scene: Scene, tmp_path: Path):
+        file = own_scene.folder / "transforms.json"
+        meta = json.loads(file.read_text())
+        Image.new("L", (WIDTH, HEIGHT)).save(own_scene.folder / "black.png")
+        frames = [{**frame, "mask_path": "black.png"} for frame in meta["frames"]]
+        file.write_text(json.dumps({**meta, "frames": frames}))
+        text = "data: the masks leave nothing to learn from; white in them what is to be learned."
+        with pytest.raises(ValueError, match=message(text)):
+            data_manager(own_scene, tmp_path).next_train(0)
+
+    def test_pictures_without_one_are_learned_whole(self, own_scene: Scene, tmp_path: Path):
+        file = own_scene.folder / "transforms.json"
+        meta = json.loads(file.read_text())
+        Image.fromarray(np.eye(4, dtype=np.uint8) * 255).resize((WIDTH, WIDTH)).crop((0, 0, WIDTH, HEIGHT)).convert(
+            "RGB"
+        ).save(own_scene.folder / "mask.png")
+        meta["frames"][3]["mask_path"] = "mask.png"
+        file.write_text(json.dumps(meta))
+        store = data_manager(own_scene, tmp_path).store
+        by_picture = store.mask.reshape(11, HEIGHT, WIDTH).float().mean((1, 2))
+        assert sorted(by_picture.tolist())[1:] == [1.0] * 10 and 0.1 < float(by_picture.min()) < 0.4
+
+
+class TestSmallerPictures:
+    def test_of_which_there_are_none_are_made_while_they_are_read(self, own_scene: Scene, tmp_path: Path):
+        config = small_config(own_scene, tmp_path).pipeline.datamanager
+        config.dataparser.downscale_factor = 2
+        data = config.setup(device="cpu", test_mode="val", world_size=1, local_rank=0)
+        assert data.store.sizes.tolist() == [[HEIGHT // 2, WIDTH // 2]] * 11
+        assert config.dataparser._target is Nerfstudio  # what is saved with the run is the host's

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.scripts import render
 
-from ins3d.plugin.host_fixes import allow_numpy_scalars, offer_bundled_ffmpeg
+from ins3d.plugin.host_fixes import allow_numpy_scalars, mend_the_films, offer_bundled_ffmpeg
 from tests.plugin.tiny_scenes import Scene, build_pipeline, small_config
 
 
@@ -51,6 +53,49 @@ class TestOfferBundledFfmpeg:
         offer_bundled_ffmpeg()
         assert os.environ["PATH"] == str(own.parent)
         assert not (tmp_path / "cache").exists()
+
+
+def cameras(number: int, width: int, height: int, cx: float) -> Cameras:
+    poses = torch.eye(4)[None, :3].repeat(number, 1, 1)
+    poses[:, 0, 3] = torch.arange(number)
+    return Cameras(poses, fx=50.0, fy=50.0, cx=cx, cy=height / 2, width=width, height=height)
+
+
+class TestMendTheFilms:
+    @pytest.fixture
+    def made(self, monkeypatch: pytest.MonkeyPatch) -> list[Cameras]:
+        """Cameras of the films that the host makes."""
+        found: list[Cameras] = []
+        for name in ("get_interpolated_camera_path", "get_spiral_path"):
+            monkeypatch.setattr(render, name, getattr(render, name))
+        monkeypatch.setattr(render, "_render_trajectory_video", lambda pipeline, cameras, **settings: found.append(cameras))
+        mend_the_films(lambda: cameras(5, 47, 41, 20.0))
+        mend_the_films(lambda: cameras(5, 47, 41, 20.0))  # as when two runs are opened
+        return found
+
+    @pytest.mark.parametrize("kind", ["between", "around"])
+    def test_they_are_of_the_pictures_size_wherever_the_principal_point_is(self, made: list[Cameras], kind: str):
+        held = cameras(3, 47, 41, cx=9.0)
+        path = (
+            render.get_interpolated_camera_path(cameras=held, steps=4, order_poses=False)
+            if kind == "between" else render.get_spiral_path(held[:1], steps=4, radius=0.1)
+        )  # fmt: skip
+        assert set(path.width.flatten().tolist()) == {47} and set(path.height.flatten().tolist()) == {41}
+        assert set(path.cx.flatten().tolist()) == {9.0}
+
+    @pytest.mark.parametrize(("output", "size"), [("video", (46, 40)), ("images", (47, 41))])
+    def test_sides_are_even(self, made: list[Cameras], output: str, size: tuple[int, int]):
+        render._render_trajectory_video(None, cameras(3, 47, 41, 23.5), output_format=output)
+        render._render_trajectory_video(
+            None, cameras(3, 94, 82, 47.0), rendered_resolution_scaling_factor=0.5, output_format=output
+        )
+        for path in made:
+            assert (int(path.width[0]), int(path.height[0]), float(path.cx[0])) == (*size, 23.5)
+
+    @pytest.mark.parametrize("held", [0, 1])
+    def test_with_less_than_two_cameras_they_fly_through_those_that_were_learned_from(self, made: list[Cameras], held: int):
+        path = render.get_interpolated_camera_path(cameras=cameras(2, 47, 41, 20.0)[:held], steps=4, order_poses=False)
+        assert path.camera_to_worlds[:, 0, 3].max() == 4 and len(path) == 16
 
 
 class TestAllowNumpyScalars:

@@ -23,6 +23,7 @@ from ins3d.evaluation.style_distances import recognised
 from ins3d.files.run_record import peak_memory_mb, run_record
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.content_checkpoint import FILE_NAME
+from ins3d.plugin.datamanager import NOTHING_HELD_OUT
 from ins3d.plugin.finished.frames import evaluation_path, frozen_density, render_frames
 from ins3d.runs.record import CONSOLE, make_folder
 
@@ -53,6 +54,8 @@ class Evaluation:
         self.bounded = bool(pipeline.model.ray_content.placement.bounded)
         self.judges: EvaluationJudges = find_judges(settings, pipeline.config.model.styles, pipeline.device)
         self.frames: dict[PathName, FrameFolder] = {}
+        if pipeline.datamanager.nothing_held_out:
+            self.judges.missing.append(f"held-out views: {NOTHING_HELD_OUT}")
         self.key = {"checkpoint": str(checkpoint), "written": checkpoint.stat().st_mtime}
 
     def report(self) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def evaluation_path(name: PathName, pipeline: Any, num_frames: int, kind: Flight
         chosen = torch.linspace(0, len(held) - 1, min(num_frames, len(held))).round().long().unique()
         taken = [(held, index) for index in chosen.tolist()]
     else:
-        every = [(dataset, index) for dataset in (train, held) for index in range(len(dataset))]
+        datasets = (train,) if pipeline.datamanager.nothing_held_out else (train, held)
+        every = [(dataset, index) for dataset in datasets for index in range(len(dataset))]
         poses = torch.stack([dataset.cameras.camera_to_worlds[index].cpu() for dataset, index in every])
         taken = [every[index] for index in tour(poses)[:num_frames]]
     cameras = [dataset.cameras[index : index + 1].to("cpu") for dataset, index in taken]

@@ -76,7 +76,11 @@ class PictureStore:
     @cached_property
     def _learnable(self) -> Tensor | None:
         """Numbers of the pixels that no mask excludes; None without masks: then it is all of them."""
-        return None if self.mask is None else self.mask.nonzero()[:, 0]
+        if self.mask is None:
+            return None
+        if not bool(self.mask.any()):
+            raise ValueError("data: the masks leave nothing to learn from; white in them what is to be learned.")
+        return self.mask.nonzero()[:, 0]
 
     @property
     def _num_learnable(self) -> int:

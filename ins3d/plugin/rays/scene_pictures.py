@@ -1,14 +1,21 @@
 """A scene's pictures at the size they are worked on at: reduced while they are read, and their cameras with them."""
 
 from copy import deepcopy
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
+from jaxtyping import Bool
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.data.datasets.base_dataset import InputDataset
-from PIL import Image
+from torch import Tensor
+
+from ins3d.files.pictures import read_mask, read_pixels
+from ins3d.plugin.data.agreement import MASK_ORIENTATIONS, ORIENTATIONS
 
 PIXELS = {"cpu": 130_000, "cuda": 1_000_000}
 """Of one picture, by kind of device: what the stages have the time to paint."""
@@ -37,7 +44,7 @@ def reduced_cameras(cameras: Cameras, share: float) -> Cameras:
 
 
 class ScenePictures(InputDataset):
-    """The host's data set with pictures reduced by a box filter, each to the size of its camera."""
+    """The host's data set with pictures and masks as people see them, each reduced to the size of its camera."""
 
     def __init__(self, outputs: DataparserOutputs, share: float) -> None:
         """`share`: of the pictures' sides, at most 1."""
@@ -46,13 +53,30 @@ class ScenePictures(InputDataset):
             self.cameras = reduced_cameras(self.cameras, share)
             self.scale_factor = share
         self._sizes = torch.cat([self.cameras.width, self.cameras.height], dim=-1).tolist()
+        as_stored = [1] * len(self._sizes)
+        self._orientations = outputs.metadata.get(ORIENTATIONS, as_stored)
+        self._mask_orientations = outputs.metadata.get(MASK_ORIENTATIONS, as_stored)
 
     def get_numpy_image(self, image_idx: int) -> npt.NDArray[np.uint8]:
-        """Shape (height, width, 3 or 4)."""
-        if self.scale_factor == 1:
-            return super().get_numpy_image(image_idx)
+        """sRGB (height, width, 3 or 4)."""
         width, height = self._sizes[image_idx]
-        with Image.open(self._dataparser_outputs.image_filenames[image_idx]) as picture:
-            picture.draft("RGB", (2 * width, 2 * height))  # a JPEG is decoded no larger than it has to be
-            reduced = np.array(picture.resize((width, height), Image.Resampling.BOX), dtype="uint8")
-        return reduced[..., None].repeat(3, axis=2) if reduced.ndim == 2 else reduced
+        path = self._dataparser_outputs.image_filenames[image_idx]
+        return read_pixels(path, "data", (width, height), self._orientations[image_idx])
+
+    def get_data(self, image_idx: int, image_type: Literal["uint8", "float32"] = "float32") -> dict[str, Any]:
+        """`image`, and `mask` (height, width, 1) where the scene has masks: all of a picture that has none."""
+        image = self.get_image_uint8(image_idx) if image_type == "uint8" else self.get_image_float32(image_idx)
+        data = {"image_idx": image_idx, "image": image}
+        masks = self._dataparser_outputs.mask_filenames
+        if masks is not None:
+            data["mask"] = self._mask(image_idx, masks[image_idx])
+        if self.mask_color:
+            data["image"] = torch.where(data["mask"], image, torch.tensor(self.mask_color, dtype=image.dtype))
+        return data | self.get_metadata(data)
+
+    def _mask(self, image_idx: int, path: Path | None) -> Bool[Tensor, "height width 1"]:
+        width, height = self._sizes[image_idx]
+        if path is None:
+            return torch.ones(height, width, 1, dtype=torch.bool)
+        shown = torch.from_numpy(read_mask(path, "data", self._mask_orientations[image_idx]))
+        return F.interpolate(shown[None, None].byte(), size=(height, width), mode="nearest")[0, 0, :, :, None].bool()
