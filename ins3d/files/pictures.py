@@ -89,6 +89,16 @@ def read_pixels(
     return np.array(picture if size in (None, picture.size) else picture.resize(size, Image.Resampling.BOX))
 
 
+def read_texture_picture(path: Path, setting: str, raw: bytes | None = None) -> Float[np.ndarray, "height width 3"]:
+    """A texture: sRGB in [0, 1] as it is stored, whatever its orientation tag says, without what is transparent in it.
+
+    `raw`: its bytes, where they are part of another file; `path` is then what it is called.
+    """
+    picture = _read(path, setting, orientation=1, raw=raw)
+    pixels = np.asarray(picture)
+    return pixels[..., None].repeat(3, axis=2) if picture.mode == "F" else pixels[..., :3].astype(np.float32) / 255
+
+
 def read_mask(path: Path, setting: str, orientation: int | None = None) -> Bool[np.ndarray, "height width"]:
     """What a mask shows: where it is opaque, if it is a cut-out; else where it is light; of masks that are as dark as 0 and
     1 or numbers of classes, where it is not black. `orientation` and errors as those of `read_pixels`."""
@@ -109,10 +119,10 @@ def read_mask(path: Path, setting: str, orientation: int | None = None) -> Bool[
 
 def _read(
     path: Path, setting: str, orientation: int | None = None, size: tuple[int, int] | None = None,
-    most_pixels: int | None = None,
+    most_pixels: int | None = None, raw: bytes | None = None,
 ) -> Image.Image:  # fmt: skip
     """As a person sees it, in mode RGB, RGBA or F."""
-    with open_picture(path, setting, most_pixels) as picture:
+    with open_picture(path, setting, most_pixels, raw) as picture:
         orientation = orientation_of(picture) if orientation is None else orientation
         if size is not None:
             width, height = turned_size(size, orientation)
@@ -154,11 +164,13 @@ def _end_of(path: Path) -> bytes:
 
 
 @contextmanager
-def open_picture(path: Path, setting: str, most_pixels: int | None = None) -> Iterator[Image.Image]:
+def open_picture(
+    path: Path, setting: str, most_pixels: int | None = None, raw: bytes | None = None
+) -> Iterator[Image.Image]:
     """A picture's file; ValueError, naming `setting` and what is wrong, where it or its pixels cannot be read."""
     most = most_pixels or 2 * (Image.MAX_IMAGE_PIXELS or 10**10)
     try:
-        with Image.open(path) as picture:
+        with Image.open(path if raw is None else BytesIO(raw)) as picture:
             if picture.width * picture.height > most:
                 raise Image.DecompressionBombError
             yield picture
@@ -167,14 +179,16 @@ def open_picture(path: Path, setting: str, most_pixels: int | None = None) -> It
             f"{setting}: {path} has more than {most:,} pixels; shrink it to a long side of 4000 or so."
         ) from error
     except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:  # decoders raise any of these
-        raise ValueError(f"{setting}: {path} {_what_it_is(path, error)}") from error
+        raise ValueError(f"{setting}: {path} {_what_it_is(path, error, raw)}") from error
 
 
-def _what_it_is(path: Path, error: Exception) -> str:
+def _what_it_is(path: Path, error: Exception, raw: bytes | None) -> str:
     """Why a file is no picture, as far as its first bytes tell, and what to do."""
     with suppress(OSError):
-        with path.open("rb") as file:
-            head = file.read(64)
+        if raw is None:
+            with path.open("rb") as file:
+                raw = file.read(64)
+        head = raw[:64]
         if not head.strip(b"\0"):
             return "is empty (an interrupted copy?); copy it again."
         if head[4:8] == b"ftyp":

@@ -7,9 +7,8 @@ import numpy as np
 import open3d as o3d
 import torch
 from jaxtyping import Bool, Float, Int
-from kornia.color import linear_rgb_to_rgb
+from kornia.color import linear_rgb_to_rgb, rgb_to_linear_rgb
 from scipy.ndimage import map_coordinates
-from scipy.spatial import KDTree
 
 CLAY = (0.72, 0.68, 0.63)
 """The colour of what has none."""
@@ -30,12 +29,17 @@ class SurfaceMesh:
     materials: Int[np.ndarray, " faces"] | None = None
     """Each triangle's; None: all have the first."""
     vertex_colors: Float[np.ndarray, "vertices 3"] | None = None
+    """Seen where there is no texture."""
+    corner_tints: Float[np.ndarray, "faces 3 3"] | None = None
+    """Of each triangle's corners: multiplies (in linear light) what material and texture say, as in glTF."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of its file."""
 
     @property
     def has_color(self) -> bool:
         """Whether there is more to be seen than clay."""
         textured = any(texture is not None for texture in self.textures)
-        return textured or self.vertex_colors is not None or self.colors != (CLAY,)
+        return textured or self.vertex_colors is not None or self.corner_tints is not None or set(self.colors) != {CLAY}
 
     @property
     def diagonal(self) -> float:
@@ -84,41 +88,25 @@ class SurfaceMesh:
             if texture is not None and self.corner_uvs is not None and here.any():
                 uvs = np.einsum("pc,pcd->pd", weights[here], self.corner_uvs[faces[here]])
                 found[here] = read_texture(texture, uvs)
-        return found
+        if self.corner_tints is None:
+            return found
+        return times(found, np.einsum("pc,pcd->pd", weights, self.corner_tints[faces]))
 
     def chosen(self, which: Bool[np.ndarray, " faces"]) -> "SurfaceMesh":
         """With some of its triangles only."""
         uvs = None if self.corner_uvs is None else self.corner_uvs[which]
         materials = None if self.materials is None else self.materials[which]
-        return replace(self, faces=self.faces[which], corner_uvs=uvs, materials=materials)
+        tints = None if self.corner_tints is None else self.corner_tints[which]
+        return replace(self, faces=self.faces[which], corner_uvs=uvs, materials=materials, corner_tints=tints)
 
     def flipped(self, which: np.ndarray) -> "SurfaceMesh":
         """With some triangles turned around."""
         order = np.where(which[:, None], [[0, 2, 1]], [[0, 1, 2]])
-        uvs = None if self.corner_uvs is None else np.take_along_axis(self.corner_uvs, order[..., None], 1)
-        return replace(self, faces=np.take_along_axis(self.faces, order, 1), corner_uvs=uvs)
-
-
-def joined(
-    parts: list[SurfaceMesh],
-    materials: list[int],
-    textures: tuple[Float[np.ndarray, "_ _ 3"] | None, ...],
-    colors: tuple[tuple[float, float, float], ...],
-) -> SurfaceMesh:
-    """Parts as one mesh; each has one material, of which `textures` and `colors` tell the look."""
-    starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
-    with_uvs = any(part.corner_uvs is not None for part in parts)
-    uvs = [np.zeros((len(part.faces), 3, 2)) if part.corner_uvs is None else part.corner_uvs for part in parts]
-    with_colors = all(part.vertex_colors is not None for part in parts)
-    return SurfaceMesh(
-        np.concatenate([part.vertices for part in parts]),
-        np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=False)]),
-        np.concatenate(uvs) if with_uvs else None,
-        textures,
-        colors,
-        np.concatenate([np.full(len(part.faces), index) for part, index in zip(parts, materials, strict=True)]),
-        np.concatenate([part.vertex_colors for part in parts if part.vertex_colors is not None]) if with_colors else None,
-    )
+        uvs, tints = (
+            None if values is None else np.take_along_axis(values, order[..., None], 1)
+            for values in (self.corner_uvs, self.corner_tints)
+        )  # fmt: skip
+        return replace(self, faces=np.take_along_axis(self.faces, order, 1), corner_uvs=uvs, corner_tints=tints)
 
 
 def merged(mesh: SurfaceMesh, order: Float[np.ndarray, "places 3"] | None = None) -> SurfaceMesh:
@@ -143,24 +131,24 @@ def merged(mesh: SurfaceMesh, order: Float[np.ndarray, "places 3"] | None = None
 def _first_places(
     vertices: Float[np.ndarray, "vertices 3"], places: Float[np.ndarray, "places 3"]
 ) -> Int[np.ndarray, " vertices"] | None:
-    """The first of `places` at which each vertex lies, but for the rounding to 32 bits; None if one lies at none."""
-    if not len(places):
-        return None
-    most = np.finfo(np.float32).max
-    distinct, first = np.unique(places.clip(-most, most).astype(np.float32) + 0.0, axis=0, return_index=True)
-    distances, nearest = KDTree(distinct).query(vertices)
-    rounding = 2 * np.finfo(np.float32).eps * np.linalg.norm(vertices, axis=1)
-    return first[nearest] if (distances <= rounding).all() else None
+    """The first of `places` at which each vertex lies; None if one lies at none."""
+    both = np.concatenate([vertices, places]) + 0.0  # one zero, without a sign
+    _, where = np.unique(both, axis=0, return_inverse=True)
+    where = where.ravel()
+    first = np.full(len(both), -1)
+    first[where[len(vertices) :][::-1]] = np.arange(len(places))[::-1]
+    found = first[where[: len(vertices)]]
+    return found if (found >= 0).all() else None
 
 
-def from_linear(mesh: SurfaceMesh) -> SurfaceMesh:
-    """glTF's colours, but not its textures, are linear; a plain white is one that nobody chose."""
-    colors = tuple(
-        CLAY if min(color) > 0.999 else tuple(converted(np.asarray(color), linear_rgb_to_rgb).tolist())
-        for color in mesh.colors
-    )
-    vertex_colors = None if mesh.vertex_colors is None else converted(mesh.vertex_colors, linear_rgb_to_rgb)
-    return replace(mesh, colors=colors, vertex_colors=vertex_colors)
+def times(one: Float[np.ndarray, "*colors 3"], other: Float[np.ndarray, "*#colors 3"]) -> Float[np.ndarray, "*colors 3"]:
+    """The product of two colours, which are sRGB, as light multiplies them.
+
+    >>> times(np.array([[1.0, 0.5, 0.0]]), np.array([[0.5, 1.0, 0.5]])).round(6).tolist()
+    [[0.5, 0.5, 0.0]]
+    """
+    light = converted(one, rgb_to_linear_rgb) * converted(np.broadcast_to(other, one.shape).copy(), rgb_to_linear_rgb)
+    return converted(light, linear_rgb_to_rgb)
 
 
 def converted(

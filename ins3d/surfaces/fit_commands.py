@@ -77,6 +77,8 @@ def source_word(path: Path | None) -> str:
 def placed_mesh(path: Path | None, up: str, clay: str) -> tuple[SurfaceMesh, MeshPlacement]:
     """A mesh in the unit ball, facing outwards and with colours, and where it comes from."""
     mesh = example_mesh() if path is None else read_mesh(path, "mesh")
+    for note in mesh.notes:
+        CONSOLE.print(note, soft_wrap=True, markup=False)
     placement = MeshPlacement.of(mesh.vertices)
     mesh, turned = turned_outwards(placement.inward(mesh))
     if turned:

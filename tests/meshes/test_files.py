@@ -12,7 +12,7 @@ import trimesh
 from PIL import Image
 
 from ins3d.meshes.files import read_mesh, write_glb, write_obj, write_ply
-from ins3d.meshes.triangles import CLAY, SurfaceMesh
+from ins3d.meshes.triangles import CLAY, MeshPlacement, SurfaceMesh
 
 SQUARE = """v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 1 1\nvt 0 1\n"""
 QUAD = "f 1/1 2/2 3/3 4/4\n"
@@ -139,8 +139,10 @@ class TestReadMesh:
         picture.save(tmp_path / "paint.png")
         assert read(tmp_path / "a.gltf").textures[0].reshape(-1, 3)[0] == pytest.approx([200 / 255, 40 / 255, 20 / 255])
         (tmp_path / "a.gltf").write_text(json.dumps(words | {"images": [{"uri": "my%20paint.png"}]}))
-        with pytest.raises(ValueError, match="needs my paint.png; name it without blanks and accents, or use .glb.$"):
+        with pytest.raises(FileNotFoundError, match="needs my paint.png, which is not beside it"):
             read(tmp_path / "a.gltf")
+        (tmp_path / "paint.png").rename(tmp_path / "My Paint.png")
+        assert read(tmp_path / "a.gltf").textures[0] is not None
         (tmp_path / "b.gltf").write_text("junk")
         with pytest.raises(ValueError, match="b.gltf is no glTF file that can be read; export it again, as .glb.$"):
             read(tmp_path / "b.gltf")
@@ -225,7 +227,10 @@ class TestReadMeshRefuses:
 
     def test_a_texture_that_is_missing(self, textured_square: Path):
         textured_square.with_name("paint.png").unlink()
-        expected = "mesh: the texture paint.png of {folder}/paint.mtl is missing; put it there, or delete the line map_Kd."
+        expected = (
+            "mesh: the texture paint.png of {folder}/paint.mtl is missing; put it beside it (folders and capitals in its "
+            "name do not matter)."
+        )
         self.refused(FileNotFoundError, textured_square, expected)
 
     @pytest.mark.parametrize(("name", "text"), [("a.obj", ""), ("a.obj", SQUARE), ("a.ply", ""), ("a.glb", "junk")])
@@ -264,24 +269,53 @@ class TestReadMeshRefuses:
         expected = "mesh: all 1 triangles of {path} have no area; export the object with its faces."
         self.refused(ValueError, write("point.obj", f"v {place}\n" * 3 + "f 1 2 3\n"), expected)
 
-    def test_a_mesh_so_far_from_0_that_it_becomes_a_point(self, write):
-        path = write("a.obj", "v 1e10 1e10 0\nv 10000000001 1e10 0\nv 10000000001 10000000001 0\nf 1 2 3\n")
-        with pytest.raises(ValueError, match="is 1 large and lies 1e.10 from 0.*move it to the origin"):
-            read(path)
-
     def test_triangles_that_all_have_no_area(self, write):
         expected = "mesh: all 2 triangles of {path} have no area; export the object with its faces."
         self.refused(ValueError, write("a.obj", SQUARE + "v 2 0 0\nf 1 2 5\nf 1 1 2\n"), expected)
 
-    def test_a_mesh_too_far_from_0_for_its_size(self, write):
+    def test_a_mesh_too_far_from_0_for_the_numbers_of_its_file(self, tmp_path: Path):
         # 1 large, a million away: 32-bit numbers there are 0.06 apart.
+        shape = box()
+        trimesh.Trimesh(shape.vertices + [1e6, 0, 0], shape.faces, process=False).export(tmp_path / "a.stl")
         expected = (
-            "mesh: {path} is 1 large and lies 1e+06 from 0, where 32-bit coordinates have no shape left; "
-            "move it to the origin and export it again."
+            "mesh: {path} is 3 large and lies 1e+06 from 0, where the 32-bit coordinates of this file have no shape left; "
+            "move it to the origin and export it again, or export it as OBJ."
         )
-        self.refused(ValueError, write("a.obj", "v 1000000 0 0\nv 1000001 0 0\nv 1000001 1 0\nf 1 2 3\n"), expected)
-        near = read(write("b.obj", "v 10000 0 0\nv 10001 0 0\nv 10001 1 0\nf 1 2 3\n"))
-        assert near.normals.tolist() == [[0, 0, 1]]
+        self.refused(ValueError, tmp_path / "a.stl", expected)
+
+
+class TestFarFromZero:
+    """Coordinates of maps: hundreds of kilometres."""
+
+    PLACE = np.array([448262.5, 5411932.7, 312.0])
+
+    def test_an_obj_keeps_its_shape(self, textured: SurfaceMesh, tmp_path: Path):
+        write_obj(tmp_path / "a.obj", replace(textured, vertices=textured.vertices + self.PLACE))
+        found = read(tmp_path / "a.obj")
+        assert np.abs(found.vertices - self.PLACE - textured.vertices).max() < 1e-8
+        assert found.faces.tolist() == textured.faces.tolist()
+
+    def test_a_ply_of_doubles_too(self, colored: SurfaceMesh, tmp_path: Path):
+        write_ply(tmp_path / "a.ply", replace(colored, vertices=colored.vertices + self.PLACE))
+        assert np.abs(read(tmp_path / "a.ply").vertices - self.PLACE - colored.vertices).max() < 1e-8
+
+    def test_a_glb_that_we_write(self, colored: SurfaceMesh, tmp_path: Path):
+        write_glb(tmp_path / "a.glb", replace(colored, vertices=colored.vertices + self.PLACE))
+        assert np.abs(corners(read(tmp_path / "a.glb")) - self.PLACE - corners(colored)).max() < 1e-6
+
+    def test_a_glb_whose_node_stands_there(self, tmp_path: Path):
+        scene = trimesh.Scene()
+        scene.add_geometry(trimesh.creation.box(), transform=trimesh.transformations.translation_matrix(self.PLACE))
+        scene.export(tmp_path / "a.glb")
+        assert np.ptp(read(tmp_path / "a.glb").vertices, axis=0) == pytest.approx(np.ones(3), abs=1e-8)
+
+    def test_a_small_one_is_placed_and_put_back(self, textured: SurfaceMesh, tmp_path: Path):
+        vertices = textured.vertices + self.PLACE
+        placement = MeshPlacement.of(vertices)
+        assert (
+            np.abs(placement.outward(placement.inward(replace(textured, vertices=vertices)).vertices) - vertices).max()
+            < 3e-6
+        )
 
 
 class TestWriteObj:

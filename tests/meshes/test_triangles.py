@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
 
-from ins3d.meshes.triangles import CLAY, MeshPlacement, SurfaceMesh, joined, merged, read_texture
+from ins3d.meshes.triangles import CLAY, MeshPlacement, SurfaceMesh, merged, read_texture
 
 NOISE = np.random.default_rng(0).random((3, 5, 3))
 # A unit square, as two triangles that share a diagonal.
@@ -107,6 +107,15 @@ class TestSurfaceMesh:
         assert mesh.corner_uvs.tolist() == mesh.vertices[mesh.faces][..., :2].tolist()
         assert mesh.faces.tolist() != HALVES.tolist()
 
+    def test_corner_tints_multiply_the_light_and_go_with_their_corners(self):
+        # sRGB 0.5 is 0.2140 of light, and 0.2140 * 0.2140 of light is sRGB 0.2369 (IEC 61966-2-1).
+        tints = np.full((2, 3, 3), 0.5)
+        tints[1, 2] = 1.0
+        mesh = square(colors=((0.5, 0.0, 1.0),), corner_tints=tints)
+        assert mesh.colors_at(np.array([0]), np.array([[1.0, 0, 0]]))[0] == pytest.approx([0.2369, 0, 0.5], abs=1e-3)
+        turned = mesh.flipped(np.array([False, True])).chosen(np.array([False, True]))
+        assert turned.corner_tints is not None and turned.corner_tints[0, :, 0].tolist() == [0.5, 1.0, 0.5]
+
     def test_refuses_places_for_another_number_of_triangles(self):
         with pytest.raises(TypeCheckError):
             SurfaceMesh(SQUARE, HALVES, corner_uvs=UVS[:1])
@@ -123,8 +132,8 @@ class TestMerged:
         assert mesh.vertices.tolist() == SQUARE.tolist() and mesh.faces.tolist() == HALVES.tolist()
         assert mesh.vertex_colors.tolist() == SQUARE.tolist()
 
-    def test_follows_the_order_given_but_for_rounding(self):
-        order = np.concatenate([[[9.0, 9, 9]], SQUARE[::-1] * (1 + 1e-7)])
+    def test_follows_the_order_given(self):
+        order = np.concatenate([[[9.0, 9, 9]], -SQUARE[::-1] * -1.0])  # with zeros of either sign
         mesh = merged(self.parted, order)
         assert mesh.vertices.tolist() == SQUARE[::-1].tolist() and mesh.faces.tolist() == (3 - HALVES).tolist()
         assert mesh.vertex_colors.tolist() == mesh.vertices.tolist()
@@ -132,19 +141,6 @@ class TestMerged:
     @pytest.mark.parametrize("order", [SQUARE[:0], SQUARE[:0:-1], SQUARE[::-1] + 1e-5])
     def test_keeps_its_own_order_where_a_place_is_missing(self, order: np.ndarray):
         assert merged(self.parted, order).vertices.tolist() == SQUARE.tolist()
-
-
-class TestJoined:
-    def test_numbers_corners_on_and_gives_each_part_its_material(self):
-        mesh = joined([square(), square(corner_uvs=UVS)], [1, 0], (None, NOISE), (CLAY, CLAY))
-        assert mesh.faces.tolist() == [*HALVES.tolist(), *(HALVES + 4).tolist()]
-        assert mesh.materials.tolist() == [1, 1, 0, 0] and mesh.corner_uvs[2:].tolist() == UVS.tolist()
-
-    def test_chosen_triangles_keep_their_looks(self):
-        mesh = joined([square(), square(corner_uvs=UVS)], [1, 0], (None, NOISE), (CLAY, CLAY))
-        mesh = mesh.chosen(np.array([False, True, False, True]))
-        assert mesh.faces.tolist() == [[0, 2, 3], [4, 6, 7]] and mesh.materials.tolist() == [1, 0]
-        assert mesh.corner_uvs[1].tolist() == UVS[1].tolist()
 
 
 class TestMeshPlacement:
