@@ -1,6 +1,7 @@
 """Reads one picture's pose, intrinsics and mask from files of cameras: IDR's and nerfstudio's."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,10 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
+
+from ins3d.files.foreign import find_file
+from ins3d.files.pictures import SUFFIXES
+from ins3d.files.sequences import natural
 
 FLIP = np.diag([1.0, -1.0, -1.0])
 """From cameras that look along +z with y down (IDR) to those that look along -z with y up."""
@@ -23,6 +28,8 @@ class Frame:
     mask: Path | None
     pose: np.ndarray
     intrinsics: np.ndarray | Callable[[int, int], np.ndarray]
+    size: tuple[int, int] | None = None
+    """(width, height) for which its camera was made, where that is told."""
 
 
 def decompose(projection: np.ndarray, picture: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -50,9 +57,8 @@ def nerfstudio_frame(folder: Path, contents: dict[str, Any], frame: dict[str, An
     wrong = [name for name in ("k1", "k2", "k3", "k4", "p1", "p2") if told(name)]
     if wrong:
         raise ValueError(f"images: the lens is distorted ({wrong[0]} is {told(wrong[0])}); undistort the pictures first.")
-    path = folder / frame["file_path"]
-    path = path if path.suffix else path.with_suffix(".png")
-    mask = folder / frame["mask_path"] if "mask_path" in frame else None
+    path = _file(folder, frame["file_path"])
+    mask = _file(folder, frame["mask_path"]) if "mask_path" in frame else None
     pose = _numbers(frame["transform_matrix"])[:3]
     if pose.shape != (3, 4) or not np.isfinite(pose).all() or abs(np.linalg.det(pose[:, :3])) < 1e-12:
         raise TypeError("transform_matrix")
@@ -62,7 +68,12 @@ def nerfstudio_frame(folder: Path, contents: dict[str, Any], frame: dict[str, An
     across, down = (
         _numbers([told(name) or math.nan for name in names]) for names in (("fl_x", "cx", "w"), ("fl_y", "cy", "h"))
     )
-    return Frame(path, mask, pose, lambda height, width: _from_numbers(path, across, down, height, width))
+    size = None if np.isnan([across[2], down[2]]).any() else (round(across[2]), round(down[2]))
+    return Frame(path, mask, pose, lambda height, width: _from_numbers(path, across, down, height, width), size)
+
+
+def _file(folder: Path, told: str) -> Path:
+    return find_file(folder, told, SUFFIXES) or folder / (told if Path(told).suffix else f"{told}.png")
 
 
 def _numbers(values: Any) -> np.ndarray:
@@ -70,6 +81,22 @@ def _numbers(values: Any) -> np.ndarray:
         return np.asarray(values, float)
     except ValueError as error:  # words, or rows of several lengths
         raise TypeError(values) from error
+
+
+def paired(files: list[Path], numbers: list[int]) -> dict[int, Path]:
+    """Files by the numbers of their cameras, or of whatever they belong to: by the number that their names end with; by
+    order where they are as many, without numbers or with consecutive ones that begin elsewhere; empty where neither tells.
+
+    >>> paired([Path("img_8.png"), Path("img_9.png")], [0, 1])
+    {0: PosixPath('img_8.png'), 1: PosixPath('img_9.png')}
+    """
+    ends = [re.search(r"(\d+)$", file.stem) for file in files]
+    named = {int(end[1]): file for end, file in zip(ends, files, strict=True) if end}
+    if len(named) == len(files) and named.keys() <= set(numbers):
+        return named
+    in_order = sorted(files, key=lambda file: natural(file.stem))
+    consecutive = not named or (len(named) == len(files) and max(named) - min(named) == len(files) - 1)
+    return dict(zip(sorted(numbers), in_order, strict=True)) if len(files) == len(numbers) and consecutive else {}
 
 
 def shrunk_by(intrinsics: Float[Tensor, "cameras 4"], width: int) -> int:

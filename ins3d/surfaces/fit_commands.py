@@ -131,7 +131,10 @@ def run_fit_images(settings: FitImages) -> None:
 def read_pictures(settings: FitImages) -> ObjectPictures:
     """Those that are named, or pictures of the project's own shape."""
     if settings.images is not None:
-        return read_object_pictures(settings.images, settings.size)
+        found = read_object_pictures(settings.images, settings.size)
+        for note in found.notes:
+            CONSOLE.print(note, soft_wrap=True, markup=False)
+        return found
     mesh, _ = placed_mesh(None, "y", "flat")
     return picture_mesh(MeshQueries(mesh), size=settings.size or EXAMPLE_SIZE)
 

@@ -12,12 +12,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ins3d.files.pictures import read_picture
+from ins3d.files.foreign import read_text
+from ins3d.files.orientation import fitting_orientation
+from ins3d.files.pictures import StoredPicture, look_at, picture_files, read_mask, read_pixels
+from ins3d.files.sequences import natural
 from ins3d.meshes.queries import MeshQueries
 from ins3d.meshes.triangles import MeshPlacement
 from ins3d.placement.posed_pictures import PosedPictures
 from ins3d.placement.visual_hull import hull_points
-from ins3d.surfaces.camera_files import Frame, decompose, nerfstudio_frame, shrunk_by
+from ins3d.surfaces.camera_files import Frame, decompose, nerfstudio_frame, paired, shrunk_by
 from ins3d.surfaces.cameras import ObjectCameras, UpAxis, cameras_around
 
 IDR, NERFSTUDIO = "cameras_sphere.npz", ("transforms.json", "transforms_train.json")
@@ -34,6 +37,8 @@ class ObjectPictures:
     placement: MeshPlacement
     up: UpAxis = "y"
     """Of the cameras' world, as far as the kind of file tells."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of the files."""
 
     def split(self, every: int) -> tuple["ObjectPictures", "ObjectPictures"]:
         """(to learn from, held out): every `every`-th picture is held out; with 0, none."""
@@ -86,14 +91,7 @@ def _read_idr(folder: Path, long_side: int | None) -> ObjectPictures:
         raise ValueError(
             f"images: {folder / IDR} does not hold world_mat_0, scale_mat_0, ... as IDR's do; give IDR's own file."
         ) from error
-    pictures = {int(path.stem): path for path in _pictures(folder / "image")}
-    masks = {int(path.stem): path for path in _pictures(folder / "mask")}
-    if pictures and not masks:
-        raise FileNotFoundError(f"images: {folder / 'mask'} holds no masks; put one for each picture there, of its name.")
-    lacking = [number for number in pictures if number not in masks or number not in numbers]
-    if not pictures or lacking:
-        what = f"picture {lacking[0]} has no mask or camera" if lacking else f"{folder / 'image'} holds no pictures"
-        raise FileNotFoundError(f"images: {what}; name pictures, masks and cameras by the same numbers.")
+    pictures, masks, notes = _idr_files(folder, numbers)
     frames = []
     for number in sorted(pictures):
         projection = (cameras[f"world_mat_{number}"] @ cameras[f"scale_mat_{number}"])[:3]
@@ -102,13 +100,45 @@ def _read_idr(folder: Path, long_side: int | None) -> ObjectPictures:
     if not np.isfinite(scale).all() or scale[0, 0] <= 0:
         raise ValueError(f"images: scale_mat in {folder / IDR} is none (not finite, or without size); give IDR's own file.")
     placement = MeshPlacement(tuple(scale[:3, 3].tolist()), float(scale[0, 0]))
-    return ObjectPictures(*_read_frames(frames, long_side, shrunk=True), placement)
+    return ObjectPictures(*_read_frames(frames, long_side, shrunk=True), placement, notes=notes)
+
+
+def _idr_files(folder: Path, numbers: list[int]) -> tuple[dict[int, Path], dict[int, Path], tuple[str, ...]]:
+    """(pictures, masks, notes), by the numbers of their cameras."""
+    files, masks = (_pictures(folder / name) for name in ("image", "mask"))
+    remedy = "name pictures, masks and cameras by the same numbers."
+    if not files:
+        raise FileNotFoundError(f"images: {folder / 'image'} holds no pictures; {remedy}")
+    if not masks:
+        raise FileNotFoundError(f"images: {folder / 'mask'} holds no masks; put one for each picture there, of its name.")
+    found = paired(files, numbers)
+    if not found:
+        raise FileNotFoundError(
+            f"images: {len(files)} pictures ({files[0].name} to {files[-1].name}) and {len(numbers)} cameras "
+            f"({numbers[0]} to {numbers[-1]}) do not fit together; {remedy}"
+        )
+    own, shown = _own_numbers(files), {number: mask for mask, number in _own_numbers(masks).items()}
+    of_picture = {number: shown.get(own.get(file, -1)) for number, file in found.items()}
+    if None in of_picture.values():
+        of_picture |= paired(masks, sorted(found))
+    lacking = [number for number in found if of_picture.get(number) is None]
+    if lacking:
+        raise FileNotFoundError(f"images: picture {lacking[0]} has no mask or camera; {remedy}")
+    first, last = min(found), max(found)
+    notes = () if own.get(found[first], first) == first else (
+        f"Pictures {found[first].name} to {found[last].name} belong to cameras {first} to {last}, in their order.",
+    )  # fmt: skip
+    return found, {number: mask for number, mask in of_picture.items() if mask is not None}, notes
+
+
+def _own_numbers(files: list[Path]) -> dict[Path, int]:
+    return {file: int(end[1]) for file in files if (end := re.search(r"(\d+)$", file.stem))}
 
 
 def _read_nerfstudio(path: Path, long_side: int | None) -> ObjectPictures:
     remedy = "make it with ns-process-data, or give IDR's files."
     try:
-        contents = json.loads(path.read_text())
+        contents = json.loads(read_text(path))
         frames = [nerfstudio_frame(path.parent, contents, frame) for frame in contents["frames"]]
     except KeyError as error:
         raise ValueError(f"images: {path} lacks {error}; {remedy}") from error
@@ -146,31 +176,59 @@ def _read_frames(
     if not bool((stacked[:, 3] > 0.5).any()):
         where = (frames[0].mask or frames[0].picture).parent
         raise ValueError(f"images: no mask in {where} shows anything; the object must be white, or opaque, in them.")
+    _check_masks(stacked[:, 3], (frames[0].mask or frames[0].picture).parent)
     if long_side is None or long_side == max(height, width):
         return stacked, cameras
     cameras = cameras.resized(long_side)
     return resize_masked(stacked, (cameras.height, cameras.width)), cameras
 
 
+def _check_masks(shown: Float[Tensor, "cameras height width"], where: Path) -> None:
+    """Refuses masks that say nothing, or the opposite."""
+    if float(shown.mean()) > 0.999:
+        raise ValueError(
+            f"images: the masks in {where} are white everywhere, and do not say which part is the object; make some that do."
+        )
+    height, width = shown.shape[1:]
+    middle = shown[:, height // 4 : height - height // 4, width // 4 : width - width // 4].mean((1, 2))
+    border = torch.cat([shown[:, 0], shown[:, -1], shown[:, :, 0], shown[:, :, -1]], dim=1).mean(1)
+    outside = int((border > middle + 0.2).sum())
+    if outside > 0.8 * len(shown):
+        raise ValueError(
+            f"images: the masks in {where} are white along the borders, and darker in the middle, of {outside} of "
+            f"{len(shown)} pictures, as if what is around the object were shown; it must be white itself: invert them."
+        )
+
+
 def _read_frame(frame: Frame) -> Float[Tensor, "4 height width"]:
-    values = _read(frame.picture)
-    if frame.mask is None and len(values) != 4:
+    stored = _stored(frame.picture)
+    mask = None if frame.mask is None else _stored(frame.mask)
+    like = frame.size or (None if mask is None else mask.size)
+    tag = stored.orientation if like is None else fitting_orientation(stored, like)
+    values = read_pixels(frame.picture, "images", orientation=tag)
+    height, width = values.shape[:2]
+    if frame.mask is None or mask is None:
+        if values.shape[2] == 4:
+            return torch.from_numpy(values).permute(2, 0, 1).float() / 255
         raise ValueError(
             f"images: {frame.picture} has no mask and no transparency; say in mask_path which part is the object, or save "
             "pictures with alpha."
         )
-    if frame.mask is None:
-        return values
-    mask = _read(frame.mask)[:3].mean(0, keepdim=True)
-    if mask.shape[1:] != values.shape[1:]:
-        raise ValueError(f"images: {frame.mask} is of another size than {frame.picture}; make masks of the pictures' size.")
-    return torch.cat([values[:3], (mask > 0.5).float()])
+    turn = fitting_orientation(mask, (width, height), (tag or 1,))
+    if turn is None:
+        raise ValueError(
+            f"images: {frame.mask} is of another shape than {frame.picture} ({mask.size[0]}x{mask.size[1]} and "
+            f"{width}x{height}); make masks of the pictures' shape."
+        )
+    shown = torch.from_numpy(read_mask(frame.mask, "images", turn))[None, None].float()
+    alpha = F.interpolate(shown, size=(height, width), mode="nearest")[0]
+    return torch.cat([torch.from_numpy(values[..., :3]).permute(2, 0, 1).float() / 255, alpha])
 
 
-def _read(path: Path) -> Float[Tensor, "channels height width"]:
+def _stored(path: Path) -> StoredPicture:
     if not path.is_file():
         raise FileNotFoundError(f"images: {path} is missing; put it there, or take it out of the cameras' file.")
-    return read_picture(path, "images")
+    return look_at(path, "images")
 
 
 def resize_masked(
@@ -185,6 +243,4 @@ def resize_masked(
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(
-        path for path in folder.glob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg") and path.stem.isdigit()
-    )
+    return sorted(picture_files(folder), key=lambda file: natural(file.name)) if folder.is_dir() else []

@@ -7,6 +7,7 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ins3d.meshes.queries import MeshQueries
 from ins3d.meshes.triangles import MeshPlacement, SurfaceMesh
@@ -105,9 +106,11 @@ class TestIdrFolders:
         (idr / "mask" / "001.png").rename(idr / "mask" / "007.png")
         message = "images: picture 1 has no mask or camera; name pictures, masks and cameras by the same numbers."
         assert refused(idr, FileNotFoundError) == message
-        imageio.imwrite(idr / "mask" / "001.png", np.zeros((5, 5), np.uint8))
+        imageio.imwrite(idr / "mask" / "001.png", np.zeros((12, 12), np.uint8))
         mask, picture = idr / "mask" / "001.png", idr / "image" / "000001.png"
-        assert refused(idr) == f"images: {mask} is of another size than {picture}; make masks of the pictures' size."
+        assert refused(idr) == (
+            f"images: {mask} is of another shape than {picture} (12x12 and 16x12); make masks of the pictures' shape."
+        )
         for path in (mask, picture):
             imageio.imwrite(path, np.zeros((5, 6, 3), np.uint8))
         assert refused(idr) == "images: the pictures have several sizes (16x12, 6x5); give pictures of one."
@@ -121,6 +124,65 @@ class TestIdrFolders:
             path.unlink()
         message = f"images: {idr / 'image'} holds no pictures; name pictures, masks and cameras by the same numbers."
         assert refused(idr, FileNotFoundError) == message
+
+    @pytest.mark.parametrize("name", ["img_{:04}.png", "{:03}.PNG", "shot-{}.png", "{}"])
+    def test_other_names(self, idr: Path, name: str):
+        plain = read_object_pictures(idr, None)
+        for folder in ("image", "mask"):
+            for number, path in enumerate(sorted((idr / folder).iterdir())):
+                given = name.format(number) if name != "{}" else "ab"[number] + ".png"
+                path.rename(path.with_name(given))
+        assert torch.equal(read_object_pictures(idr, None).pictures, plain.pictures)
+
+    def test_numbers_that_begin_at_1_belong_to_cameras_in_their_order(self, idr: Path):
+        plain = read_object_pictures(idr, None)
+        for folder in ("image", "mask"):
+            for number in (1, 0):
+                (old,) = (path for path in (idr / folder).iterdir() if int(path.stem) == number)
+                old.rename(old.with_name(f"{number + 1:03}.png"))
+        found = read_object_pictures(idr, None)
+        assert torch.equal(found.pictures, plain.pictures)
+        assert torch.equal(found.cameras.camera_to_world, plain.cameras.camera_to_world)
+        assert found.notes == ("Pictures 001.png to 002.png belong to cameras 0 to 1, in their order.",)
+
+    def test_one_picture_less_than_cameras_is_not_guessed(self, idr: Path):
+        for folder in ("image", "mask"):
+            for path in list((idr / folder).iterdir()):
+                path.unlink() if int(path.stem) == 0 else path.rename(path.with_name("002.png"))
+        assert refused(idr, FileNotFoundError) == (
+            "images: 1 pictures (002.png to 002.png) and 2 cameras (0 to 1) do not fit together; name pictures, masks and "
+            "cameras by the same numbers."
+        )
+
+    def masks(self, idr: Path, make: Any) -> None:
+        for path in (idr / "mask").iterdir():
+            imageio.imwrite(path, make(imageio.imread(path)))
+
+    @pytest.mark.parametrize("kind", ["cut-out", "rgb", "half size", "0 and 1"])
+    def test_masks_of_every_kind_say_the_same(self, idr: Path, kind: str):
+        plain = read_object_pictures(idr, None)
+        made = {
+            # The object is dark, what is around it white and transparent.
+            "cut-out": lambda mask: np.where(mask[..., None] > 0, (9, 9, 9, 255), (255, 255, 255, 0)).astype(np.uint8),
+            "rgb": lambda mask: np.repeat(mask[..., None], 3, axis=2),
+            "half size": lambda mask: mask[::2, ::2],
+            "0 and 1": lambda mask: (mask > 0).astype(np.uint8),
+        }
+        self.masks(idr, made[kind])
+        assert torch.equal(read_object_pictures(idr, None).pictures, plain.pictures)
+
+    def test_masks_that_say_nothing_or_the_opposite(self, idr: Path):
+        self.masks(idr, lambda mask: np.full_like(mask, 255))
+        assert refused(idr) == (
+            f"images: the masks in {idr / 'mask'} are white everywhere, and do not say which part is the object; make some "
+            "that do."
+        )
+        around = np.full((HEIGHT, WIDTH), 255, np.uint8)
+        around[3:9, 4:12] = 0
+        self.masks(idr, lambda mask: around)
+        assert refused(idr).startswith(
+            f"images: the masks in {idr / 'mask'} are white along the borders, and darker in the middle, of 2 of 2 pictures"
+        )
 
     @pytest.mark.parametrize("wrong", ["others", "no scale", "text"])
     def test_a_file_of_something_else(self, idr: Path, wrong: str):
@@ -281,6 +343,28 @@ class TestNerfstudioFolders:
             nearest.append(torch.linalg.cross(origins, directions).norm(dim=-1)[covered])
         # All of it, and it fills the ball: 0.9, less what the middle of the bounding box hides.
         assert 0.7 < torch.cat(nearest).max() < 0.95
+
+    def test_a_file_and_paths_of_windows(self, words: dict[str, Any], tmp_path: Path):
+        plain = read(tmp_path, words)
+        frames = [{**frame, "file_path": f"D:\\scan\\{frame['file_path']}"} for frame in words["frames"]]
+        (tmp_path / "transforms.json").write_bytes(json.dumps({**words, "frames": frames}).encode("utf-8-sig"))
+        assert torch.equal(read_object_pictures(tmp_path, None).pictures, plain.pictures)
+
+    def test_a_tag_that_the_cameras_know_nothing_of(self, words: dict[str, Any], tmp_path: Path):
+        """Pictures with an orientation tag, masks without one, cameras for both as they are stored."""
+        words |= {"h": 48, "cy": words["cy"] - 8}
+        for camera in range(len(words["frames"])):
+            imageio.imwrite(tmp_path / f"view_{camera}.png", imageio.imread(tmp_path / f"view_{camera}.png")[8:56])
+        expected = read(tmp_path, words)
+        for camera, frame in enumerate(words["frames"]):
+            path = tmp_path / f"view_{camera}.png"
+            picture = Image.open(path)
+            picture.getchannel("A").save(tmp_path / f"mask_{camera}.png")
+            exif = picture.getexif()
+            exif[274] = 6
+            picture.convert("RGB").save(path, exif=exif)
+            frame["mask_path"] = f"mask_{camera}.png"
+        assert expected.pictures.shape[2:] == (48, 64) and torch.equal(read(tmp_path, words).pictures, expected.pictures)
 
     def test_messages(self, words: dict[str, Any], tmp_path: Path):
         file = tmp_path / "transforms.json"

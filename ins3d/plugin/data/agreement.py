@@ -10,11 +10,10 @@ import torch
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 
-from ins3d.files.pictures import SIDEWAYS, StoredPicture, look_at, turned_size
+from ins3d.files.orientation import Size, fitting_orientation
+from ins3d.files.pictures import SIDEWAYS, look_at, turned_size
 from ins3d.plugin.data.faults import spared
 
-Size = tuple[int, int]
-"""(width, height)."""
 ORIENTATIONS, MASK_ORIENTATIONS = "orientations", "mask_orientations"
 """In the outputs' metadata: what is taken for the orientation tag of each picture, and of each mask."""
 
@@ -99,28 +98,20 @@ def _looked_at(path: Path, mask: Path | None, camera: Size) -> Agreement | str:
         return str(error).removeprefix(": ").removeprefix(f"{path} ")
     if isinstance(shown, str):
         return shown
-    way = _way(stored, camera)
-    if way is None:
-        tag = f" (turned as its orientation tag {stored.orientation} says: {_x(stored.seen_size)})"
+    tag = fitting_orientation(stored, camera)
+    if tag is None:
+        told = f" (turned as its orientation tag {stored.orientation} says: {_x(stored.seen_size)})"
         return (
-            f"has {_x(stored.size)} pixels{tag if stored.orientation >= SIDEWAYS else ''}, and its camera is for "
+            f"has {_x(stored.size)} pixels{told if stored.orientation >= SIDEWAYS else ''}, and its camera is for "
             f"{_x(camera)}, another shape"
         )
+    way = Agreement(camera, turned_size(stored.size, tag), tag, stored.orientation)
     if shown is None:
         return way
-    turns = (1, shown.orientation, way.orientation)
-    turn = next((turn for turn in turns if _same_shape(turned_size(shown.size, turn), way.size)), None)
+    turn = fitting_orientation(shown, way.size, (tag,))
     if turn is None:
         return f"has {_x(way.size)} pixels, and its mask {mask} {_x(shown.size)}, another shape"
     return replace(way, mask_orientation=turn)
-
-
-def _way(stored: StoredPicture, camera: Size) -> Agreement | None:
-    """Turned as its tag says exactly when that makes it its camera's; None where neither does."""
-    sizes = {1: stored.size, stored.orientation: stored.seen_size}
-    exact = [tag for tag, size in sizes.items() if size == camera]
-    fitting = exact or [tag for tag, size in sizes.items() if _same_shape(size, camera)]
-    return Agreement(camera, sizes[fitting[0]], fitting[0], stored.orientation) if fitting else None
 
 
 def _same_way(ways: list[Agreement]) -> list[Agreement]:
@@ -128,13 +119,6 @@ def _same_way(ways: list[Agreement]) -> list[Agreement]:
     if not any(way.orientation >= SIDEWAYS for way in ways):
         return ways
     return [replace(way, orientation=way.tag) if way.tag < SIDEWAYS or way.size[0] == way.size[1] else way for way in ways]
-
-
-def _same_shape(one: Size, other: Size) -> bool:
-    """Whether one is the other made larger or smaller, but for the rounding of both."""
-    (width, height), (across, down) = one, other
-    slack = 1.0 + max(width / across, height / down, 1.0)
-    return abs(width - across * height / down) <= slack or abs(height - down * width / across) <= slack
 
 
 def _fitted(cameras: Cameras, ways: list[Agreement]) -> Cameras:
