@@ -12,22 +12,27 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.configs.dataparser_configs import AnnotatedDataParserUnion
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
-from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
+from nerfstudio.data.dataparsers.base_dataparser import DataParserConfig, DataparserOutputs
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.data.pixel_samplers import PixelSamplerConfig
+from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIndicesEvalDataloader
+from nerfstudio.model_components.ray_generators import RayGenerator
 from nerfstudio.utils.rich_utils import CONSOLE
 from rich.markup import escape
 from torch import Tensor
+from tyro.conf import Suppress
 
 from ins3d.extension.ranges import ranged
 from ins3d.plugin.data.agreement import agreed
+from ins3d.plugin.data.opened_run import VARIABLE
 from ins3d.plugin.data.parsers import OrderlyNerfstudio, orderly
+from ins3d.plugin.data.saved_scene import SavedScene, SavedSceneConfig, save_scene
 from ins3d.plugin.data.transforms import FEWEST_PICTURES
 from ins3d.plugin.rays.picture_pyramid import PicturePyramid
 from ins3d.plugin.rays.picture_store import PictureStore
 from ins3d.plugin.rays.pixel_rays import PixelRays
-from ins3d.plugin.rays.scene_pictures import ScenePictures, reduced_cameras, working_size
+from ins3d.plugin.rays.scene_pictures import GonePictures, ScenePictures, reduced_cameras, working_size
 
 NOTHING_HELD_OUT = (
     "No picture is held out of so few: those that are learned from stand in for them. To hold some out, add "
@@ -48,6 +53,8 @@ class InsStylizeDataManagerConfig(VanillaDataManagerConfig):
     0: as they are. Whatever it is, renders can have any size."""
     seed: int = 42
     """Seed of every random choice of pixels and patches."""
+    scene_file: Suppress[Path | None] = None
+    """Of a run that is opened: its cameras, for when the data are gone."""
 
 
 class InsStylizeDataManager(VanillaDataManager[InputDataset]):
@@ -61,10 +68,15 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
         self.background = torch.ones(3)
         """What shows through where pictures are transparent, in [0, 1]."""
         # The host builds its parser from the settings, and they are saved with the run: those that were given.
-        config.dataparser = cast(AnnotatedDataParserUnion, orderly(given))
+        config.dataparser = cast(AnnotatedDataParserUnion, _parser_settings(config, kwargs.get("test_mode", "val")))
         super().__init__(config, *args, **kwargs)
         config.dataparser = given
         self.generator = torch.Generator().manual_seed(config.seed)
+
+    def save_scene(self, path: Path) -> None:
+        """What `scene_file` is read from."""
+        train, held = self.train_dataset._dataparser_outputs, self.eval_dataset._dataparser_outputs
+        save_scene(path, train, held, self.composited_over)
 
     def create_train_dataset(self) -> InputDataset:
         """The host would composite transparent pictures here; content is learned better with their alpha."""
@@ -74,7 +86,7 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
         self.composited_over, outputs.alpha_color = outputs.alpha_color, None
         self.train_dataparser_outputs = outputs
         self.share = self._working_share(outputs.cameras)
-        return ScenePictures(outputs, self.share)
+        return (GonePictures if isinstance(self.dataparser, SavedScene) else ScenePictures)(outputs, self.share)
 
     def _working_share(self, cameras: Cameras) -> float:
         """How large pictures are worked on beside those that are read; the setting then says which size that is."""
@@ -113,7 +125,7 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
 
     def _agreed(self, outputs: DataparserOutputs, split: str, fewest: int) -> DataparserOutputs:
         """For rendering along a path the host opens no picture (and names the full-size ones): none need be there."""
-        if self.test_mode == "inference":
+        if self.test_mode == "inference" or isinstance(self.dataparser, SavedScene):
             return outputs
         notes = self._notes_of_parser() if split == "training" else []
         outputs = agreed(outputs, split, fewest, getattr(self.dataparser, "level", 1), notes)
@@ -131,6 +143,19 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
         else:
             # `ns-export` draws rays, and sets here how many.
             self.train_pixel_sampler = PixelSamplerConfig().setup(num_rays_per_batch=self.get_train_rays_per_batch())
+
+    def setup_eval(self) -> None:
+        """What evaluation and films ask for, without reading a picture before it is asked for."""
+        workers = self.world_size * 4
+        self.eval_ray_generator = RayGenerator(self.eval_dataset.cameras.to(self.device))
+        self.fixed_indices_eval_dataloader = FixedIndicesEvalDataloader(self.eval_dataset, self.device, num_workers=workers)
+        self.eval_dataloader = RandIndicesEvalDataloader(self.eval_dataset, self.device, num_workers=workers)
+
+    def next_eval(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
+        """Random rays of held-out pictures, which are all read when they are first asked for."""
+        if self.eval_pixel_sampler is None:
+            super().setup_eval()
+        return super().next_eval(step)  # type: ignore[return-value]
 
     @cached_property
     def train_ray_generator(self) -> PixelRays:
@@ -165,6 +190,23 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
     def get_train_rays_per_batch(self) -> int:
         """The content stage's rays per step."""
         return self.config.train_num_rays_per_batch
+
+
+def _parser_settings(config: InsStylizeDataManagerConfig, test_mode: str) -> DataParserConfig:
+    """Of the parser that reads the data, or, of a finished run whose data are gone, what was saved of them."""
+    given, file = config.dataparser, config.scene_file
+    if test_mode == "val" or file is None or not file.is_file() or _is_there(given.data):
+        return orderly(given)
+    CONSOLE.print(
+        f"[yellow]The data of this run are not at {given.data}: its saved cameras are used. Where photographs are needed, "
+        f"say with {VARIABLE}=FOLDER where they are now.", soft_wrap=True
+    )  # fmt: skip
+    return SavedSceneConfig(data=given.data, file=file)
+
+
+def _is_there(data: Path) -> bool:
+    """Whether a scene's file or folder is, and for nerfstudio's folders its list of pictures."""
+    return data.is_file() or (data.is_dir() and any(data.iterdir()))
 
 
 def _extent(cameras: Cameras) -> str:

@@ -16,6 +16,7 @@ from ins3d.files.run_record import peak_memory_mb, run_record
 from ins3d.files.whole import replace_file
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.content_checkpoint import FILE_NAME
+from ins3d.plugin.data.opened_run import SCENE_FILE, config_being_opened, keep_places, settle
 from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.progress import StageProgress
 from ins3d.plugin.schedule import StageScheduleConfig
@@ -32,6 +33,20 @@ class InsStylizeTrainerConfig(TrainerConfig):
 
     _target: type = field(default_factory=lambda: InsStylizeTrainer)
 
+    def get_base_dir(self) -> Path:
+        """The run's folder: of one that is opened, where its config.yml is now."""
+        opened = config_being_opened()
+        if opened is not None:
+            vars(self)["opened_at"] = opened.parent
+        return vars(self).get("opened_at") or super().get_base_dir()
+
+    def get_checkpoint_dir(self) -> Path:
+        """Of checkpoints. The host asks for it before anything else when a run is opened: its settings are settled here."""
+        folder = self.get_base_dir()
+        if config_being_opened() is not None:
+            settle(self.pipeline, folder)
+        return folder / self.relative_model_dir
+
 
 class InsStylizeTrainer(Trainer):
     """Runs `content_steps` + `style_steps` steps, whatever step it starts from."""
@@ -42,8 +57,9 @@ class InsStylizeTrainer(Trainer):
         """The host's set-up, then what depends on the stages."""
         # Adam's averages of gradients that stay zero sink into denormal numbers, which are slow to compute with.
         torch.set_flush_denormal(True)
-        self.config.pipeline.run_dir = self.base_dir
+        keep_places(self.config.pipeline, self.base_dir)
         super().setup(test_mode)
+        self.pipeline.datamanager.save_scene(self.base_dir.absolute() / SCENE_FILE)
         # Content settings can come from a content checkpoint: what was built is what is saved.
         self.config.save_config()
         pipeline = self.pipeline

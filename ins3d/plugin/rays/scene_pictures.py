@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ins3d.files.pictures import read_mask, read_pixels
 from ins3d.plugin.data.agreement import MASK_ORIENTATIONS, ORIENTATIONS
+from ins3d.plugin.data.opened_run import VARIABLE
 
 PIXELS = {"cpu": 130_000, "cuda": 1_000_000}
 """Of one picture, by kind of device: what the stages have the time to paint."""
@@ -60,7 +61,12 @@ class ScenePictures(InputDataset):
     def get_numpy_image(self, image_idx: int) -> npt.NDArray[np.uint8]:
         """sRGB (height, width, 3 or 4)."""
         width, height = self._sizes[image_idx]
-        path = self._dataparser_outputs.image_filenames[image_idx]
+        path = Path(self._dataparser_outputs.image_filenames[image_idx])
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"data: the photograph {path} is not there; say with {VARIABLE}=FOLDER (an environment variable) where the "
+                "scene's data are now."
+            )
         return read_pixels(path, "data", (width, height), self._orientations[image_idx])
 
     def get_data(self, image_idx: int, image_type: Literal["uint8", "float32"] = "float32") -> dict[str, Any]:
@@ -80,3 +86,12 @@ class ScenePictures(InputDataset):
             return torch.ones(height, width, 1, dtype=torch.bool)
         shown = torch.from_numpy(read_mask(path, "data", self._mask_orientations[image_idx]))
         return F.interpolate(shown[None, None].byte(), size=(height, width), mode="nearest")[0, 0, :, :, None].bool()
+
+
+class GonePictures(ScenePictures):
+    """Pictures whose files are gone: the viewer shows their cameras with grey in them."""
+
+    def __getitem__(self, image_idx: int) -> dict[str, Any]:
+        """A grey picture; whoever needs a true one asks `get_data`, which says what is missing."""
+        width, height = self._sizes[image_idx]
+        return {"image_idx": image_idx, "image": torch.full((height, width, 3), 0.5)}
