@@ -148,8 +148,10 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
         """What evaluation and films ask for, without reading a picture before it is asked for."""
         workers = self.world_size * 4
         self.eval_ray_generator = RayGenerator(self.eval_dataset.cameras.to(self.device))
-        self.fixed_indices_eval_dataloader = FixedIndicesEvalDataloader(self.eval_dataset, self.device, num_workers=workers)
-        self.eval_dataloader = RandIndicesEvalDataloader(self.eval_dataset, self.device, num_workers=workers)
+        self.fixed_indices_eval_dataloader = FixedIndicesEvalDataloader(
+            self.eval_dataset, device=self.device, num_workers=workers
+        )
+        self.eval_dataloader = RandIndicesEvalDataloader(self.eval_dataset, device=self.device, num_workers=workers)
 
     def next_eval(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
         """Random rays of held-out pictures, which are all read when they are first asked for."""
