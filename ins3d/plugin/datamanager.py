@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
 import torch
 from jaxtyping import Int
 from nerfstudio.cameras.cameras import Cameras
@@ -34,6 +35,8 @@ from ins3d.plugin.rays.picture_store import PictureStore
 from ins3d.plugin.rays.pixel_rays import PixelRays
 from ins3d.plugin.rays.scene_pictures import GonePictures, ScenePictures, reduced_cameras, working_size
 
+BYTES_A_PIXEL = 5
+"""Of the training pictures: colour, alpha and mask."""
 NOTHING_HELD_OUT = (
     "No picture is held out of so few: those that are learned from stand in for them. To hold some out, add "
     "`nerfstudio-data --eval-mode interval --eval-interval 4` after all other options."
@@ -139,6 +142,7 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
     def setup_train(self) -> None:
         """Reads all training pictures once; evaluation and viewer need none of them."""
         if self.test_mode == "val":
+            _check_memory(self.train_dataset.cameras, psutil.virtual_memory().available)
             self.store = PictureStore.of(self.train_dataset, torch.device(self.device))
         else:
             # `ns-export` draws rays, and sets here how many.
@@ -209,6 +213,17 @@ def _parser_settings(config: InsStylizeDataManagerConfig, test_mode: str) -> Dat
 def _is_there(data: Path) -> bool:
     """Whether a scene's file or folder is, and for nerfstudio's folders its list of pictures."""
     return data.is_file() or (data.is_dir() and any(data.iterdir()))
+
+
+def _check_memory(cameras: Cameras, free: int) -> None:
+    """Refuses pictures that do not fit, before any is read."""
+    needed = BYTES_A_PIXEL * int((cameras.height * cameras.width).sum())
+    if needed > free:
+        side = int(int(torch.cat([cameras.height, cameras.width]).max()) * (0.5 * free / needed) ** 0.5)
+        raise ValueError(
+            f"data: {len(cameras)} pictures of {_extent(cameras)} take {needed / 2**30:.1f} GB, and {free / 2**30:.1f} GB "
+            f"are free; work on them at another size, --pipeline.datamanager.size {side} for example."
+        )
 
 
 def _extent(cameras: Cameras) -> str:

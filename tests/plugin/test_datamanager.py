@@ -11,6 +11,7 @@ from nerfstudio.data.dataparsers.nerfstudio_dataparser import Nerfstudio
 from nerfstudio.utils.rich_utils import CONSOLE
 from PIL import Image
 
+from ins3d.plugin.datamanager import _check_memory
 from ins3d.plugin.rays import scene_pictures
 from tests.plugin.tiny_scenes import HEIGHT, WIDTH, Scene, small_config
 
@@ -243,3 +244,15 @@ class TestSmallerPictures:
         data = config.setup(device="cpu", test_mode="val", world_size=1, local_rank=0)
         assert data.store.sizes.tolist() == [[HEIGHT // 2, WIDTH // 2]] * 11
         assert config.dataparser._target is Nerfstudio  # what is saved with the run is the host's
+
+
+def test_pictures_that_do_not_fit_are_refused_before_they_are_read(own_scene: Scene, tmp_path: Path):
+    data = data_manager(own_scene, tmp_path)
+    needed = 5 * 11 * HEIGHT * WIDTH
+    _check_memory(data.train_dataset.cameras, needed)
+    text = (
+        f"data: 11 pictures of {WIDTH}x{HEIGHT} take 0.0 GB, and 0.0 GB are free; work on them at another size, "
+        f"--pipeline.datamanager.size {WIDTH // 2} for example."
+    )
+    with pytest.raises(ValueError, match=message(text)):
+        _check_memory(data.train_dataset.cameras, needed // 2)

@@ -1,11 +1,12 @@
 """All training pictures in one 8-bit store, whatever their sizes: pixels by (camera, row, column)."""
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from torch import Tensor
 
@@ -15,29 +16,50 @@ from ins3d.perception.color_transfer import ColorStatistics, color_statistics
 class PictureStore:
     """Pictures as bytes: four times smaller than the host's floats. RGB, or RGB and alpha when any picture has it."""
 
-    def __init__(self, pictures: list[Tensor], masks: list[Tensor], device: torch.device) -> None:
-        """`pictures`: (height, width, 3 or 4); `masks`: none, or (height, width, 1) for each of them."""
-        self.has_alpha = any(picture.shape[-1] == 4 for picture in pictures)
-        channels = 4 if self.has_alpha else 3
-        self.sizes = torch.tensor([picture.shape[:2] for picture in pictures], device=device)
-        pixels = [_with_channels(picture, channels).reshape(-1, channels) for picture in pictures]
-        counts = torch.tensor([len(picture) for picture in pixels])
-        self.first = (counts.cumsum(0) - counts).to(device)
-        self.pixels = torch.cat(pixels).to(device)
-        self.mask = torch.cat([mask.reshape(-1).bool() for mask in masks]).to(device) if masks else None
+    def __init__(
+        self, sizes: list[tuple[int, int]], pictures: Iterable[tuple[Tensor, Tensor | None]], device: torch.device
+    ) -> None:
+        """`sizes`: (height, width) of each; `pictures`: (height, width, 3 or 4), with a mask (height, width, 1) or none.
+
+        They are taken one by one, and nothing else is kept of them.
+        """
+        counts = torch.tensor([height * width for height, width in sizes])
+        ends = counts.cumsum(0)
+        self.sizes = torch.tensor(sizes, device=device)
+        self.first = (ends - counts).to(device)
+        self.pixels = torch.empty(int(ends[-1]), 3, dtype=torch.uint8)
+        self.mask: Tensor | None = None
         """Where False, a pixel must not be learned from (nerfstudio's masks)."""
+        for end, count, (picture, mask) in zip(ends.tolist(), counts.tolist(), pictures, strict=True):
+            self._put(slice(end - count, end), picture.reshape(count, -1), mask)
+        self.pixels, self.mask = self.pixels.to(device), None if self.mask is None else self.mask.to(device)
+
+    def _put(self, where: slice, picture: Tensor, mask: Tensor | None) -> None:
+        if picture.shape[1] > self.pixels.shape[1]:
+            self.pixels = _with_channels(self.pixels, picture.shape[1])
+        self.pixels[where] = _with_channels(picture, self.pixels.shape[1])
+        if mask is not None and self.mask is None:
+            self.mask = torch.ones(len(self.pixels), dtype=torch.bool)
+        if mask is not None and self.mask is not None:
+            self.mask[where] = mask.reshape(-1).bool()
 
     @classmethod
     def of(cls, dataset: InputDataset, device: torch.device) -> "PictureStore":
-        """Reads all pictures of a data set."""
+        """Reads all pictures of a data set, whose cameras say how large they are."""
+        sizes = torch.cat([dataset.cameras.height, dataset.cameras.width], dim=-1).tolist()
         with ThreadPoolExecutor() as pool:
-            data = list(pool.map(lambda index: dataset.get_data(index, image_type="uint8"), range(len(dataset))))
-        return cls([item["image"] for item in data], [item["mask"] for item in data if "mask" in item], device)
+            read = pool.map(lambda index: dataset.get_data(index, image_type="uint8"), range(len(dataset)))
+            return cls([(height, width) for height, width in sizes], ((d["image"], d.get("mask")) for d in read), device)
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether any picture has."""
+        return self.pixels.shape[1] == 4
 
     def reduced(self, factor: int) -> "PictureStore":
         """Pictures of a `factor`-th of the size: pixels are means, of colours by their alpha; a pixel is masked where any
         of those that it is the mean of is."""
-        pictures, masks = [], []
+        sizes, pictures = [], []
         for number, (height, width) in enumerate(self.sizes.tolist()):
             size = (max(height // factor, 1), max(width // factor, 1))
             pixels = slice(int(self.first[number]), int(self.first[number]) + height * width)
@@ -45,11 +67,12 @@ class PictureStore:
             alpha = colors[:, 3:] if self.has_alpha else torch.full_like(colors[:, :1], 255)
             less = F.interpolate(alpha, size=size, mode="area")
             rgb = F.interpolate(colors[:, :3] * alpha, size=size, mode="area") / less.clamp(min=1)
-            pictures.append(torch.cat([rgb, less], dim=1)[0, : colors.shape[1]].permute(1, 2, 0).round().byte())
-            if self.mask is not None:
-                mask = self.mask[pixels].float().reshape(1, 1, height, width)
-                masks.append(F.interpolate(mask, size=size, mode="area")[0, 0, :, :, None] > 0.999)
-        return PictureStore(pictures, masks, self.pixels.device)
+            picture = torch.cat([rgb, less], dim=1)[0, : colors.shape[1]].permute(1, 2, 0).round().byte()
+            mask = None if self.mask is None else self.mask[pixels].float().reshape(1, 1, height, width)
+            kept = None if mask is None else F.interpolate(mask, size=size, mode="area")[0, 0, :, :, None] > 0.999
+            sizes.append(size)
+            pictures.append((picture.cpu(), None if kept is None else kept.cpu()))
+        return PictureStore(sizes, pictures, self.pixels.device)
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -63,10 +86,10 @@ class PictureStore:
         device = self.pixels.device  # the generator is the CPU's on every machine: runs move between them
         on_object = 3 * count // 4 if self.has_alpha else 0
         draws = torch.randint(self._num_learnable, (count - on_object,), generator=generator).to(device)
-        flat = draws if self._learnable is None else self._learnable[draws]
+        flat = draws if self._learnable is None else self._learnable.at(draws)
         if on_object:
             draws = torch.randint(len(self._solid), (on_object,), generator=generator).to(device)
-            flat = torch.cat([flat, self._solid[draws]])
+            flat = torch.cat([flat, self._solid.at(draws)])
             flat = flat[torch.randperm(len(flat), generator=generator).to(device)]
         camera = torch.searchsorted(self.first, flat, right=True) - 1
         within = flat - self.first[camera]
@@ -74,26 +97,26 @@ class PictureStore:
         return torch.stack([camera, within // width, within % width], dim=-1)
 
     @cached_property
-    def _learnable(self) -> Tensor | None:
-        """Numbers of the pixels that no mask excludes; None without masks: then it is all of them."""
+    def _learnable(self) -> "Marked | None":
+        """The pixels that no mask excludes; None without masks: then it is all of them."""
         if self.mask is None:
             return None
         if not bool(self.mask.any()):
             raise ValueError("data: the masks leave nothing to learn from; white in them what is to be learned.")
-        return self.mask.nonzero()[:, 0]
+        return Marked(self.mask)
 
     @property
     def _num_learnable(self) -> int:
         return len(self.pixels) if self._learnable is None else len(self._learnable)
 
     @cached_property
-    def _solid(self) -> Tensor:
-        """Numbers of the learnable pixels that show something."""
+    def _solid(self) -> "Marked":
+        """The learnable pixels that show something."""
         solid = self.pixels[:, 3] > 0
         solid = solid if self.mask is None else solid & self.mask
         if not bool(solid.any()):
             raise ValueError("data: the pictures' alpha is 0 everywhere that may be learned from; check alpha and masks.")
-        return solid.nonzero()[:, 0]
+        return Marked(solid)
 
     def _flat(self, pixel_indices: Tensor) -> Tensor:
         camera, row, column = pixel_indices.unbind(-1)
@@ -113,6 +136,31 @@ class PictureStore:
         flat = self._flat(pixel_indices)
         weight = self.pixels[flat, 3].float() / 255 if self.has_alpha else torch.ones(flat.shape, device=flat.device)
         return (weight if self.mask is None else weight * self.mask[flat])[..., None]
+
+
+class Marked:
+    """Numbers of the places that are marked, without a list of them: a byte for each place instead of eight."""
+
+    BLOCK = 256
+
+    def __init__(self, marks: Bool[Tensor, " places"]) -> None:
+        self.blocks = F.pad(marks, (0, -len(marks) % self.BLOCK)).reshape(-1, self.BLOCK)
+        self.counts = self.blocks.sum(1)
+        self.ends = self.counts.cumsum(0)
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def at(self, ranks: Int[Tensor, " ranks"]) -> Int[Tensor, " ranks"]:
+        """`marks.nonzero()[ranks]`.
+
+        >>> Marked(torch.tensor([False, True, True, False, True])).at(torch.tensor([0, 2])).tolist()
+        [1, 4]
+        """
+        block = torch.searchsorted(self.ends, ranks, right=True)
+        within = ranks - (self.ends[block] - self.counts[block])
+        before = self.blocks[block].cumsum(1, dtype=torch.int32) <= within[:, None]
+        return block * self.BLOCK + before.sum(1)
 
 
 def _with_channels(picture: Tensor, channels: int) -> Tensor:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from ins3d.plugin.rays.picture_store import PictureStore
+from ins3d.plugin.rays.picture_store import Marked, PictureStore
 from tests.plugin.tiny_scenes import picture_dataset
 
 CPU = torch.device("cpu")
@@ -55,6 +55,26 @@ class TestDrawPixels:
         store = store_of(tmp_path, pictures)
         draws = [store.draw_pixels(50, torch.Generator().manual_seed(seed)) for seed in (3, 3, 4)]
         assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2])
+
+
+class TestMarked:
+    @pytest.mark.parametrize("places", [1, 255, 256, 1000])
+    @pytest.mark.parametrize("share", [0.02, 0.5, 1.0])
+    def test_is_the_list_of_what_is_marked(self, generator, places: int, share: float):
+        marks = torch.rand(places, generator=generator) < share
+        marks[-1] = True
+        expected = marks.nonzero()[:, 0]
+        assert len(Marked(marks)) == len(expected)
+        assert torch.equal(Marked(marks).at(torch.arange(len(expected))), expected)
+
+
+class TestWhatItHolds:
+    def test_pictures_with_and_without_alpha_and_masks(self):
+        pictures = [torch.full((2, 3, channels), 7, dtype=torch.uint8) for channels in (3, 4, 3)]
+        mask = torch.zeros(2, 3, 1, dtype=torch.bool)
+        store = PictureStore([(2, 3)] * 3, zip(pictures, (None, None, mask), strict=True), CPU)
+        assert store.has_alpha and store.pixels[:, 3].tolist() == [255] * 6 + [7] * 6 + [255] * 6
+        assert store.mask is not None and store.mask.tolist() == [True] * 12 + [False] * 6
 
 
 class TestColors:

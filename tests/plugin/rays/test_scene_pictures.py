@@ -93,6 +93,6 @@ class TestPyramid:
     def test_alpha_weighs_colours_and_any_masked_pixel_masks(self):
         picture = torch.tensor([[[200, 0, 0, 255], [0, 100, 0, 0]], [[200, 0, 0, 255], [0, 100, 0, 0]]], dtype=torch.uint8)
         mask = torch.tensor([[True, True], [True, False]])[..., None]
-        store = PictureStore([picture, picture], [mask, torch.ones_like(mask)], torch.device("cpu")).reduced(2)
+        store = PictureStore([(2, 2)] * 2, [(picture, mask), (picture, None)], torch.device("cpu")).reduced(2)
         assert store.pixels.tolist() == [[200, 0, 0, 128]] * 2
         assert store.mask is not None and store.mask.tolist() == [False, True]
