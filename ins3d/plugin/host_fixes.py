@@ -12,12 +12,15 @@ import torch
 from nerfstudio.cameras import camera_paths
 from nerfstudio.cameras.cameras import Cameras
 
+from ins3d.plugin.data.refusals import speak_plainly
+
 
 def mend_the_host() -> None:
     """Called by our pipeline before it reads anything: old checkpoints open, and videos need no ffmpeg of the system's.
 
     Runs of other methods find the host as it is. `ns-render` looks for ffmpeg after the pipeline is there.
     """
+    speak_plainly()
     allow_numpy_scalars()
     try:
         offer_bundled_ffmpeg()

@@ -17,6 +17,7 @@ from ins3d.files.whole import replace_file
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.content_checkpoint import FILE_NAME
 from ins3d.plugin.data.opened_run import SCENE_FILE, config_being_opened, keep_places, settle
+from ins3d.plugin.data.refusals import remove_unbegun
 from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.progress import StageProgress
 from ins3d.plugin.schedule import StageScheduleConfig
@@ -58,7 +59,11 @@ class InsStylizeTrainer(Trainer):
         # Adam's averages of gradients that stay zero sink into denormal numbers, which are slow to compute with.
         torch.set_flush_denormal(True)
         keep_places(self.config.pipeline, self.base_dir)
-        super().setup(test_mode)
+        try:
+            super().setup(test_mode)
+        except (ValueError, FileNotFoundError):
+            remove_unbegun(self.base_dir)
+            raise
         self.pipeline.datamanager.save_scene(self.base_dir.absolute() / SCENE_FILE)
         # Content settings can come from a content checkpoint: what was built is what is saved.
         self.config.save_config()
