@@ -99,21 +99,25 @@ def read_texture_picture(path: Path, setting: str, raw: bytes | None = None) -> 
     return pixels[..., None].repeat(3, axis=2) if picture.mode == "F" else pixels[..., :3].astype(np.float32) / 255
 
 
-def read_mask(path: Path, setting: str, orientation: int | None = None) -> Bool[np.ndarray, "height width"]:
+def read_mask(
+    path: Path, setting: str, size: tuple[int, int] | None = None, orientation: int | None = None
+) -> Bool[np.ndarray, "height width"]:
     """What a mask shows: where it is opaque, if it is a cut-out; else where it is light; of masks that are as dark as 0 and
-    1 or numbers of classes, where it is not black. `orientation` and errors as those of `read_pixels`."""
+    1 or numbers of classes, where it is not black. In another size, (width, height), by the nearest pixel. `orientation` and
+    errors as those of `read_pixels`."""
     with open_picture(path, setting) as picture:
         orientation = orientation_of(picture) if orientation is None else orientation
-        deep = picture.mode.startswith(("I", "F"))
         lossy, transparent = picture.format in LOSSY, picture.has_transparency_data
-        values = np.asarray(picture) if deep else np.asarray(picture.convert("RGBA"))
-    if deep:
-        shown = values > (values.max() / 2 if values.max() > 255 else 0)
-    elif transparent and values[..., 3].min() < HALF:
+        if not picture.mode.startswith(("1", "L", "I", "F")) or transparent:
+            picture = picture.convert("RGBA")
+        wanted = picture.size if size is None else turned_size(size, orientation)
+        values = np.asarray(picture if wanted == picture.size else picture.resize(wanted, Image.Resampling.NEAREST))
+    if values.ndim == 3 and transparent and values[..., 3].min() < HALF:
         shown = values[..., 3] >= HALF
     else:
-        light = values[..., :3].max(-1)
-        shown = light >= (HALF if lossy or light.max() >= HALF else 1)
+        light = values[..., :3].max(-1) if values.ndim == 3 else values
+        brightest = light.max()
+        shown = light > brightest / 2 if brightest > 255 else light >= (HALF if lossy or brightest >= HALF else 1)
     return np.array(turned(Image.fromarray(shown), orientation))
 
 

@@ -220,8 +220,7 @@ def _read_frame(frame: Frame) -> Float[Tensor, "4 height width"]:
             f"images: {frame.mask} is of another shape than {frame.picture} ({mask.size[0]}x{mask.size[1]} and "
             f"{width}x{height}); make masks of the pictures' shape."
         )
-    shown = torch.from_numpy(read_mask(frame.mask, "images", turn))[None, None].float()
-    alpha = F.interpolate(shown, size=(height, width), mode="nearest")[0]
+    alpha = torch.from_numpy(read_mask(frame.mask, "images", (width, height), turn))[None].float()
     return torch.cat([torch.from_numpy(values[..., :3]).permute(2, 0, 1).float() / 255, alpha])
 
 

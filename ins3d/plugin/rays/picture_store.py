@@ -1,6 +1,6 @@
 """All training pictures in one 8-bit store, whatever their sizes: pixels by (camera, row, column)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
@@ -11,6 +11,9 @@ from nerfstudio.data.datasets.base_dataset import InputDataset
 from torch import Tensor
 
 from ins3d.perception.color_transfer import ColorStatistics, color_statistics
+
+READ_AHEAD = 8
+"""Pictures that wait, at most, to be copied to their place."""
 
 
 class PictureStore:
@@ -47,9 +50,7 @@ class PictureStore:
     def of(cls, dataset: InputDataset, device: torch.device) -> "PictureStore":
         """Reads all pictures of a data set, whose cameras say how large they are."""
         sizes = torch.cat([dataset.cameras.height, dataset.cameras.width], dim=-1).tolist()
-        with ThreadPoolExecutor() as pool:
-            read = pool.map(lambda index: dataset.get_data(index, image_type="uint8"), range(len(dataset)))
-            return cls([(height, width) for height, width in sizes], ((d["image"], d.get("mask")) for d in read), device)
+        return cls([(height, width) for height, width in sizes], _read(dataset), device)
 
     @property
     def has_alpha(self) -> bool:
@@ -138,6 +139,15 @@ class PictureStore:
         return (weight if self.mask is None else weight * self.mask[flat])[..., None]
 
 
+def _read(dataset: InputDataset) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Pictures and masks in their order, of which a few are read beforehand."""
+    with ThreadPoolExecutor() as pool:
+        for first in range(0, len(dataset), READ_AHEAD):
+            some = range(first, min(first + READ_AHEAD, len(dataset)))
+            for data in pool.map(lambda index: dataset.get_data(index, image_type="uint8"), some):
+                yield data["image"], data.get("mask")
+
+
 class Marked:
     """Numbers of the places that are marked, without a list of them: a byte for each place instead of eight."""
 
@@ -145,7 +155,8 @@ class Marked:
 
     def __init__(self, marks: Bool[Tensor, " places"]) -> None:
         self.blocks = F.pad(marks, (0, -len(marks) % self.BLOCK)).reshape(-1, self.BLOCK)
-        self.counts = self.blocks.sum(1)
+        # In pieces: torch sums marks as a copy of eight bytes for each.
+        self.counts = torch.cat([part.sum(1) for part in self.blocks.split(2**16)])
         self.ends = self.counts.cumsum(0)
 
     def __len__(self) -> int:

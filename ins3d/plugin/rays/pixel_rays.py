@@ -45,8 +45,5 @@ def lens_rays(cameras: Cameras) -> RayBundle | None:
     one = replace(cameras[:1], camera_to_worlds=torch.eye(4, device=cameras.device)[None, :3])
     rows = one.get_image_coords().split(max(PIXELS_AT_ONCE // int(one.width), 1))
     rays = [one.generate_rays(camera_indices=0, coords=part, keep_shape=True) for part in rows]
-    return RayBundle(
-        torch.cat([part.origins for part in rays]),
-        torch.cat([part.directions for part in rays]),
-        torch.cat([part.pixel_area for part in rays]),
-    )
+    directions = torch.cat([part.directions for part in rays])
+    return RayBundle(torch.zeros(1).expand_as(directions), directions, torch.cat([part.pixel_area for part in rays]))

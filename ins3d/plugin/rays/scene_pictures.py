@@ -7,7 +7,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
@@ -84,8 +83,8 @@ class ScenePictures(InputDataset):
         width, height = self._sizes[image_idx]
         if path is None:
             return torch.ones(height, width, 1, dtype=torch.bool)
-        shown = torch.from_numpy(read_mask(path, "data", self._mask_orientations[image_idx]))
-        return F.interpolate(shown[None, None].byte(), size=(height, width), mode="nearest")[0, 0, :, :, None].bool()
+        shown = read_mask(path, "data", (width, height), self._mask_orientations[image_idx])
+        return torch.from_numpy(shown)[..., None]
 
 
 class GonePictures(ScenePictures):
