@@ -131,7 +131,12 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
         if self.test_mode == "inference" or isinstance(self.dataparser, SavedScene):
             return outputs
         notes = self._notes_of_parser() if split == "training" else []
-        outputs = agreed(outputs, split, fewest, getattr(self.dataparser, "level", 1), notes)
+        try:
+            outputs = agreed(outputs, split, fewest, getattr(self.dataparser, "level", 1), notes)
+        except ValueError:
+            if self.test_mode == "val":
+                raise
+            return outputs  # films need no pictures; whoever reads one is told what is wrong with it
         for note in notes if self.test_mode == "val" else ():
             CONSOLE.print(f"[yellow]{escape(note)}", soft_wrap=True)
         return outputs

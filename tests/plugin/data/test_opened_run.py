@@ -89,6 +89,14 @@ class TestRun:
             pipeline.model.get_outputs_for_camera(camera)["rgb"], whole.model.get_outputs_for_camera(camera)["rgb"]
         )
 
+    def test_without_its_pictures_cameras_are_those_of_the_file(self, moved: Path, monkeypatch: pytest.MonkeyPatch):
+        shutil.rmtree(moved / "data" / "images")
+        monkeypatch.setenv("INS3D_DATA", str(moved / "data"))
+        _, pipeline, _, _ = opened(config_of(moved))
+        assert len(pipeline.datamanager.train_dataset.cameras) == 11
+        with pytest.raises(FileNotFoundError, match=r"^data: the photograph .* is not there"):
+            pipeline.datamanager.eval_dataset.get_data(0)
+
     def test_or_somebody_says_where_they_are(self, moved: Path, monkeypatch: pytest.MonkeyPatch):
         (moved / "data").rename(moved / "elsewhere")
         monkeypatch.setenv("INS3D_DATA", str(moved / "elsewhere"))
