@@ -45,7 +45,9 @@ def agreed(outputs: DataparserOutputs, split: str, fewest: int, level: int, note
     cameras = [(int(w), int(h)) for w, h in zip(outputs.cameras.width, outputs.cameras.height, strict=True)]
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(_looked_at, paths, masks, cameras))
-    faults = {path.name: each for path, each in zip(paths, found, strict=True) if isinstance(each, str)}
+    names = [path.name for path in paths]
+    names = names if len(set(names)) == len(names) else list(map(str, paths))
+    faults = {name: each for name, each in zip(names, found, strict=True) if isinstance(each, str)}
     spared(faults, len(paths), f"data: of the {split} pictures", notes)
     there = [index for index, each in enumerate(found) if not isinstance(each, str)]
     _check_number(len(there), len(paths), split, fewest, paths[0], "cannot be used")

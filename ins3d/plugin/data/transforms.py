@@ -120,14 +120,27 @@ class SceneFile:
         return 1 if self.downscale_factor is None or self._has_level(self.downscale_factor) else self.downscale_factor
 
     def _has_level(self, level: int) -> bool:
-        return level == 1 or any((self.folder / f"images_{level}" / shot.path.name).is_file() for shot in self.shots)
+        return level == 1 or any(self._at_level(shot, level).is_file() for shot in self.shots)
+
+    def _at_level(self, shot: Shot, level: int) -> Path:
+        """A smaller picture: by its own name, as the host has it, or in folders like its own, where names are not enough."""
+        if level == 1:
+            return shot.path
+        smaller = self.folder / f"images_{level}"
+        inside = shot.path.relative_to(self.folder).parts[1:] if shot.path.is_relative_to(self.folder) else ()
+        nested = smaller.joinpath(*inside) if inside else smaller / shot.path.name
+        return nested if nested.is_file() or not self._names_are_enough else smaller / shot.path.name
+
+    @cached_property
+    def _names_are_enough(self) -> bool:
+        return len({shot.path.name for shot in self.shots}) == len(self.shots)
 
     def meta(self) -> tuple[dict[str, Any], dict[Path, Path]]:
         """(what the host is told; the masks of those pictures that have one)."""
         contents, masks = self.contents, {}
         frames, names = [], {}
         for shot in self.shots:
-            path = self.folder / f"images_{self.level}" / shot.path.name if self.level > 1 else shot.path
+            path = self._at_level(shot, self.level)
             names[shot.path] = str(path)
             assert shot.pose is not None
             frames.append({"file_path": str(path), "transform_matrix": shot.pose.tolist(), **self._lens(shot)})

@@ -217,3 +217,14 @@ class TestLevels:
         assert read(tmp_path)[1].level == 1
         self.smaller(tmp_path, 2)
         assert read(tmp_path)[1].level == 2
+
+    def test_pictures_of_one_name_in_several_folders_are_not_mixed_up(self, tmp_path: Path):
+        file = write(tmp_path)
+        for folder in ("images", "images_2"):
+            for index in range(10):
+                path = tmp_path / folder / f"camera_{index % 2}" / f"{index // 2}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("RGB", SIZE).save(path)
+        rewrite(file, lambda index, frame: frame.update(file_path=f"images/camera_{index % 2}/{index // 2}.png"))
+        found = [frame["file_path"] for frame in read(tmp_path, 2)[0]["frames"]]
+        assert found[:2] == [f"{tmp_path}/images_2/camera_0/0.png", f"{tmp_path}/images_2/camera_1/0.png"]
