@@ -60,7 +60,7 @@ class ObjReader:
         words = [self.face_materials[parent] for parent in parents.tolist()]
         textures, colors, numbers = self._looks(words, uvs)
         mesh = SurfaceMesh(
-            own, faces, uvs if self.places and np.isfinite(uvs).any() else None, textures, colors, numbers,
+            own, faces, np.nan_to_num(uvs) if np.isfinite(uvs).any() else None, textures, colors, numbers,
             self._vertex_colors(), notes=tuple(self.notes),
         )  # fmt: skip
         return mesh, own

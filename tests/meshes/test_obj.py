@@ -110,6 +110,11 @@ class TestShapes:
         path = write(tmp_path, "v 0 0 0\nv 1 0 0\nv 0 1 0\nf -3 -2 -1\nv 5 5 5\nv 6 5 5\nv 5 6 5\nf -3 -2 -1\n")
         assert read(path).vertices.max(0).tolist() == [6, 6, 5]
 
+    def test_faces_without_places_in_their_texture_show_its_corner(self, tmp_path: Path):
+        paint(tmp_path / "paint.png")
+        mesh = read(write(tmp_path, f"mtllib a.mtl\n{SHAPE}usemtl m\n{QUAD}f 1 2 4\n", a="newmtl m\nmap_Kd paint.png\n"))
+        assert seen(mesh, 2) == list(GREEN)
+
     def test_without_materials_it_is_clay(self, tmp_path: Path):
         assert not read(write(tmp_path, SHAPE + QUAD)).has_color and read(tmp_path / "a.obj").colors == (CLAY,)
 
