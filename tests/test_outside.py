@@ -66,7 +66,7 @@ class TestLoss:
 class TestContent:
     def test_ns_train_paints_it_and_the_run_opens_again(self, tmp_path: Path):
         said = ns_train(tmp_path, CONTENT, "somebodys_ball:size=0.8")
-        assert "rgb_loss" in said and "gram_loss" in said
+        assert "rgb_loss" in said and "gram_bold_loss" in said
         finished = tmp_path / "scene" / "ins-stylize" / "run"
         assert (finished / "preview.png").is_file()
         said = ns_train(tmp_path, "--pipeline.content-checkpoint", str(finished), "--timestamp", "again")
@@ -122,7 +122,7 @@ class TestWindowRule:
             "--pipeline.patches.strides",
             "2",
         ]
-        assert "gram_loss" in ns_train(tmp_path, *rule)
+        assert "gram_bold_loss" in ns_train(tmp_path, *rule)
 
     def test_one_that_is_not_there_is_told_with_the_nearest(self, tmp_path: Path):
         said = ns_train(tmp_path, "--pipeline.patches.rule", "somebodys_tile", fails=True)

@@ -99,7 +99,7 @@ class TestDependencies:
         brought_by = importlib.metadata.packages_distributions()
         imported = set().union(*(third_party(path) for path in (ROOT / "ins3d").rglob("*.py")))
         assert imported >= {"torch", "nerfstudio", "open3d", "cv2", "PIL", "skimage"}
-        optional = {"tinycudann"}
+        optional = {"tinycudann", "pillow_heif"}
         lacking = {
             name for name in imported - optional
             if not asked & {plain(package) for package in brought_by.get(name, [name])}
