@@ -10,9 +10,12 @@ MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM
 
 
 def read_text(path: Path) -> str:
-    """UTF-8, or what a byte order mark says, as Notepad and PowerShell leave one. UnicodeDecodeError for anything else."""
+    """UTF-8, or what a byte order mark says, as Notepad and PowerShell leave one; else the letters of Western Windows."""
     raw = path.read_bytes()
-    return raw.decode(next((encoding for mark, encoding in MARKS.items() if raw.startswith(mark)), "utf-8"))
+    try:
+        return raw.decode(next((encoding for mark, encoding in MARKS.items() if raw.startswith(mark)), "utf-8"))
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def find_file(folder: Path, told: str, endings: Sequence[str] = ()) -> Path | None:

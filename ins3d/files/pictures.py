@@ -44,6 +44,8 @@ TURNS = {
 """What Exif's orientations ask for, in Pillow's words."""
 LAST_WORDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
 """How files end that are whole."""
+STILLS = (b"avi", b"he", b"mif1", b"msf1")
+"""How the kinds begin that HEIC and AVIF have in common with MP4 and MOV."""
 SPACES = {"RGB": "RGB", "CMYK": "CMYK", "L": "GRAY", "LAB": "Lab"}
 """Pillow's modes, and what ICC calls them."""
 
@@ -195,6 +197,8 @@ def _what_it_is(path: Path, error: Exception, raw: bytes | None) -> str:
         head = raw[:64]
         if not head.strip(b"\0"):
             return "is empty (an interrupted copy?); copy it again."
+        if head[4:8] == b"ftyp" and not head.startswith(STILLS, 8):
+            return "is a video, not a picture; save single frames of it as jpg."
         if head[4:8] == b"ftyp":
             kind, more = ("AVIF", "") if head[8:11] == b"avi" else ("HEIC", ", or pip install pillow-heif")
             return f"is {kind}, as phones write it, and cannot be read here; save it as jpg{more}."

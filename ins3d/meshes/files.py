@@ -37,6 +37,11 @@ def read_mesh(path: Path, setting: str) -> SurfaceMesh:
     _check_numbers(mesh.vertices if own is None else own, path, setting)
     if not len(mesh.faces):
         raise ValueError(f"{setting}: {path} holds no triangles that can be read; export it as a mesh, with its faces.")
+    if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
+        raise ValueError(
+            f"{setting}: {path} has a triangle with vertex {mesh.faces.max()}, counted from 0, but {len(mesh.vertices)} "
+            "vertices; export it again."
+        )
     return _clean(mesh, own, path, setting)
 
 

@@ -56,6 +56,16 @@ class GltfReader:
 
     def read(self) -> SurfaceMesh:
         """All parts as one mesh; no faces where there are none."""
+        try:
+            return self._joined()
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+            if str(error).startswith(f"{self.setting}: "):
+                raise
+            raise ValueError(
+                f"{self.setting}: {self.path} contradicts itself ({error!r}), which glTF does not allow; export it again."
+            ) from error
+
+    def _joined(self) -> SurfaceMesh:
         for name in self._all("extensionsRequired"):
             if name in COMPRESSIONS:
                 raise ValueError(
@@ -126,7 +136,11 @@ class GltfReader:
         key = ("buffer", number)
         if key not in self._read:
             uri = self._all("buffers")[number].get("uri")
-            self._read[key] = self._file[1] if uri is None else self._bytes(uri)
+            found = self._read[key] = self._file[1] if uri is None else self._bytes(uri)
+            if len(found) < self._all("buffers")[number].get("byteLength", 0):
+                raise ValueError(
+                    f"{self.setting}: {self.path} ends before its shapes do (an interrupted copy?); copy it again."
+                )
         return self._read[key]
 
     def _view(self, number: int) -> bytes:
@@ -157,16 +171,29 @@ class GltfReader:
 
     def _parts(self) -> Iterator[Part]:
         nodes, scenes = self._all("nodes"), self._all("scenes")
-        roots = scenes[self._file[0].get("scene", 0)].get("nodes", []) if scenes else range(len(nodes))
+        below = {child for node in nodes for child in node.get("children", [])}
+        tops = [number for number in range(len(nodes)) if number not in below]
+        roots = scenes[self._file[0].get("scene", 0)].get("nodes", []) if scenes else tops
         waiting = [(number, np.eye(4)) for number in roots]
+        seen = set()
         while waiting:
             number, above = waiting.pop(0)
+            if number in seen:
+                raise ValueError(f"node {number} lies below two others, or below itself")
+            seen.add(number)
             node = nodes[number]
+            self._note_left_out(node)
             matrix = above @ _matrix(node)
             waiting += [(child, matrix) for child in node.get("children", [])]
             if "mesh" in node:
                 for primitive in self._all("meshes")[node["mesh"]]["primitives"]:
                     yield self._part(primitive, matrix)
+
+    def _note_left_out(self, node: dict[str, Any]) -> None:
+        if "skin" in node:
+            self.notes[f"{self.path.name} has a skeleton, which is not read: its shape is that of the file."] = None
+        if "EXT_mesh_gpu_instancing" in node.get("extensions", {}):
+            self.notes[f"{self.path.name} has instances (EXT_mesh_gpu_instancing), of which one is read."] = None
 
     def _part(self, primitive: dict[str, Any], matrix: Float[np.ndarray, "4 4"]) -> Part:
         attributes = primitive["attributes"]

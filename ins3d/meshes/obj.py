@@ -59,6 +59,8 @@ class ObjReader:
         faces, uvs, parents = self._triangles(own)
         words = [self.face_materials[parent] for parent in parents.tolist()]
         textures, colors, numbers = self._looks(words, uvs)
+        if any(texture is not None for texture in textures) and not np.isfinite(uvs).any():
+            self.notes.append(f"{self.path.name} has a texture without places in it (vt), which is left out.")
         mesh = SurfaceMesh(
             own, faces, np.nan_to_num(uvs) if np.isfinite(uvs).any() else None, textures, colors, numbers,
             self._vertex_colors(), notes=tuple(self.notes),
@@ -67,18 +69,14 @@ class ObjReader:
 
     def _read_lines(self) -> None:
         material = ""
-        try:
-            text = read_text(self.path)
-        except UnicodeDecodeError:
-            text = self.path.read_text("utf-8", "surrogateescape")
-        for line in re.sub(r"\\\r?\n", " ", text).splitlines():
-            kind, _, rest = line.strip().partition(" ")
+        for line in re.sub(r"\\\r?\n", " ", read_text(self.path)).splitlines():
+            kind, rest = _words(line)
             if kind in ("v", "vt", "f"):
                 self._read_numbers(kind, rest.partition("#")[0].split(), material)
             elif kind == "usemtl":
-                material = rest.strip()
+                material = rest
             elif kind == "mtllib":
-                for library in self._libraries(rest.strip()):
+                for library in self._libraries(rest.strip('"')):
                     self._read_library(library)
 
     def _read_numbers(self, kind: str, words: list[str], material: str) -> None:
@@ -133,7 +131,7 @@ class ObjReader:
         numbers = np.zeros(len(words), int)
         of_word = {word: np.array([each == word for each in words]) for word in dict.fromkeys(words)}
         for word, here in of_word.items():
-            material = self.materials.get(word, Material())
+            material = self._material(word)
             color = (material.color if says_colors else None) or CLAY
             squares = np.floor(np.nan_to_num(uvs[here]).mean(1)).astype(int)
             tile = FIRST_TILE + squares[:, 0] + 10 * squares[:, 1]
@@ -149,6 +147,13 @@ class ObjReader:
 
     # ---- materials
 
+    def _material(self, word: str) -> Material:
+        alike = (material for name, material in self.materials.items() if name.casefold() == word.casefold())
+        found = self.materials.get(word) or next(alike, None)
+        if found is None and self.materials and word:
+            self.notes.append(f"{self.path.name} has triangles of material {word}, which no .mtl describes: they are clay.")
+        return found or Material()
+
     def _libraries(self, words: str) -> list[Path]:
         """One whose name may have blanks, or several."""
         whole = find_file(self.path.parent, words)
@@ -163,15 +168,17 @@ class ObjReader:
 
     def _read_library(self, library: Path) -> None:
         material, ambient = Material(), {}
-        for line in library.read_text("utf-8-sig", errors="replace").splitlines():
-            kind, _, rest = line.strip().partition(" ")
-            kind, rest = kind.lower(), rest.strip()
+        for line in read_text(library).splitlines():
+            kind, rest = _words(line)
+            kind = kind.lower()
             if kind == "newmtl":
                 material = self.materials[rest] = Material()
             elif kind == "kd":
                 material.color = _color(rest) or material.color
             elif kind in ("map_kd", "map_ka"):
-                told = re.sub(rf"^{MAP_OPTIONS}", "", rest)
+                told = re.sub(rf"^{MAP_OPTIONS}", "", rest).strip('"')
+                if not told:
+                    continue  # an exporter without a picture
                 if kind == "map_kd":
                     self._add_texture(material, told, library)
                 else:
@@ -209,6 +216,12 @@ class ObjReader:
         return read_texture_picture(path, f"{self.setting}: the texture")
 
 
+def _words(line: str) -> tuple[str, str]:
+    """(the first one, the others), whatever blanks part them."""
+    first, *rest = line.split(None, 1) or [""]
+    return first, rest[0].strip() if rest else ""
+
+
 def _number(word: str) -> float:
     try:
         return float(word)
@@ -218,4 +231,7 @@ def _number(word: str) -> float:
 
 def _color(words: str) -> tuple[float, float, float] | None:
     values = [_number(word) for word in words.split()[:3]]
-    return (values[0], values[1], values[2]) if len(values) == 3 and np.isfinite(values).all() else None
+    if len(values) < 3 or not np.isfinite(values).all():
+        return None
+    red, green, blue = (np.array(values) / (255 if max(values) > 2 else 1)).clip(0, 1).tolist()  # some write 0 to 255
+    return red, green, blue

@@ -1,5 +1,6 @@
 """Reads PLY and STL by trimesh, and what their headers say of textures."""
 
+import logging
 import re
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +14,7 @@ from ins3d.files.foreign import find_file
 from ins3d.files.pictures import SUFFIXES, read_texture_picture
 from ins3d.meshes.triangles import CLAY, SurfaceMesh
 
+logging.getLogger("trimesh").addHandler(logging.NullHandler())  # else it prints a traceback for each texture
 Own = Float[np.ndarray, "vertices 3"]
 
 

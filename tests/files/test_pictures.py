@@ -184,6 +184,8 @@ class TestWhatCannotBeRead:
             (b"\0" * 500, "is empty (an interrupted copy?); copy it again."),
             (b"\0\0\0\x24ftypmif1\0\0\0\0mif1MiHBheic" + b"\0" * 99,
              "is HEIC, as phones write it, and cannot be read here; save it as jpg, or pip install pillow-heif."),
+            (b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + b"\0" * 99,
+             "is a video, not a picture; save single frames of it as jpg."),
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
              "is not the picture but a pointer of Git LFS; run `git lfs pull` where it came from."),
             (b"<!DOCTYPE html><html>",

@@ -180,3 +180,32 @@ class TestNodes:
         """KHR_mesh_quantization: positions of 8 bits."""
         mesh = read(write(tmp_path / "a.gltf", {"POSITION": np.eye(3, dtype="u1") * 255}))
         assert sorted(mesh.vertices.tolist()) == sorted(np.eye(3).tolist())
+
+
+class TestBrokenFiles:
+    def change(self, path: Path, **top: Any) -> Path:
+        path.write_text(json.dumps(json.loads(path.read_text()) | top))
+        return path
+
+    @pytest.mark.parametrize(
+        "top",
+        [{"materials": []}, {"nodes": [{"mesh": 0, "children": [0]}]}, {"meshes": [{"primitives": [{"attributes": {}}]}]}],
+    )
+    def test_what_contradicts_itself_is_refused(self, tmp_path: Path, top: dict[str, Any]):
+        with pytest.raises(ValueError, match="^mesh: .* contradicts itself"):
+            read(self.change(write(tmp_path / "a.gltf", {}), **top))
+
+    def test_one_cut_short_is_refused(self, tmp_path: Path):
+        path = write(tmp_path / "a.gltf", {})
+        buffers = json.loads(path.read_text())["buffers"]
+        with pytest.raises(ValueError, match="ends before its shapes do"):
+            read(self.change(path, buffers=[buffers[0] | {"byteLength": 4000}]))
+
+    def test_without_a_scene_what_lies_below_another_node_is_there_once(self, tmp_path: Path):
+        nodes = [{"mesh": 0}, {"children": [0], "translation": [5, 0, 0]}]
+        mesh = read(self.change(write(tmp_path / "a.gltf", {}), scenes=[], nodes=nodes))
+        assert len(mesh.faces) == 1 and mesh.vertices[:, 0].min() == 5
+
+    def test_what_is_not_read_of_a_node_is_told(self, tmp_path: Path):
+        nodes = [{"mesh": 0, "skin": 0, "extensions": {"EXT_mesh_gpu_instancing": {}}}]
+        assert len(read(self.change(write(tmp_path / "a.gltf", {}), nodes=nodes)).notes) == 2

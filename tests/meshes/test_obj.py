@@ -122,3 +122,27 @@ class TestShapes:
         path = write(tmp_path, "")
         path.write_bytes(b"\xef\xbb\xbf" + (SHAPE + QUAD).replace("\n", "\r\n").encode())
         assert len(read(path).faces) == 2
+
+
+class TestOddFiles:
+    """As programs write them that nobody tests against."""
+
+    @pytest.mark.parametrize(
+        "mtl",
+        ["newmtl\tm\n\tKd\t0 1 0\n", "newmtl M\nKd 0 1 0\n", "newmtl m\nKd 0 255 0\n", "newmtl m\nKd 0 1 0\nmap_Kd \n"],
+        ids=["tabs", "capitals", "255", "no_picture"],
+    )
+    def test_a_colour(self, tmp_path: Path, mtl: str):
+        mesh = read(write(tmp_path, 'mtllib\t"a.mtl"\n' + SHAPE.replace(" ", "\t") + "usemtl\tm\n" + QUAD, a=mtl))
+        assert seen(mesh) == [0, 255, 0] and not mesh.notes
+
+    def test_letters_of_old_windows(self, tmp_path: Path):
+        (tmp_path / "Größe.mtl").write_bytes("newmtl grün\nKd 0 1 0\n".encode("latin-1"))
+        (tmp_path / "a.obj").write_bytes(("mtllib Größe.mtl\n" + SHAPE + "usemtl grün\n" + QUAD).encode("latin-1"))
+        assert seen(read(tmp_path / "a.obj")) == [0, 255, 0]
+
+    def test_a_texture_without_places_or_a_material_without_words_is_told(self, tmp_path: Path):
+        paint(tmp_path / "t.png")
+        told = 'newmtl m\nmap_Kd "t.png"\n'
+        assert "without places" in read(write(tmp_path, f"mtllib a.mtl\n{SHAPE}usemtl m\nf 1 2 3\n", a=told)).notes[0]
+        assert "of material n," in read(write(tmp_path, f"mtllib a.mtl\n{SHAPE}usemtl n\n{QUAD}", a=told)).notes[0]

@@ -83,3 +83,11 @@ def test_colours_of_faces(tmp_path: Path):
     face = "property uchar red\nproperty uchar green\nproperty uchar blue"
     mesh = read(write(tmp_path / "a.ply", ["3 0 1 2 200 0 0", "3 0 2 3 0 0 200"], face=face))
     assert mesh.has_color and seen(mesh, 0) == [200, 0, 0] and seen(mesh, 1) == [0, 0, 200]
+
+
+def test_a_triangle_with_a_vertex_that_there_is_not(tmp_path: Path):
+    head = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
+    rest = "element face 1\nproperty list uchar int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 9\n"
+    (tmp_path / "a.ply").write_text(head + rest)
+    with pytest.raises(ValueError, match="^mesh: .* has a triangle with vertex 9"):
+        read_mesh(tmp_path / "a.ply", "mesh")
