@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path, PureWindowsPath
+from urllib.parse import unquote
 
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
@@ -22,10 +23,12 @@ def find_file(folder: Path, told: str, endings: Sequence[str] = ()) -> Path | No
     """The file in or below a folder that somebody means by a path; None where there is none.
 
     It may be a path of Windows, or of a computer whose folders are not here (its last parts then count), be written in other
-    capitals or accents, and lack one of the `endings`.
+    capitals or accents, be an address (%20), and lack one of the `endings` or have another of them.
     """
     if (plain := folder / told).is_file():
         return plain
+    if (meant := unquote(told)) != told and (found := find_file(folder, meant, endings)) is not None:
+        return found  # as in the address of a web page
     parts = [part for part in PureWindowsPath(told).parts if part[-1:] not in ("\\", ":")]
     tails = (parts[start:] for start in range(len(parts)))
     return next((found for tail in tails if (found := _below(folder, tail, endings)) is not None), None)
@@ -37,7 +40,9 @@ def _below(folder: Path, parts: list[str], endings: Sequence[str]) -> Path | Non
         if inner is None or not inner.is_dir():
             return None
         folder = inner
-    for name in (parts[-1], *(parts[-1] + ending for ending in endings)):
+    stem, dot, ending = parts[-1].rpartition(".")
+    converted = [stem + other for other in endings] if f"{dot}{ending}".lower() in endings else []
+    for name in (parts[-1], *(parts[-1] + ending for ending in endings), *converted):
         found = folder / name if (folder / name).is_file() else _alike(folder, name)
         if found is not None and found.is_file():
             return found

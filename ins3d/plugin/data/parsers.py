@@ -8,10 +8,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from nerfstudio.data.dataparsers.base_dataparser import DataParserConfig, DataparserOutputs
+from nerfstudio.data.dataparsers.blender_dataparser import Blender, BlenderDataParserConfig
 from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParser, ColmapDataParserConfig
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import Nerfstudio, NerfstudioDataParserConfig
 
+from ins3d.files.foreign import find_file, read_text
+from ins3d.files.pictures import SUFFIXES
 from ins3d.plugin.data.transforms import SceneFile
+
+PLACES_OF_COLMAP = ("sparse/0", "sparse", "colmap/sparse", ".")
+"""Where COLMAP's own commands and other programs leave its files, besides the host's place."""
 
 
 class OrderlyNerfstudio(Nerfstudio):
@@ -48,16 +54,44 @@ class OrderlyNerfstudio(Nerfstudio):
         return outputs
 
 
+def _is_colmap(folder: Path) -> bool:
+    return any((folder / f"cameras.{ending}").is_file() for ending in ("bin", "txt"))
+
+
 class SilentColmap(ColmapDataParser):
     """Pictures of the wanted size that are not there are reduced while they are read; the host would ask whether to make
     them, and a batch job cannot answer."""
 
     level, shrink = 1, 1
 
+    def __init__(self, config: ColmapDataParserConfig) -> None:
+        super().__init__(config)
+        places = (config.colmap_path, *map(Path, PLACES_OF_COLMAP))
+        found = next((place for place in places if _is_colmap(config.data / place)), None)
+        if found is None:
+            raise FileNotFoundError(
+                f"data: {config.data} has no cameras.bin or cameras.txt of COLMAP in {config.colmap_path} (nor in "
+                f"{', '.join(PLACES_OF_COLMAP)}); say where they are with --colmap-path."
+            )
+        config.colmap_path = found
+        config.load_3D_points &= any((config.data / found).glob("points3D.*"))
+
+    def _generate_dataparser_outputs(self, split: str = "train", **kwargs: Any) -> DataparserOutputs:
+        try:
+            return super()._generate_dataparser_outputs(split, **kwargs)
+        except NotImplementedError as error:
+            raise ValueError(
+                f"data: {self.config.data}: {error} Undistort the pictures: colmap image_undistorter."
+            ) from error
+
     def _setup_downscale_factor(
         self, image_filenames: list[Path], mask_filenames: list[Path], depth_filenames: list[Path]
     ) -> tuple[list[Path], list[Path], list[Path], int]:
         images = self.config.data / self.config.images_path
+        image_filenames = [
+            path if path.is_file() else find_file(images, str(path.relative_to(images)), SUFFIXES) or path
+            for path in image_filenames
+        ]
         if self._downscale_factor is None:
             wanted = self.config.downscale_factor
             levels = [wanted] if wanted else [2, 4, 8]
@@ -72,7 +106,35 @@ class SilentColmap(ColmapDataParser):
         )
 
 
-ORDERLY: dict[type, type] = {NerfstudioDataParserConfig: OrderlyNerfstudio, ColmapDataParserConfig: SilentColmap}
+class OrderlyBlender(Blender):
+    """Where one of val and test is not there, the other stands for it; names may have their ending."""
+
+    def _generate_dataparser_outputs(self, split: str = "train") -> DataparserOutputs:
+        names = {"train": ["train"], "val": ["val", "test"], "test": ["test", "val"]}[split]
+        files = [self.config.data / f"transforms_{name}.json" for name in names]
+        file = next((file for file in files if file.is_file()), None)
+        if file is None:
+            raise FileNotFoundError(
+                f"data: {files[0]} does not exist; put it there, or give the data as one transforms.json."
+            )
+        contents = json.loads(read_text(file))
+        for frame in contents["frames"]:
+            found = find_file(self.config.data, frame["file_path"], (".png",))
+            frame["file_path"] = str((found or self.config.data / frame["file_path"]).absolute()).removesuffix(".png")
+        with TemporaryDirectory() as folder:
+            Path(folder, f"transforms_{split}.json").write_text(json.dumps(contents))
+            self.data = Path(folder)  # the paths are whole
+            try:
+                return super()._generate_dataparser_outputs(split)
+            finally:
+                self.data = self.config.data
+
+
+ORDERLY: dict[type, type] = {
+    BlenderDataParserConfig: OrderlyBlender,
+    NerfstudioDataParserConfig: OrderlyNerfstudio,
+    ColmapDataParserConfig: SilentColmap,
+}
 
 
 def orderly(config: DataParserConfig) -> DataParserConfig:

@@ -16,12 +16,15 @@ from nerfstudio.data.dataparsers.nerfstudio_dataparser import MAX_AUTO_RESOLUTIO
 from ins3d.files.foreign import find_file, read_text
 from ins3d.files.pictures import SUFFIXES, look_at
 from ins3d.plugin.data.faults import spared
+from ins3d.plugin.data.meanings import instead_of, read_pose
 
 FEWEST_PICTURES = 3
 FAR = 20.0
 """A camera this many times as far from the others' middle as they usually are is in the wrong place."""
 LENS = ("fl_x", "fl_y", "cx", "cy", "w", "h")
 DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
+ORIENTATIONS = ("pca", "up", "vertical", "none")
+"""What the host can do with a scene's axes."""
 SPLITS = ("train", "val", "test")
 KEPT = ("orientation_override", "applied_transform", "applied_scale", "fisheye_crop_radius")
 """What the host is told as the file says it."""
@@ -66,17 +69,15 @@ class SceneFile:
     def contents(self) -> dict[str, Any]:
         """As the file has them."""
         if not self.path.is_file():
-            raise FileNotFoundError(
-                f"data: {self.path} does not exist; give a folder that ns-process-data made, or name the kind of data after "
-                "all other options (blender-data, ...)."
-            )
+            raise FileNotFoundError(f"data: {self.path} does not exist; {instead_of(self.folder)}")
         try:
             contents = loads(read_text(self.path))
             number = len([frame["file_path"] for frame in contents["frames"]])
         except (ValueError, KeyError, TypeError) as error:
+            what = f"{type(error).__name__}: {error}"
             raise ValueError(
-                f"data: {self.path} is not a nerfstudio transforms file ({error!r}); run ns-process-data again."
-            ) from error
+                f"data: {self.path} is not a nerfstudio transforms file ({what}); run ns-process-data again."
+            ) from (error)
         if number < FEWEST_PICTURES:
             raise ValueError(f"data: {self.path} lists {number} pictures; at least {FEWEST_PICTURES} are needed.")
         return contents
@@ -146,36 +147,55 @@ class SceneFile:
             frames.append({"file_path": str(path), "transform_matrix": shot.pose.tolist(), **self._lens(shot)})
             if told := self._told(shot.frame, "mask_path"):
                 masks[path] = self._mask(str(told))
-        meta = {name: contents[name] for name in KEPT if name in contents}
+        meta = {name: contents[name] for name in KEPT if contents.get(name) is not None}
+        if "applied_transform" in meta:
+            if read_pose(meta["applied_transform"]) is None:
+                raise ValueError(
+                    f"data: applied_transform of {self.path} is no matrix of 3x4 numbers; correct it, or take it out."
+                )
+            meta["applied_transform"] = np.asarray(meta["applied_transform"], float).reshape(-1, 4)[:3].tolist()
+        if (override := meta.get("orientation_override", "none")) not in ORIENTATIONS:
+            raise ValueError(
+                f"data: orientation_override of {self.path} is {override}; use one of {', '.join(ORIENTATIONS)}."
+            )
         if "applied_transform" not in meta and (self.data / "colmap/sparse/0").exists():
             meta["applied_transform"] = OLD_APPLIED
         if points := contents.get("ply_file_path"):
-            meta["ply_file_path"] = str(find_file(self.folder, points) or self.folder / points)
-        return meta | self._camera_model() | self._splits(names) | {"frames": frames}, masks
+            meta["ply_file_path"] = str(find_file(self.folder, str(points)) or self.folder / str(points))
+        return meta | {"camera_model": self._camera_model} | self._splits(names) | {"frames": frames}, masks
 
     def _told(self, frame: dict[str, Any], name: str) -> Any:
-        return frame.get(name, self.contents.get(name))
+        return self.contents.get(name) if frame.get(name) is None else frame[name]
 
     def _shot(self, frame: dict[str, Any]) -> Shot:
         told = str(frame["file_path"])
         path = find_file(self.folder, told, SUFFIXES) or self.folder / told
-        return Shot(told, path, frame, _pose(frame.get("transform_matrix")))
+        return Shot(told, path, frame, read_pose(frame.get("transform_matrix")))
 
     def _mask(self, told: str) -> Path:
         found = find_file(self.folder, told, SUFFIXES) or self.folder / told
         smaller = self.folder / f"masks_{self.level}" / found.name
         return smaller if self.level > 1 and smaller.is_file() else found
 
-    def _camera_model(self) -> dict[str, str]:
-        frame = self.shots[0].frame
-        told = self._told(frame, "camera_model") or ("OPENCV_FISHEYE" if self._told(frame, "is_fisheye") else "OPENCV")
-        model = str(told).upper()
-        if model not in CAMERA_MODEL_TO_TYPE:
+    @cached_property
+    def _camera_model(self) -> str:
+        models = sorted({self._model_of(shot) for shot in self.shots})
+        unknown = next((model for model in models if model not in CAMERA_MODEL_TO_TYPE), None)
+        if unknown is not None:
             raise ValueError(
-                f"data: {self.path} has camera_model {told}; use one of {', '.join(CAMERA_MODEL_TO_TYPE)}, or undistort the "
-                "pictures."
+                f"data: {self.path} has camera_model {unknown}; use one of {', '.join(CAMERA_MODEL_TO_TYPE)}, or undistort "
+                "the pictures."
             )
-        return {"camera_model": model}
+        if len({CAMERA_MODEL_TO_TYPE[model] for model in models}) > 1:
+            raise ValueError(
+                f"data: {self.path} has pictures of camera_model {' and '.join(models)}, which are not learned from "
+                "together; make a scene of each, or undistort the pictures."
+            )
+        return models[0]
+
+    def _model_of(self, shot: Shot) -> str:
+        fisheye = self._told(shot.frame, "is_fisheye")
+        return str(self._told(shot.frame, "camera_model") or ("OPENCV_FISHEYE" if fisheye else "OPENCV")).upper()
 
     def _lens(self, shot: Shot) -> dict[str, Any]:
         """Focal lengths, principal point and size in pixels; what is not told follows from the rest, or from the picture."""
@@ -186,19 +206,47 @@ class SceneFile:
                 raise FileNotFoundError(f"data: none of the pictures of {self.path} is there (the first is {shot.path}).")
             told["w"], told["h"] = look_at(there, "data").seen_size
         width, height = round(told["w"]), round(told["h"])
-        across = _focal(told["fl_x"], self._number(shot, "camera_angle_x", "fov_x"), width)
-        down = _focal(told["fl_y"], self._number(shot, "camera_angle_y", "fov_y"), height)
+        if min(width, height) < 1:
+            raise ValueError(
+                f"data: {self.path} says that pictures have {width}x{height} pixels; correct w and h, or take them out."
+            )
+        if self._camera_model == "EQUIRECTANGULAR":  # all around: what the host takes for focal lengths
+            across, down = told["fl_x"] or width / 2, told["fl_y"] or float(height)
+        else:
+            across, down = self._focal(shot, told["fl_x"], "x", width), self._focal(shot, told["fl_y"], "y", height)
         across, down = across or down, down or across
         if across is None or down is None:
             raise ValueError(
                 f"data: {self.path} does not say the focal length (fl_x in pixels, or camera_angle_x); add it, or run "
                 "ns-process-data again."
             )
+        if all(0 < (told[name] or 0) <= 1 for name in ("cx", "cy")) and min(width, height) > 16:
+            raise ValueError(
+                f"data: {self.path} says that cx, cy are {told['cx']:g}, {told['cy']:g} of {width}x{height} pixels; they "
+                "are told in pixels: multiply fl_x and cx by the width, fl_y and cy by the height."
+            )
         middle = [half if told[name] is None else told[name] for name, half in (("cx", width / 2), ("cy", height / 2))]
         lens = dict(zip(LENS, (across, down, *middle, width, height), strict=True))
         if (given := self._told(shot.frame, "distortion_params")) is not None:
+            if np.shape(given) != (len(DISTORTION),):
+                raise ValueError(
+                    f"data: {self.path} has distortion_params {given}, and {len(DISTORTION)} numbers are read "
+                    f"({', '.join(DISTORTION)}); give each by its name, k1 = ..., instead."
+                )
             return lens | {"distortion_params": given}
         return lens | {name: self._number(shot, name) or 0.0 for name in DISTORTION}
+
+    def _focal(self, shot: Shot, told: float | None, axis: str, side: int) -> float | None:
+        """In pixels, as told or by the angle of view; None where neither is told."""
+        angle = self._number(shot, f"camera_angle_{axis}", f"fov_{axis}") if told is None else None
+        if told is not None and told <= 0:
+            raise ValueError(f"data: {self.path} says that fl_{axis} is {told:g}; a focal length is above 0 (pixels).")
+        if angle is not None and not 0 < angle < math.pi:
+            raise ValueError(
+                f"data: {self.path} says that camera_angle_{axis} is {angle:.4g}; it is told in radians, between 0 and "
+                f"{math.pi:.3f} (a number of degrees is fov_{axis})."
+            )
+        return told if angle is None else side / 2 / math.tan(angle / 2)
 
     def _number(self, shot: Shot, name: str, degrees: str = "") -> float | None:
         """A number above all frames or of one, in whatever form; under another name it is in degrees."""
@@ -217,10 +265,11 @@ class SceneFile:
 
     def _splits(self, names: dict[Path, str]) -> dict[str, list[str]]:
         """Which pictures are learned from, validated and tested with; nothing where the file says nothing."""
-        given = {split: self.contents[f"{split}_filenames"] for split in SPLITS if f"{split}_filenames" in self.contents}
+        told = {split: self.contents.get(f"{split}_filenames") for split in SPLITS}
+        given = {split: names for split, names in told.items() if names or (names is not None and split != "train")}
         if not given:
             return {}
-        found = {split: [name for name in self._listed(told, names)] for split, told in given.items()}
+        found = {split: list(dict.fromkeys(self._listed(told, names))) for split, told in given.items()}
         empty = next((split for split, told in given.items() if told and not found[split]), None)
         if empty is not None:
             raise ValueError(
@@ -229,6 +278,9 @@ class SceneFile:
             )
         held = [name for split in ("val", "test") for name in found.get(split, [])]
         train = found.get("train", [name for name in names.values() if name not in set(held)])
+        if not train:
+            lists = " and ".join(f"{split}_filenames" for split in given)
+            raise ValueError(f"data: {lists} of {self.path} leave nothing to learn from; take some pictures out of them.")
         rest = [name for name in names.values() if name not in set(train)]
         val = found.get("val", found.get("test", rest))
         splits = {"train": train, "val": val, "test": found.get("test", val)}
@@ -242,19 +294,3 @@ class SceneFile:
             found = find_file(self.folder, each, SUFFIXES) or self.folder / each
             if found in names:
                 yield names[found]
-
-
-def _pose(told: Any) -> Float[np.ndarray, "4 4"] | None:
-    try:
-        matrix = np.asarray(told, float)
-    except (TypeError, ValueError):
-        return None
-    if matrix.shape not in ((3, 4), (4, 4)) or not np.isfinite(matrix).all():
-        return None
-    return None if abs(np.linalg.det(matrix[:3, :3])) < 1e-9 else np.concatenate([matrix[:3], [[0.0, 0.0, 0.0, 1.0]]])
-
-
-def _focal(told: float | None, angle: float | None, side: int) -> float | None:
-    if told is not None or angle is None:
-        return told
-    return side / 2 / math.tan(angle / 2)

@@ -228,3 +228,89 @@ class TestLevels:
         rewrite(file, lambda index, frame: frame.update(file_path=f"images/camera_{index % 2}/{index // 2}.png"))
         found = [frame["file_path"] for frame in read(tmp_path, 2)[0]["frames"]]
         assert found[:2] == [f"{tmp_path}/images_2/camera_0/0.png", f"{tmp_path}/images_2/camera_1/0.png"]
+
+
+class TestOddFiles:
+    """As converters write them that nobody tests against."""
+
+    @pytest.mark.parametrize("told", ["images/a%20{}.png", "images/a {}.HEIC", "images/a {}.jpg"])
+    def test_addresses_and_converted_pictures(self, tmp_path: Path, told: str):
+        file = write(tmp_path, 4)
+        for index in range(4):
+            (tmp_path / f"images/{index}.png").rename(tmp_path / f"images/a {index}.png")
+        rewrite(file, lambda index, frame: frame.update(file_path=told.format(index)))
+        assert [Path(frame["file_path"]).name for frame in read(tmp_path)[0]["frames"]] == [f"a {n}.png" for n in range(4)]
+
+    def test_matrices_in_one_list_or_of_an_object_with_a_scale(self, tmp_path: Path):
+        file = write(tmp_path, 4)
+        scaled = np.diag([2e-4, 3e-4, 2e-4, 1.0])
+
+        def edit(index: int, frame: dict[str, Any]) -> None:
+            matrix = np.array(pose(index)) @ scaled
+            frame["transform_matrix"] = matrix.ravel().tolist() if index % 2 else matrix.tolist()
+
+        rewrite(file, edit)
+        assert np.allclose([frame["transform_matrix"] for frame in read(tmp_path)[0]["frames"]], [pose(n) for n in range(4)])
+
+    def test_nothing_is_what_is_not_told(self, tmp_path: Path):
+        file = write(tmp_path, 4)
+        contents = json.loads(file.read_text()) | {"val_filenames": None, "train_filenames": [], "applied_scale": None}
+        file.write_text(json.dumps(contents))
+        rewrite(file, lambda index, frame: frame.update(fl_x=None))
+        meta, _ = read(tmp_path)
+        assert meta["frames"][0]["fl_x"] == 50.0 and not {"val_filenames", "applied_scale"} & set(meta)
+
+    def test_a_picture_listed_twice_counts_once(self, tmp_path: Path):
+        write(tmp_path, 4, train_filenames=["images/0.png", "images/1.png"] * 2)
+        assert len(read(tmp_path)[0]["train_filenames"]) == 2
+
+    def test_pictures_all_around_need_no_focal_length(self, tmp_path: Path):
+        write(tmp_path, 4, fl_x=None, fl_y=None, camera_model="EQUIRECTANGULAR")
+        frame = read(tmp_path)[0]["frames"][0]
+        assert (frame["fl_x"], frame["fl_y"]) == (24.0, 40.0)
+
+    @pytest.mark.parametrize(
+        ("told", "what"),
+        [
+            ({"fl_x": 0}, "fl_x is 0; a focal length is above 0"),
+            ({"fl_x": None, "camera_angle_x": 43.0}, "camera_angle_x is 43; it is told in radians"),
+            ({"w": 0}, "0x40 pixels; correct w and h"),
+            ({"fl_x": 1.2, "cx": 0.5, "cy": 0.5}, "they are told in pixels"),
+            ({"distortion_params": [0.1, 0, 0, 0]}, "6 numbers are read"),
+            ({"applied_transform": [1, 2, 3]}, "no matrix of 3x4 numbers"),
+            ({"orientation_override": "gravity"}, "use one of pca, up"),
+            ({"val_filenames": [f"images/{index}.png" for index in range(10)]}, "leave nothing to learn from"),
+        ],
+    )
+    def test_what_cannot_be_is_refused(self, tmp_path: Path, told: dict[str, Any], what: str):
+        write(tmp_path, **told)
+        with pytest.raises(ValueError, match=f"^data: .*{re.escape(what)}"):
+            read(tmp_path)
+
+    def test_lenses_of_two_kinds_are_refused(self, tmp_path: Path):
+        rewrite(
+            write(tmp_path), lambda index, frame: frame.update(camera_model="OPENCV_FISHEYE" if index % 2 else "PINHOLE")
+        )
+        with pytest.raises(ValueError, match="OPENCV_FISHEYE and PINHOLE, which are not learned from together"):
+            read(tmp_path)
+
+
+class TestAnotherFolder:
+    """The remedy is by what lies there."""
+
+    def remedy(self, folder: Path) -> str:
+        with pytest.raises(FileNotFoundError) as error:
+            read(folder)
+        return str(error.value)
+
+    def test_a_scene_above_or_below(self, tmp_path: Path):
+        write(tmp_path / "scan", 4)
+        assert f"give {tmp_path / 'scan'}, where" in self.remedy(tmp_path)
+        assert f"give {tmp_path / 'scan'}, where" in self.remedy(tmp_path / "scan/images")
+
+    def test_other_kinds(self, tmp_path: Path):
+        assert "unpack it" in self.remedy(tmp_path / "scan.zip")
+        (tmp_path / "sparse").mkdir()
+        assert self.remedy(tmp_path).endswith(": colmap.")
+        (tmp_path / "transforms_train.json").touch()
+        assert self.remedy(tmp_path).endswith(": blender-data.")
