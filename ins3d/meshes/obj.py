@@ -129,8 +129,9 @@ class ObjReader:
         textures: list[Texture | None] = []
         colors: list[tuple[float, float, float]] = []
         numbers = np.zeros(len(words), int)
-        of_word = {word: np.array([each == word for each in words]) for word in dict.fromkeys(words)}
-        for word, here in of_word.items():
+        named = np.array(words)
+        for word in dict.fromkeys(words):
+            here = named == word
             material = self._material(word)
             color = (material.color if says_colors else None) or CLAY
             squares = np.floor(np.nan_to_num(uvs[here]).mean(1)).astype(int)
