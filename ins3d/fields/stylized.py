@@ -2,6 +2,7 @@
 
 from typing import cast
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -11,17 +12,22 @@ from ins3d.fields.point_encoding import FrequencyEncoding
 from ins3d.fields.style_features import StyleFeatures, StyleTables
 
 OUTSIDE = 0.1
-"""What is left of how far a mixed colour lies outside [0, 1]: it has a gradient there, and no more."""
+"""What is left of how far a painted colour lies outside [0, 1]: it has a gradient there, and no more."""
 
 
-def squeezed(colors: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
+def squeezed(
+    colors: Float[Tensor, "*batch 3"], opacity: Float[Tensor, "*batch 1"] | float = 1.0
+) -> Float[Tensor, "*batch 3"]:
     """Colours in [0, 1] as they are, and a tenth (`OUTSIDE`) of how far others lie outside.
 
-    >>> import torch
+    Colours that are multiplied by an `opacity` end there.
+
     >>> squeezed(torch.tensor([0.3, 11.0, -2.0]))
     tensor([ 0.3000,  2.0000, -0.2000])
+    >>> squeezed(torch.tensor([0.3, 10.5, -2.0]), torch.tensor([0.5]))
+    tensor([ 0.3000,  1.5000, -0.2000])
     """
-    inside = colors.clamp(0, 1)
+    inside = colors.clamp(min=0).minimum(torch.as_tensor(opacity).to(colors))
     return inside + OUTSIDE * (colors - inside)
 
 

@@ -213,9 +213,14 @@ class InsStylizeModel(Model):
     def recolor(
         self, rgb: Float[Tensor, "rays 3"], accumulation: Float[Tensor, "rays 1"], code: Float[Tensor, " styles"]
     ) -> Float[Tensor, "rays 3"]:
-        """The style's colour map; what shows through from behind keeps its colour."""
+        """The style's colour map; what shows through from behind keeps its colour.
+
+        Mixed colours are squeezed under the map, not before it: else the mosaic's leads, darker than any colour that the map
+        makes of the scene's, stay pale.
+        """
         behind = (1 - accumulation) * self.background
-        return self.colors.map(rgb - behind, accumulation, code) + behind
+        own = self.colors.map(rgb - behind, accumulation, code)
+        return (squeezed(own, accumulation) if self.stylized.mixes_colors else own) + behind
 
     def told(self, points: SurfacePoints, plain: Float[Tensor, "rays points 3"]) -> SurfacePoints:
         """Surface points as AM sees them: with the content's features or, where it mixes colours, with its colours."""
@@ -225,7 +230,7 @@ class InsStylizeModel(Model):
         """The stylised colours of surface points, from what AM is told of them."""
         features = self.stylized.color_features(told, code)
         if self.stylized.mixes_colors:
-            return squeezed(features)  # further out they became flecks of one bright hue under the style's colour map
+            return features
         return self.ray_content.restyle(told, features, self._directions(told, rays))
 
     def plain_rgb(self, points: SurfacePoints, rays: RayBundle | None) -> Float[Tensor, "rays points 3"]:
