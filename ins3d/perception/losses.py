@@ -76,7 +76,7 @@ def content_loss(maps: FeatureMaps, targets: FeatureMaps, mask: Mask | None = No
     losses = []
     for layer, target in targets.items():
         squared = (maps[layer] - target) ** 2
-        weights = _weights(mask, squared)
+        weights = position_weights(mask, squared)
         losses.append((squared * weights).sum() / (weights.sum() * squared.shape[1]).clamp(min=1e-6))
     return torch.stack(losses).sum()
 
@@ -122,7 +122,7 @@ def nearest_neighbour_loss(
         flat = values.permute(0, 2, 3, 1).flatten(0, 2)
         nearest = [(part @ style).argmax(1) for part in flat.detach().split(chunk)]
         distances = 1 - (flat * style.T[torch.cat(nearest)]).sum(1)
-        weights = _weights(mask, values).flatten()
+        weights = position_weights(mask, values).flatten()
         losses.append((distances * weights).sum() / weights.sum().clamp(min=1e-6))
     return torch.stack(losses).sum()
 
@@ -141,7 +141,7 @@ def sliced_wasserstein_loss(
         channels = features.shape[1]
         directions = F.normalize(torch.randn(channels, channels, generator=generator), dim=1).to(features)
         style = (directions @ target[0].flatten(1)).sort(dim=1).values
-        weights = _weights(mask, features)
+        weights = position_weights(mask, features)
         for picture, weight in zip(features.flatten(2), weights.flatten(1), strict=True):
             losses.append(_quantile_distance(directions @ picture, weight, style) / len(features))
     return torch.stack(losses).sum()
@@ -231,17 +231,17 @@ def at_quantiles(
     return torch.lerp(values.gather(1, below), values.gather(1, above), places - below)
 
 
-def _relative_distance(gram: Tensor, target: Tensor) -> Tensor:
-    # The square root's gradient is infinite at zero: the tiny number stands inside it.
-    distance = ((gram - target) ** 2).sum((1, 2)).add(1e-12).sqrt()
-    return (distance / (target**2).sum((1, 2)).sqrt().clamp(min=1e-6)).mean()
-
-
-def _weights(mask: Mask | None, features: Tensor) -> Tensor:
+def position_weights(mask: Mask | None, features: Tensor) -> Tensor:
     """How much each position of each picture counts: batch, 1, height, width of the features."""
     if mask is None:
         return torch.ones_like(features[:, :1])
     return _shrunk(mask, features).expand(len(features), -1, -1, -1)
+
+
+def _relative_distance(gram: Tensor, target: Tensor) -> Tensor:
+    # The square root's gradient is infinite at zero: the tiny number stands inside it.
+    distance = ((gram - target) ** 2).sum((1, 2)).add(1e-12).sqrt()
+    return (distance / (target**2).sum((1, 2)).sqrt().clamp(min=1e-6)).mean()
 
 
 def _shrunk(mask: Tensor, features: Tensor) -> Tensor:
@@ -250,7 +250,7 @@ def _shrunk(mask: Tensor, features: Tensor) -> Tensor:
 
 def _mean_and_std(features: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     flat = features.float().flatten(2)
-    weights = _weights(mask, features).float().flatten(2)
+    weights = position_weights(mask, features).float().flatten(2)
     total = weights.sum(2).clamp(min=1e-6)
     mean = (flat * weights).sum(2) / total
     # Unbiased for weights that say how far a position counts; of a single position nothing is known.

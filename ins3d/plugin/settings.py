@@ -46,9 +46,10 @@ class ModelSettings(StyleSettings, MixSettings, ModelConfig):
     faithful runs; slow. A key that is none is answered with those there are; other packages bring other contents."""
     style_field: StyleFieldChoice = field(default_factory=HashStyle, metadata={"rendered": True})
     """SIM and AM, and their settings: `hash:width=64`, `planes`, or `frequency`, the paper's sines and cosines."""
-    style_loss: tuple[str, ...] = ("gram_bold", "nnfm:0.3")
+    style_loss: tuple[str, ...] = ("gram_bold", "nnfm:0.3", "coherence:2")
     """gram, gram_bold (coarse layers count more), gram_chw (INS), gram_hw (Gatys), statistics (AdaIN), nnfm (ARF), swd
-    (sliced Wasserstein), remd (STROTSS), or what another package registers; each with a weight, if it is not 1."""
+    (sliced Wasserstein), remd (STROTSS), coherence (strokes have a direction), or what another package registers; each with
+    a weight, if it is not 1."""
     stroke_sizes: tuple[float, ...] = ()
     """Every style is learned at each of these stroke sizes, and shown at any between them (`at-stroke-size`, a slider in the
     viewer); empty: at one."""

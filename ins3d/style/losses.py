@@ -31,15 +31,17 @@ from ins3d.perception.losses import (
     total_variation_loss,
     unit_vectors,
 )
+from ins3d.perception.stroke_direction import Coherences, coherence_loss, coherence_of
 
 GRAM_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_1")
 GATYS_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
-BOLD_SHARES = {"relu3_3": 2.0, "relu4_1": 4.0}
-"""How much layers count in `gram_bold`; the finer ones 1. They are what few steps leave as a net of small curls."""
+BOLD_SHARES = {"relu1_2": 1.0, "relu2_2": 2.0, "relu3_3": 8.0, "relu4_1": 16.0}
+"""How much layers count in `gram_bold`, fine to coarse: fine ones are what few steps leave as a net of small curls."""
 NUM_COLUMNS = 1000
 """Places at which hypercolumns are compared."""
 Compare = Callable[[FeatureMaps, Any, Mask | None, torch.Generator], Float[Tensor, ""]]
 PullsTo = Literal["style", "content", "neither"]
+MeasuredAt = Literal["start", "elsewhere", "nowhere"]
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,9 @@ class Loss(Protocol):
         ...
 
     @property
-    def measured_at(self) -> Literal["start", "elsewhere"]:
+    def measured_at(self) -> MeasuredAt:
         """What its value is divided by: that at the unstylised pictures; or, for losses that are 0 or accidental there, that
-        of photographs compared with those of other places."""
+        of photographs compared with those of other places; or, `nowhere`, nothing: it is a share already."""
         ...
 
     def prepare(self, reference: FeatureMaps) -> Any:
@@ -97,7 +99,7 @@ class StyleLoss:
     compare: Compare
     """(maps of pictures, the style's side, mask, randomness) -> unweighted loss."""
     pulls_to: PullsTo = "style"
-    measured_at: Literal["start", "elsewhere"] = "start"
+    measured_at: MeasuredAt = "start"
 
     def prepare(self, reference: FeatureMaps) -> Any:
         """The style picture's side of the comparison."""
@@ -113,7 +115,7 @@ class ContentLoss:
 
     layers: tuple[str, ...] = ()
     pulls_to: PullsTo = "content"
-    measured_at: Literal["start", "elsewhere"] = "elsewhere"
+    measured_at: MeasuredAt = "elsewhere"
 
     def prepare(self, reference: FeatureMaps) -> None:
         """The photographs are others in every step."""
@@ -128,7 +130,7 @@ class RelaxedEarthMovers:
 
     layers: tuple[str, ...] = ("relu2_1", "relu3_1", "relu4_1")
     pulls_to: PullsTo = "style"
-    measured_at: Literal["start", "elsewhere"] = "start"
+    measured_at: MeasuredAt = "start"
 
     def prepare(self, reference: FeatureMaps) -> tuple[dict[str, Tensor], Tensor]:
         """(what layers are divided by, hypercolumns of the style picture)."""
@@ -149,12 +151,31 @@ class RelaxedEarthMovers:
         return torch.stack(found).mean()
 
 
+class StrokeCoherence:
+    """Strokes have at least as much direction as the style's.
+
+    Not of INS: few steps leave short curls that lie across the strokes, which no Gram matrix sees.
+    """
+
+    layers: tuple[str, ...] = ("relu1_2",)
+    pulls_to: PullsTo = "style"
+    measured_at: MeasuredAt = "nowhere"
+
+    def prepare(self, reference: FeatureMaps) -> Coherences:
+        """The style's own."""
+        return coherence_of(reference)
+
+    def value(self, seen: Seen, reference: Coherences) -> Float[Tensor, ""]:
+        """The share of it that is missing."""
+        return coherence_loss(coherence_of(seen.maps, seen.mask), reference)
+
+
 class SelfSimilarity:
     """STROTSS's content loss: which places resemble each other, and not what they look like."""
 
     layers: tuple[str, ...] = ("relu2_1", "relu3_1", "relu4_1")
     pulls_to: PullsTo = "content"
-    measured_at: Literal["start", "elsewhere"] = "elsewhere"
+    measured_at: MeasuredAt = "elsewhere"
 
     def prepare(self, reference: FeatureMaps) -> None:
         """The photographs are others in every step."""
@@ -180,7 +201,7 @@ class TotalVariation:
 
     layers: tuple[str, ...] = ()
     pulls_to: PullsTo = "neither"
-    measured_at: Literal["start", "elsewhere"] = "elsewhere"
+    measured_at: MeasuredAt = "elsewhere"
 
     def prepare(self, reference: FeatureMaps) -> None:
         """There is no reference."""
@@ -227,6 +248,7 @@ LOSSES.register("content", ContentLoss())
 for _name, _loss in STYLE_LOSSES.items():
     LOSSES.register(_name, _loss)
 LOSSES.register("remd", RelaxedEarthMovers())
+LOSSES.register("coherence", StrokeCoherence())
 LOSSES.register("self_similarity", SelfSimilarity())
 LOSSES.register("tv", TotalVariation())
 

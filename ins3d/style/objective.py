@@ -150,6 +150,8 @@ class StyleObjective:
             if loss_of(name).measured_at == "elsewhere":
                 pictures = photographs if loss_of(name).pulls_to == "neither" else elsewhere
                 found[name] = self._compare(self._see(pictures, photographs, mask, generator), style)[name]
+            if loss_of(name).measured_at == "nowhere":
+                found[name] = torch.ones_like(found[name])
         values = torch.stack([found[name] for name in self.terms])
         return torch.where(values > 0, values, torch.ones_like(values))
 

@@ -35,7 +35,8 @@ class JudgeSettings:
     painted pictures' long side, times that."""
     style_loss: tuple[str, ...] = ("gram",)
     """gram, gram_bold (coarse layers count more), gram_chw (INS), gram_hw (Gatys), statistics (AdaIN), nnfm (ARF), swd
-    (sliced Wasserstein), remd (STROTSS), or what another package registers; several with weights: gram nnfm:0.3."""
+    (sliced Wasserstein), remd (STROTSS), coherence (strokes have a direction), or what another package registers; several
+    with weights: gram nnfm:0.3."""
     style_layers: tuple[str, ...] = ()
     """Layers that carry the style; empty: each loss its own."""
     style_scales: tuple[int, ...] = ranged((1,), min=1)

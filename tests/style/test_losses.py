@@ -28,7 +28,7 @@ from ins3d.style.losses import (
 Maps = dict[str, Tensor]
 TinyVgg = Callable[..., dict[str, Tensor]]
 NAMES = tuple(STYLE_LOSSES)
-EVERY_NAME = "content, gram, gram_bold, gram_chw, gram_hw, statistics, nnfm, swd, remd, self_similarity, tv"
+EVERY_NAME = "content, gram, gram_bold, gram_chw, gram_hw, statistics, nnfm, swd, remd, coherence, self_similarity, tv"
 
 
 @pytest.fixture
@@ -56,9 +56,9 @@ def compared(name: str, maps: Maps, style: Maps, mask: Tensor | None = None) -> 
 
 
 def bold_gram_loss(grams: Maps, targets: Maps) -> Tensor:
-    """Every layer's own distance, counted 1 1 2 4 from fine to coarse."""
+    """Every layer's own distance, counted 1 2 8 16 from fine to coarse."""
     apart = [relative_gram_loss({layer: grams[layer]}, {layer: targets[layer]}) for layer in GRAM_LAYERS]
-    return (apart[0] + apart[1] + 2 * apart[2] + 4 * apart[3]) / 8
+    return (apart[0] + 2 * apart[1] + 8 * apart[2] + 16 * apart[3]) / 27
 
 
 class TestStyleLosses:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ins3d.files.pictures import write_rgb
 from ins3d.perception.features import PerceptualFeatures
 from ins3d.perception.losses import relative_gram_loss, statistics_loss, statistics_of
-from ins3d.style.losses import STYLE_LOSSES
+from ins3d.style.losses import LOSSES, STYLE_LOSSES
 from ins3d.style.mix import Mix, single_style
 from ins3d.style.objective import StyleObjective
 from ins3d.style.styles import parse_style
@@ -57,7 +57,8 @@ def make(tmp_path: Path, pictures: Tensor) -> MakeObjective:
     """Each of the pictures is a style, seen at its own size."""
 
     def make(state: dict[str, Tensor], weights: dict[str, float], content_layers=CONTENT_LAYERS, **view) -> StyleObjective:
-        losses = tuple(name.removesuffix("_loss") for name in weights if name.removesuffix("_loss") in STYLE_LOSSES)
+        named = [name.removesuffix("_loss") for name in weights]
+        losses = tuple(name for name in named if LOSSES[name].pulls_to == "style")
         looked_at = StyleView(**({"losses": losses, "layers": STYLE_LAYERS, "long_side": 40} | view))
         layers = tuple(dict.fromkeys([*looked_at.all_layers, *content_layers]))
         features = PerceptualFeatures(state, layers, source="tiny")
@@ -229,6 +230,13 @@ class TestWeightedLosses:
         for name, value in nearly.items():
             torch.testing.assert_close(value, alone[name], rtol=1e-3, atol=0)
 
+    def test_a_blends_gradients_are_finite_where_no_style_has_more_direction(self, tiny_vgg: TinyVgg, make):
+        objective = make(tiny_vgg("vgg16"), {"coherence_loss": 1.0}, layers=())  # of two pictures of noise
+        stripes = torch.sin(torch.arange(32.0)).expand(1, 3, 32, 32).clone().requires_grad_(True)
+        blend = objective.weighted_losses(stripes, stripes.detach(), Mix((1.0, 1.0)), seeded())["coherence_loss"]
+        blend.backward()
+        assert blend.item() < 1e-5 and stripes.grad is not None and bool(stripes.grad.isfinite().all())
+
     def test_a_blends_gradients_are_finite_where_the_content_is_as_it_was(self, objective: StyleObjective, photographs):
         patches = photographs.clone().requires_grad_()
         sum(objective.weighted_losses(patches, photographs, Mix((1.0, 1.0)), seeded()).values()).backward()
@@ -268,6 +276,14 @@ class TestNormalisers:
         losses = objective.losses(photographs, photographs, 0, seeded())
         assert losses["tv_loss"].item() == pytest.approx(1)
         assert objective.losses(patches, photographs, 0, seeded())["tv_loss"].item() == pytest.approx(0.6, rel=0.1)
+
+    def test_a_loss_that_is_a_share_is_divided_by_nothing(self, tiny_vgg: TinyVgg, make, patches, photographs):
+        objective = make(tiny_vgg("vgg16"), {"gram_loss": 1.0, "coherence_loss": 2.0}, layers=())
+        raw = objective.losses(patches, photographs, 0, seeded())
+        objective.normalisers = measure(objective, patches, photographs)
+        found = objective.losses(patches, photographs, 0, seeded())
+        assert found["coherence_loss"] == raw["coherence_loss"] and 0 < raw["coherence_loss"] < 1
+        assert found["gram_loss"] != raw["gram_loss"]
 
     def test_losses_are_raw_values_divided_by_normalisers(self, tiny_vgg: TinyVgg, make, patches, photographs):
         objective = make(tiny_vgg("vgg16"), EVERY_WEIGHT)
