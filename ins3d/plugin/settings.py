@@ -53,7 +53,7 @@ class ModelSettings(StyleSettings, MixSettings, ModelConfig):
     stroke_sizes: tuple[float, ...] = ()
     """Every style is learned at each of these stroke sizes, and shown at any between them (`at-stroke-size`, a slider in the
     viewer); empty: at one."""
-    content_weight: float = 0.15
+    content_weight: float = 0.2
     """More keeps more of the content; 1 is the difference between two places of it."""
     content_layers: tuple[str, ...] = ("relu3_1",)
     """Layers whose features carry the content."""
