@@ -54,6 +54,8 @@ class InsStylizeDataManagerConfig(VanillaDataManagerConfig):
     """Long side, in pixels, at which pictures are worked on: they are reduced while they are read. By default as many as
     the stages have time for: 130,000 pixels a picture on a CPU, a million on a GPU, or what `--downscale-factor` says.
     0: as they are. Whatever it is, renders can have any size."""
+    pixels: Suppress[int] = 130_000
+    """Of one picture, at most, where nothing says its size."""
     seed: int = 42
     """Seed of every random choice of pixels and patches."""
     scene_file: Suppress[Path | None] = None
@@ -102,7 +104,7 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
             shrink = getattr(self.dataparser, "shrink", 1)
             config.size = largest // shrink if shrink > 1 else 0
         elif config.size is None:
-            config.size = working_size(cameras, torch.device(self.device).type)
+            config.size = working_size(cameras, config.pixels)
         assert config.size is not None
         if config.size == 0 or config.size >= largest:
             return 1.0

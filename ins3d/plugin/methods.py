@@ -1,5 +1,6 @@
 """The methods that `ns-train` lists. Every `ns-*` command imports this file: it stays light, and must not fail."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -11,11 +12,15 @@ from ins3d.plugin.hash_content import HashSettings
 from ins3d.plugin.model import InsStylizeModelConfig
 from ins3d.plugin.pipeline import InsStylizePipelineConfig
 from ins3d.plugin.pixel_sampler import PatchSettings
-from ins3d.plugin.ray_content import FrequencySettings
+from ins3d.plugin.ray_content import FrequencySettings, PlanesSettings
 from ins3d.plugin.saved_runs import check_process
 from ins3d.plugin.schedule import FusedAdamConfig, StageScheduleConfig
-from ins3d.plugin.style_field import FrequencyStyle
+from ins3d.plugin.style_field import FrequencyStyle, HashStyle
 from ins3d.plugin.trainer import InsStylizeTrainerConfig
+
+GPU = torch.cuda.is_available()
+PIXELS = 1_000_000 if GPU else 130_000
+"""Of one picture, at most: what the stages have the time to paint here."""
 
 
 def _group(rate: float, stage: Literal["content", "style"], final: float) -> dict[str, Any]:
@@ -37,11 +42,12 @@ def _optimizers() -> dict[str, Any]:
 
 
 def _trainer(name: str, pipeline: InsStylizePipelineConfig, optimizers: dict[str, Any]) -> InsStylizeTrainerConfig:
+    pipeline.model.eval_num_rays_per_chunk = 32_768 if GPU else 8192
     return InsStylizeTrainerConfig(
         method_name=name,
         pipeline=pipeline,
         optimizers=optimizers,
-        machine=MachineConfig(device_type="cuda" if torch.cuda.is_available() else "cpu"),
+        machine=MachineConfig(device_type="cuda" if GPU else "cpu"),
         # Our own progress says more than the host's table.
         logging=LoggingConfig(steps_per_log=20, local_writer=LocalWriterConfig(enable=False)),
         viewer=ViewerConfig(num_rays_per_chunk=8192, quit_on_train_completion=True),
@@ -55,8 +61,34 @@ def _trainer(name: str, pipeline: InsStylizePipelineConfig, optimizers: dict[str
     )
 
 
-def _pipeline(**settings: Any) -> InsStylizePipelineConfig:
-    return InsStylizePipelineConfig(datamanager=InsStylizeDataManagerConfig(train_num_rays_per_batch=1024), **settings)
+def _pipeline(num_rays: int = 1024, pixels: int = PIXELS, **settings: Any) -> InsStylizePipelineConfig:
+    data = InsStylizeDataManagerConfig(train_num_rays_per_batch=num_rays, pixels=pixels)
+    return InsStylizePipelineConfig(datamanager=data, **settings)
+
+
+def small(name: str) -> InsStylizeTrainerConfig:
+    """What two CPU cores paint in minutes."""
+    return _trainer(name, _pipeline(pixels=130_000), _optimizers())
+
+
+def big(name: str) -> InsStylizeTrainerConfig:
+    """What a GPU paints in minutes: seven times the pixels, cells as fine as they are, and steps to fill them."""
+    model = InsStylizeModelConfig(
+        content=PlanesSettings(resolutions=(64, 128, 256, 512, 1024), num_proposal_samples=(96,), num_samples=48),
+        style_field=HashStyle(resolutions=(128, 256, 512, 1024), log2_size=20),
+    )
+    pipeline = _pipeline(
+        4096,
+        1_000_000,
+        model=model,
+        content_steps=10_000,
+        style_steps=2000,
+        patches=PatchSettings(size=256, max_rays=1_500_000),
+    )
+    return _trainer(name, pipeline, _optimizers())
+
+
+by_device: Callable[[str], InsStylizeTrainerConfig] = big if GPU else small
 
 
 def _hash() -> InsStylizeTrainerConfig:
@@ -109,11 +141,18 @@ def _paper() -> InsStylizeTrainerConfig:
 
 
 ins_stylize = MethodSpecification(
-    _trainer("ins-stylize", _pipeline(), _optimizers()),
+    by_device("ins-stylize"),
     description="Paints a scene in the style of a picture, on a GPU or a CPU (ins3d).",
+)
+ins_stylize_small = MethodSpecification(
+    small("ins-stylize-small"), description="ins-stylize with the settings for a CPU, on any machine (ins3d)."
+)
+ins_stylize_big = MethodSpecification(
+    big("ins-stylize-big"), description="ins-stylize with the settings for a GPU, on any machine (ins3d)."
 )
 ins_stylize_hash = MethodSpecification(_hash(), description="ins-stylize on nerfacto's hash field (ins3d).")
 ins_stylize_paper = MethodSpecification(
     _paper(), description="Unified Implicit Neural Stylization as published: 8x256 networks, the release's losses (ins3d)."
 )
-check_process(("ins-stylize", "ins-stylize-hash", "ins-stylize-paper"))
+METHODS = (ins_stylize, ins_stylize_small, ins_stylize_big, ins_stylize_hash, ins_stylize_paper)
+check_process(tuple(str(each.config.method_name) for each in METHODS))

@@ -49,6 +49,21 @@ class InsStylizeTrainerConfig(TrainerConfig):
         return folder / self.relative_model_dir
 
 
+def which_settings(method: str, machine_has_gpu: bool, device: str) -> str | None:
+    """The line that says whether settings are those for a GPU, and where that is unwise; None where there is no choice."""
+    big = method == "ins-stylize-big" or (method == "ins-stylize" and machine_has_gpu)
+    if big and device == "cpu":
+        return (
+            f"[yellow]{method} has settings for a GPU: on this CPU it takes hours, and the first line of progress says how "
+            "many. ins-stylize-small takes minutes."
+        )
+    if method != "ins-stylize":
+        return None
+    if big:
+        return "Settings for a GPU, those of ins-stylize-big; ins-stylize-small has those for a CPU."
+    return "Settings for a CPU, those of ins-stylize-small."
+
+
 class InsStylizeTrainer(Trainer):
     """Runs `content_steps` + `style_steps` steps, whatever step it starts from."""
 
@@ -59,6 +74,9 @@ class InsStylizeTrainer(Trainer):
         # Adam's averages of gradients that stay zero sink into denormal numbers, which are slow to compute with.
         torch.set_flush_denormal(True)
         keep_places(self.config.pipeline, self.base_dir)
+        said = which_settings(self.config.method_name or "", torch.cuda.is_available(), self.config.machine.device_type)
+        if said:
+            CONSOLE.print(said, soft_wrap=True)
         try:
             super().setup(test_mode)
         except (ValueError, FileNotFoundError):

@@ -30,6 +30,9 @@ def on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
 
+EVERY_METHOD = "ins-stylize, ins-stylize-big, ins-stylize-hash, ins-stylize-paper, ins-stylize-small"
+
+
 class TestHere:
     def test_everything_that_users_need_works(self, on_a_cpu):
         told = doctor.diagnose()
@@ -41,7 +44,7 @@ class TestHere:
         assert found["device"].startswith("cpu, ")
         assert found["encoder"].startswith("compact_encoder.safetensors, found in the package")
         assert Path(found["ffmpeg"].split(" (")[0]).is_file()
-        assert found["methods"] == "ins-stylize, ins-stylize-hash, ins-stylize-paper (registered with nerfstudio)"
+        assert found["methods"] == f"{EVERY_METHOD} (registered with nerfstudio)"
         assert dict(told.missing).keys() >= {"VGG-19", "RAFT", "LPIPS", "MicroAST"}
 
     def test_the_lines_can_be_pasted(self, on_a_cpu, capsys):

@@ -12,7 +12,6 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from PIL import Image
 
 from ins3d.plugin.datamanager import _check_memory
-from ins3d.plugin.rays import scene_pictures
 from tests.plugin.tiny_scenes import HEIGHT, WIDTH, Scene, small_config
 
 
@@ -84,16 +83,12 @@ class TestWorkingSize:
         data = data_manager(open_scene, tmp_path, datamanager__size=size)
         assert data.store.sizes.tolist() == [[HEIGHT, WIDTH]] * 11
 
-    def test_without_a_word_the_setting_becomes_what_was_chosen(
-        self, open_scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ):
-        monkeypatch.setitem(scene_pictures.PIXELS, "cpu", HEIGHT * WIDTH // 4)
-        data = data_manager(open_scene, tmp_path)
+    def test_without_a_word_the_setting_becomes_what_was_chosen(self, open_scene: Scene, tmp_path: Path):
+        data = data_manager(open_scene, tmp_path, datamanager__pixels=HEIGHT * WIDTH // 4)
         assert data.config.size == max(HEIGHT, WIDTH) // 2 and data.store.sizes.tolist() == [[HEIGHT // 2, WIDTH // 2]] * 11
 
-    def test_a_downscale_factor_decides(self, open_scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setitem(scene_pictures.PIXELS, "cpu", HEIGHT * WIDTH // 4)
-        config = small_config(open_scene, tmp_path).pipeline.datamanager
+    def test_a_downscale_factor_decides(self, open_scene: Scene, tmp_path: Path):
+        config = small_config(open_scene, tmp_path, datamanager__pixels=HEIGHT * WIDTH // 4).pipeline.datamanager
         config.dataparser.downscale_factor = 1
         data = config.setup(device="cpu", test_mode="val", world_size=1, local_rank=0)
         assert data.config.size == 0 and data.store.sizes.tolist() == [[HEIGHT, WIDTH]] * 11

@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 from nerfstudio.models.base_model import ModelConfig
+from nerfstudio.utils.rich_utils import CONSOLE
 
-from ins3d.plugin.methods import ins_stylize, ins_stylize_hash, ins_stylize_paper
+from ins3d.plugin.finished.scenes import paint_scene
+from ins3d.plugin.methods import METHODS as REGISTERED
+from ins3d.plugin.methods import big, small
+from ins3d.plugin.trainer import which_settings
+from tests.plugin.tiny_scenes import Scene
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-METHODS = {"ins-stylize": ins_stylize, "ins-stylize-hash": ins_stylize_hash, "ins-stylize-paper": ins_stylize_paper}
+METHODS = {method.config.method_name: method for method in REGISTERED}
 
 
 class TestRegistration:
@@ -46,6 +51,38 @@ class TestRegistration:
     @pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU the default is cuda")
     def test_without_a_gpu_the_device_is_the_cpu(self):
         assert {method.config.machine.device_type for method in METHODS.values()} == {"cpu"}
+
+
+class TestPresets:
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU it is the big one")
+    def test_without_a_gpu_ins_stylize_is_the_small_one(self):
+        assert METHODS["ins-stylize"].config == small("ins-stylize") != big("ins-stylize")
+
+    @pytest.mark.parametrize(
+        ("method", "has_gpu", "device", "said"),
+        [
+            ("ins-stylize", False, "cpu", "Settings for a CPU, those of ins-stylize-small."),
+            ("ins-stylize", True, "cuda", "Settings for a GPU, those of ins-stylize-big; ins-stylize-small has"),
+            ("ins-stylize", True, "cpu", "ins-stylize has settings for a GPU: on this CPU it takes hours"),
+            ("ins-stylize-big", False, "cpu", "ins-stylize-big has settings for a GPU: on this CPU it takes hours"),
+            ("ins-stylize-big", True, "cuda", None),
+            ("ins-stylize-small", True, "cuda", None),
+            ("ins-stylize-paper", False, "cpu", None),
+        ],
+    )  # fmt: skip
+    def test_a_line_says_which_settings_they_are(self, method: str, has_gpu: bool, device: str, said: str | None):
+        found = which_settings(method, has_gpu, device)
+        assert found is None if said is None else found is not None and said in found
+
+    def test_the_big_ones_go_through_both_stages_on_a_cpu(self, open_scene: Scene, tmp_path: Path):
+        config = big("ins-stylize-big")
+        config.data, config.output_dir, config.vis = open_scene.folder, tmp_path, "tensorboard"
+        config.pipeline.content_steps = config.pipeline.style_steps = 2
+        config.pipeline.patches.size, config.pipeline.patches.max_rays = 16, 2000
+        with CONSOLE.capture() as told:
+            scene = paint_scene(config)
+        assert "on this CPU it takes hours" in told.get()
+        assert scene.pipeline.model.config.content.num_samples == 48
 
 
 class TestImport:

@@ -12,7 +12,7 @@ from nerfstudio.utils.eval_utils import eval_setup
 from torch import Tensor
 
 from ins3d.plugin.code_renders import render_codes
-from ins3d.plugin.methods import ins_stylize, ins_stylize_hash, ins_stylize_paper
+from ins3d.plugin.methods import METHODS
 from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.trainer import InsStylizeTrainerConfig
 from ins3d.style.mix import Mix, make_mix
@@ -50,9 +50,9 @@ def scene_config(data: str | Path, styles: Sequence[str] = (), method: str = "in
 
     >>> config = scene_config("scenes/still_life")
     >>> config.pipeline.model.content_weight
-    0.15
+    0.2
     """
-    known = {str(each.config.method_name): each.config for each in (ins_stylize, ins_stylize_hash, ins_stylize_paper)}
+    known = {str(each.config.method_name): each.config for each in METHODS}
     if method not in known:
         raise ValueError(f"method: there is no {method!r}; choose among {', '.join(known)}.")
     config: Any = copy.deepcopy(known[method])

@@ -17,18 +17,15 @@ from ins3d.files.pictures import read_mask, read_pixels
 from ins3d.plugin.data.agreement import MASK_ORIENTATIONS, ORIENTATIONS
 from ins3d.plugin.data.opened_run import VARIABLE
 
-PIXELS = {"cpu": 130_000, "cuda": 1_000_000}
-"""Of one picture, by kind of device: what the stages have the time to paint."""
 NOT_WORTH_IT = 1.25
 """Pictures with up to so many times as many pixels stay as they are: to reduce them by little costs more than it gains."""
 
 
-def working_size(cameras: Cameras, device: str) -> int:
-    """Long side, in pixels, of the largest picture when none has more than `PIXELS`; what it is where that is less."""
+def working_size(cameras: Cameras, most: int) -> int:
+    """Long side, in pixels, of the largest picture when none has more than `most` pixels; what it is where that is less."""
     pixels = float((cameras.height * cameras.width).max())
     long_side = int(torch.cat([cameras.height, cameras.width]).max())
-    budget = PIXELS.get(device, PIXELS["cuda"])
-    return long_side if pixels <= NOT_WORTH_IT * budget else int(long_side * (budget / pixels) ** 0.5)
+    return long_side if pixels <= NOT_WORTH_IT * most else int(long_side * (most / pixels) ** 0.5)
 
 
 def reduced_cameras(cameras: Cameras, share: float) -> Cameras:

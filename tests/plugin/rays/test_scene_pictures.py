@@ -22,20 +22,20 @@ def ramps(height: int, width: int) -> np.ndarray:
 
 class TestWorkingSize:
     @pytest.mark.parametrize(
-        ("size", "device", "expected"),
+        ("size", "most", "expected"),
         [
-            ((1080, 1920), "cpu", 480),
-            ((756, 1008), "cpu", 416),
-            ((1080, 1920), "cuda", 1333),
+            ((1080, 1920), 130_000, 480),
+            ((756, 1008), 130_000, 416),
+            ((1080, 1920), 1_000_000, 1333),
             # A quarter more than there is time for is not worth a reduction; small pictures stay as they are.
-            ((400, 400), "cpu", 400),
-            ((20, 30), "cpu", 30),
+            ((400, 400), 130_000, 400),
+            ((20, 30), 130_000, 30),
         ],
     )
-    def test_has_as_many_pixels_as_there_is_time_for(self, tmp_path: Path, size, device: str, expected: int):
+    def test_has_as_many_pixels_as_there_is_time_for(self, tmp_path: Path, size, most: int, expected: int):
         cameras = picture_dataset(tmp_path, [np.zeros((4, 4, 3), dtype=np.uint8)]).cameras
         cameras.height, cameras.width = (torch.tensor([[side]]) for side in size)
-        assert working_size(cameras, device) == expected
+        assert working_size(cameras, most) == expected
 
 
 class TestScenePictures:
