@@ -11,7 +11,7 @@ import imageio.v3 as imageio
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageCms
 from PIL.ExifTags import Base
 from torch import Tensor
@@ -28,7 +28,6 @@ MAX_PIXELS = 50_000_000
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif")
 """Names of files that are taken for pictures; what they hold is decided by reading them."""
 LOSSY = ("JPEG", "MPO", "WEBP")
-HALF = 128
 ORIENTATION = Base.Orientation.value
 SIDEWAYS = 5
 """From this orientation on, width and height are exchanged."""
@@ -44,6 +43,8 @@ TURNS = {
 """What Exif's orientations ask for, in Pillow's words."""
 LAST_WORDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
 """How files end that are whole."""
+FLOATS = {b"\x76\x2f\x31\x01": "OpenEXR", b"#?RADIANCE": "Radiance HDR", b"#?RGBE": "Radiance HDR"}
+"""How files begin of pictures in light as it is measured."""
 STILLS = (b"avi", b"he", b"mif1", b"msf1")
 """How the kinds begin that HEIC and AVIF have in common with MP4 and MOV."""
 SPACES = {"RGB": "RGB", "CMYK": "CMYK", "L": "GRAY", "LAB": "Lab"}
@@ -99,28 +100,6 @@ def read_texture_picture(path: Path, setting: str, raw: bytes | None = None) -> 
     picture = _read(path, setting, orientation=1, raw=raw)
     pixels = np.asarray(picture)
     return pixels[..., None].repeat(3, axis=2) if picture.mode == "F" else pixels[..., :3].astype(np.float32) / 255
-
-
-def read_mask(
-    path: Path, setting: str, size: tuple[int, int] | None = None, orientation: int | None = None
-) -> Bool[np.ndarray, "height width"]:
-    """What a mask shows: where it is opaque, if it is a cut-out; else where it is light; of masks that are as dark as 0 and
-    1 or numbers of classes, where it is not black. In another size, (width, height), by the nearest pixel. `orientation` and
-    errors as those of `read_pixels`."""
-    with open_picture(path, setting) as picture:
-        orientation = orientation_of(picture) if orientation is None else orientation
-        lossy, transparent = picture.format in LOSSY, picture.has_transparency_data
-        if not picture.mode.startswith(("1", "L", "I", "F")) or transparent:
-            picture = picture.convert("RGBA")
-        wanted = picture.size if size is None else turned_size(size, orientation)
-        values = np.asarray(picture if wanted == picture.size else picture.resize(wanted, Image.Resampling.NEAREST))
-    if values.ndim == 3 and transparent and values[..., 3].min() < HALF:
-        shown = values[..., 3] >= HALF
-    else:
-        light = values[..., :3].max(-1) if values.ndim == 3 else values
-        brightest = light.max()
-        shown = light > brightest / 2 if brightest > 255 else light >= (HALF if lossy or brightest >= HALF else 1)
-    return np.array(turned(Image.fromarray(shown), orientation))
 
 
 def _read(
@@ -202,6 +181,9 @@ def _what_it_is(path: Path, error: Exception, raw: bytes | None) -> str:
         if head[4:8] == b"ftyp":
             kind, more = ("AVIF", "") if head[8:11] == b"avi" else ("HEIC", ", or pip install pillow-heif")
             return f"is {kind}, as phones write it, and cannot be read here; save it as jpg{more}."
+        kind = next((kind for start, kind in FLOATS.items() if head.startswith(start)), None)
+        if kind is not None:
+            return f"is {kind}, in light as it is measured, which is not read; save it as png or jpg, as it should look."
         if head.startswith(b"version https://git-lfs"):
             return "is not the picture but a pointer of Git LFS; run `git lfs pull` where it came from."
         if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):

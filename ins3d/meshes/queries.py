@@ -1,5 +1,7 @@
 """Queries of a mesh: signed distance, inside or outside, the first hit of a ray, orientation of its triangles."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -15,6 +17,11 @@ SHELL = 0.01
 """Half the thickness, in radii of the unit ball, that a sheet without an inside is given."""
 NUM_DIRECTIONS = 12
 RAYS_AT_ONCE = 2**20
+CROSSINGS_AT_ONCE = 2**23
+"""Of rays with triangles, that are listed at once; each takes some 100 bytes for a moment."""
+SAMPLED = 64
+"""Of so many places one tells how often its rays will cross the surface."""
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -62,17 +69,23 @@ class MeshQueries:
         root, second = np.sqrt(random.random(number)), random.random(number)
         return faces, np.stack([1 - root, root * (1 - second), root * second], axis=1)
 
-    def signed_distances(self, positions: Float[np.ndarray, "points 3"]) -> Float[np.ndarray, " points"]:
-        """Negative inside."""
+    def signed_distances(
+        self, positions: Float[np.ndarray, "points 3"], progress: Progress | None = None
+    ) -> Float[np.ndarray, " points"]:
+        """Negative inside. `progress` as that of `winding_numbers`."""
         distances = self.scene.compute_distance(positions.astype(np.float32)).numpy().astype(np.float64)
         if self.inside == "shell":
             return distances - SHELL
-        return np.where(self.winding_numbers(positions) > 0.5, -distances, distances)
+        return np.where(self.winding_numbers(positions, progress) > 0.5, -distances, distances)
 
-    def winding_numbers(self, positions: Float[np.ndarray, "points 3"]) -> Float[np.ndarray, " points"]:
+    def winding_numbers(
+        self, positions: Float[np.ndarray, "points 3"], progress: Progress | None = None
+    ) -> Float[np.ndarray, " points"]:
         """How often the surface goes around each place: 1 inside, 0 outside, between them near holes (Jacobson et al. 2013).
 
         Differs from there: not summed over triangles, but a mean, over directions, of crossings outwards less those inwards.
+        Asked in pieces, which take less than 2 GB however many layers lie behind each other; after each, `progress` is told
+        how many places are done, and of how many.
         """
         random = np.random.default_rng(0)
         directions = random.normal(size=(NUM_DIRECTIONS, 3)).astype(np.float32)
@@ -81,14 +94,22 @@ class MeshQueries:
         every = max(RAYS_AT_ONCE // NUM_DIRECTIONS, 1)
         for start in range(0, len(positions), every):
             here = positions[start : start + every].astype(np.float32)
-            rays = np.concatenate([np.repeat(here, NUM_DIRECTIONS, 0), np.tile(directions, (len(here), 1))], axis=1)
-            found = self.part_scene.list_intersections(rays)
-            ray, part, within = (found[name].numpy() for name in ("ray_ids", "geometry_ids", "primitive_ids"))
-            face = self.by_part[self.part_starts[part] + within]
-            outwards = np.sign(np.einsum("rd,rd->r", self.face_normals[face], rays[ray, 3:]))
-            total = np.bincount(ray // NUM_DIRECTIONS, outwards, minlength=len(here))
-            numbers[start : start + every] = total / NUM_DIRECTIONS
+            some = self.part_scene.count_intersections(_rays(here[::SAMPLED], directions)).numpy()
+            pieces = math.ceil(some.mean() * NUM_DIRECTIONS * len(here) / CROSSINGS_AT_ONCE) or 1
+            for piece in range(pieces):
+                numbers[start + piece : start + len(here) : pieces] = self._winding(here[piece::pieces], directions)
+            if progress is not None:
+                progress(start + len(here), len(positions))
         return numbers
+
+    def _winding(
+        self, places: Float[np.ndarray, "points 3"], directions: Float[np.ndarray, "directions 3"]
+    ) -> Float[np.ndarray, " points"]:
+        found = self.part_scene.list_intersections(_rays(places, directions))
+        ray, part, within = (found[name].numpy() for name in ("ray_ids", "geometry_ids", "primitive_ids"))
+        face = self.by_part[self.part_starts[part] + within]
+        outwards = np.sign(np.einsum("rd,rd->r", self.face_normals[face], directions[ray % len(directions)]))
+        return np.bincount(ray // len(directions), outwards, minlength=len(places)) / len(directions)
 
     def cast(self, origins: Float[np.ndarray, "rays 3"], directions: Float[np.ndarray, "rays 3"]) -> MeshHits:
         """The first triangle along each ray."""
@@ -97,6 +118,13 @@ class MeshQueries:
         hit = np.isfinite(distances)
         faces = np.where(hit, found["primitive_ids"].numpy(), 0).astype(np.int64)
         return MeshHits(hit, distances.astype(np.float64), faces, corner_weights(found["primitive_uvs"].numpy()))
+
+
+def _rays(
+    places: Float[np.ndarray, "points 3"], directions: Float[np.ndarray, "directions 3"]
+) -> Float[np.ndarray, "rays 6"]:
+    """From each place in all directions."""
+    return np.concatenate([np.repeat(places, len(directions), 0), np.tile(directions, (len(places), 1))], axis=1)
 
 
 def connected_parts(mesh: SurfaceMesh) -> Int[np.ndarray, " faces"]:

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from rich.progress import Progress
 from torch import Tensor
 
 from ins3d.extension.ranges import check_ranges
@@ -57,7 +58,11 @@ def run_fit_mesh(settings: FitMesh) -> None:
     torch.manual_seed(settings.seed)
     spec = SurfaceSpec("fit-mesh", settings.network, settings.up, placement, source_word(settings.mesh))
     field = cast(SurfaceContent, spec.build().to(device))
-    samples = sample_mesh(queries, PLACES, settings.seed, device)
+    with Progress(console=CONSOLE, transient=True) as bar:
+        task = bar.add_task("asking the mesh what is inside")
+        samples = sample_mesh(
+            queries, PLACES, settings.seed, device, lambda done, total: bar.update(task, completed=done, total=total)
+        )
     losses = mesh_losses(field, samples, POINTS, queries.inside == "shell")
     train(settings, spec, new_training(field, settings), losses, Mix((1.0,)))
 

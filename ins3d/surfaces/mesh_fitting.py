@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ins3d.fields.geometry_losses import eikonal_loss, normal_loss, signed_distance_loss
-from ins3d.meshes.queries import MeshQueries
+from ins3d.meshes.queries import MeshQueries, Progress
 from ins3d.runs.training import Losses
 from ins3d.surfaces.content import SurfaceContent
 
@@ -31,8 +31,11 @@ class MeshSamples:
     rgb: Float[Tensor, "points 3"]
 
 
-def sample_mesh(queries: MeshQueries, number: int, seed: int, device: torch.device) -> MeshSamples:
-    """`number` places on the surface, as many near it, and as many in all of the ball."""
+def sample_mesh(
+    queries: MeshQueries, number: int, seed: int, device: torch.device, progress: Progress | None = None
+) -> MeshSamples:
+    """`number` places on the surface, as many near it, and as many in all of the ball. `progress` is told how many of them
+    are done, and of how many."""
     random = np.random.default_rng(seed)
     faces, weights = queries.sample_faces(number, random)
     on = queries.mesh.positions_at(faces, weights)
@@ -40,7 +43,7 @@ def sample_mesh(queries: MeshQueries, number: int, seed: int, device: torch.devi
     anywhere = random.normal(size=(number, 3))
     anywhere *= random.random((number, 1)) ** (1 / 3) / np.linalg.norm(anywhere, axis=1, keepdims=True)
     places = np.concatenate([on + deviation * random.normal(size=on.shape), anywhere])
-    distances = queries.signed_distances(places)[:, None]
+    distances = queries.signed_distances(places, progress)[:, None]
     values = (places, distances, on, queries.face_normals[faces], queries.mesh.colors_at(faces, weights))
     return MeshSamples(*(torch.from_numpy(value).float().to(device) for value in values))
 

@@ -13,8 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ins3d.files.foreign import read_text
+from ins3d.files.masks import read_mask
 from ins3d.files.orientation import fitting_orientation
-from ins3d.files.pictures import StoredPicture, look_at, picture_files, read_mask, read_pixels
+from ins3d.files.pictures import StoredPicture, look_at, picture_files, read_pixels
 from ins3d.files.sequences import natural
 from ins3d.meshes.queries import MeshQueries
 from ins3d.meshes.triangles import MeshPlacement

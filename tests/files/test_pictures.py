@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from ins3d.files.pictures import picture_files, read_mask, read_pixels, read_rgb, resize_long_side, write_rgb
+from ins3d.files.pictures import picture_files, read_pixels, read_rgb, resize_long_side, write_rgb
 
 SETTING = "pipeline.model.styles"
 
@@ -146,28 +146,6 @@ class TestReadPixels:
         assert seen.shape == (16, 8, 3) and seen[:, 3, 0].tolist() == [16 * row + 6 for row in range(16)]
 
 
-class TestReadMask:
-    @pytest.mark.parametrize("mode", ["1", "L", "RGB", "P", "I;16", "RGBA", "0 and 1", "cut-out", "jpg"])
-    def test_every_kind_shows_the_same(self, tmp_path: Path, mode: str):
-        shown = np.zeros((24, 32), dtype=bool)
-        shown[4:20, 8:24] = True
-        path = tmp_path / ("mask.jpg" if mode == "jpg" else "mask.png")
-        picture = Image.fromarray(shown.astype(np.uint8) * (1 if mode == "0 and 1" else 255))
-        if mode == "cut-out":  # dark colours where the object is, white and transparent around it
-            colors = np.where(shown[..., None], (20, 10, 5, 255), (255, 255, 255, 0)).astype(np.uint8)
-            picture = Image.fromarray(colors)
-        elif mode == "I;16":
-            picture = Image.fromarray(shown.astype(np.uint16) * 65535)
-        elif mode in ("1", "RGB", "P", "RGBA"):
-            picture = picture.convert(mode)
-        picture.save(path)
-        assert np.array_equal(read_mask(path, SETTING), shown)
-
-    def test_the_noise_of_a_jpg_is_black(self, tmp_path: Path):
-        Image.fromarray(np.random.default_rng(0).integers(0, 4, (32, 32), dtype=np.uint8)).save(tmp_path / "a.jpg")
-        assert not read_mask(tmp_path / "a.jpg", SETTING).any()
-
-
 class TestPictureFiles:
     def test_what_a_mac_and_windows_leave_in_folders_is_no_picture(self, tmp_path: Path):
         for name in ("b.JPG", "a.png", "._a.png", ".DS_Store", "Thumbs.db", "desktop.ini"):
@@ -188,6 +166,10 @@ class TestWhatCannotBeRead:
              "is a video, not a picture; save single frames of it as jpg."),
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
              "is not the picture but a pointer of Git LFS; run `git lfs pull` where it came from."),
+            (b"\x76\x2f\x31\x01\2\0\0\0channels\0",
+             "is OpenEXR, in light as it is measured, which is not read; save it as png or jpg, as it should look."),
+            (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n",
+             "is Radiance HDR, in light as it is measured, which is not read; save it as png or jpg, as it should look."),
             (b"<!DOCTYPE html><html>",
              "is a web page or a drawing (svg), not a picture; download it again, or save it as png."),
         ],

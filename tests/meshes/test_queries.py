@@ -1,5 +1,7 @@
 import time
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,6 +96,26 @@ class TestWindingNumbers:
         expected = queries.winding_numbers(places)
         monkeypatch.setattr("ins3d.meshes.queries.RAYS_AT_ONCE", 12 * 7)  # seven places
         assert queries.winding_numbers(places).tolist() == expected.tolist()
+
+    def test_of_many_layers_are_found_in_pieces_that_hold_their_bound(self, monkeypatch: pytest.MonkeyPatch):
+        queries = MeshQueries(together(*(box(size=1 - 0.02 * layer) for layer in range(40))))
+        places = np.random.default_rng(2).uniform(-0.8, 0.8, (2000, 3))
+        layers = np.floor((1 - 2 * np.abs(places).max(1)) / 0.02 + 1).clip(0, 40)
+        pieces, steps = [], []
+        listed = queries.part_scene.list_intersections
+
+        def counting(rays: np.ndarray) -> dict[str, Any]:
+            found = listed(rays)
+            pieces.append(len(found["ray_ids"]))
+            return found
+
+        monkeypatch.setattr("ins3d.meshes.queries.CROSSINGS_AT_ONCE", 50_000)
+        monkeypatch.setattr(queries, "part_scene", SimpleNamespace(
+            list_intersections=counting, count_intersections=queries.part_scene.count_intersections
+        ))  # fmt: skip
+        numbers = queries.winding_numbers(places, lambda *step: steps.append(step))
+        assert numbers.round().tolist() == layers.tolist() and steps == [(2000, 2000)]
+        assert sum(pieces) > 200_000 and max(pieces) < 1.3 * 50_000  # as many as a sample of the rays tells
 
     def test_come_near_the_solid_angle_beside_a_hole(self):
         # In the middle of an open box the missing side covers a sixth of all directions; 12 of them are asked.

@@ -13,6 +13,7 @@ from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from ins3d.files.orientation import Size, fitting_orientation
 from ins3d.files.pictures import SIDEWAYS, look_at, turned_size
 from ins3d.plugin.data.faults import spared
+from ins3d.plugin.data.folds import check_folds
 
 ORIENTATIONS, MASK_ORIENTATIONS = "orientations", "mask_orientations"
 """In the outputs' metadata: what is taken for the orientation tag of each picture, and of each mask."""
@@ -52,10 +53,11 @@ def agreed(outputs: DataparserOutputs, split: str, fewest: int, level: int, note
     there = [index for index, each in enumerate(found) if not isinstance(each, str)]
     _check_number(len(there), len(paths), split, fewest, paths[0], "cannot be used")
     ways = _same_way([each for each in found if not isinstance(each, str)])
-    if split == "training":
-        _say_sizes(ways, level, notes)
     outputs = _chosen(outputs, there) if faults else copy(outputs)
     outputs.cameras = _fitted(outputs.cameras, ways)
+    if split == "training":
+        _say_sizes(ways, level, notes)
+        check_folds(outputs.cameras, Path(outputs.image_filenames[0]), notes)
     outputs.metadata = outputs.metadata | {
         ORIENTATIONS: [way.orientation for way in ways], MASK_ORIENTATIONS: [way.mask_orientation for way in ways]
     }  # fmt: skip

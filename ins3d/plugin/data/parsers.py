@@ -13,7 +13,7 @@ from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParser, Colm
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import Nerfstudio, NerfstudioDataParserConfig
 
 from ins3d.files.foreign import find_file, read_text
-from ins3d.files.pictures import SUFFIXES
+from ins3d.plugin.data.photographs import find_photograph
 from ins3d.plugin.data.transforms import SceneFile
 
 PLACES_OF_COLMAP = ("sparse/0", "sparse", "colmap/sparse", ".")
@@ -89,7 +89,7 @@ class SilentColmap(ColmapDataParser):
     ) -> tuple[list[Path], list[Path], list[Path], int]:
         images = self.config.data / self.config.images_path
         image_filenames = [
-            path if path.is_file() else find_file(images, str(path.relative_to(images)), SUFFIXES) or path
+            path if path.is_file() else find_photograph(images, str(path.relative_to(images))) or path
             for path in image_filenames
         ]
         if self._downscale_factor is None:

@@ -13,7 +13,8 @@ from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from torch import Tensor
 
-from ins3d.files.pictures import read_mask, read_pixels
+from ins3d.files.masks import read_mask
+from ins3d.files.pictures import read_pixels
 from ins3d.plugin.data.agreement import MASK_ORIENTATIONS, ORIENTATIONS
 from ins3d.plugin.data.opened_run import VARIABLE
 

@@ -21,11 +21,11 @@ def pose(index: int) -> list[list[float]]:
 
 
 def write(folder: Path, number: int = 10, **contents: Any) -> Path:
-    """A scene of black pictures at images/N.png, and its file."""
+    """A scene of pictures at images/N.png, and its file."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     frames = []
     for index in range(number):
-        Image.new("RGB", SIZE).save(folder / f"images/{index}.png")
+        Image.radial_gradient("L").resize(SIZE).save(folder / f"images/{index}.png")
         frames.append({"file_path": f"images/{index}.png", "transform_matrix": pose(index)})
     contents = {"frames": frames, **LENS} | contents
     file = folder / "transforms.json"
@@ -150,6 +150,21 @@ class TestPoses:
         with pytest.raises(ValueError, match=re.escape(f"data: all cameras of {file} stand in one place")):
             read(tmp_path)
 
+    @pytest.mark.parametrize(
+        ("axes", "what"),
+        [
+            (np.diag([-1.0, 1, 1]), "that mirrors (its determinant is negative; turn the sign of its first column)"),
+            (np.array([[1.0, 1, 0], [0, 1, 0], [0, 0, 1]]), "whose axes do not stand at right angles"),
+        ],
+    )
+    def test_one_that_no_camera_has_is_left_out_and_named(self, tmp_path: Path, axes: np.ndarray, what: str):
+        file = write(tmp_path)
+        wrong = np.array(pose(4))
+        wrong[:3, :3] = axes
+        rewrite(file, lambda index, frame: frame.update(transform_matrix=wrong.tolist()) if index == 4 else 0)
+        scene = read(tmp_path)[1]
+        assert scene.notes == [f"Left out 1 of 10 pictures: images/4.png has a transform_matrix {what}."]
+
     def test_three_rows_are_enough(self, tmp_path: Path):
         file = write(tmp_path)
         rewrite(file, lambda index, frame: frame.update(transform_matrix=frame["transform_matrix"][:3]))
@@ -240,6 +255,22 @@ class TestOddFiles:
             (tmp_path / f"images/{index}.png").rename(tmp_path / f"images/a {index}.png")
         rewrite(file, lambda index, frame: frame.update(file_path=told.format(index)))
         assert [Path(frame["file_path"]).name for frame in read(tmp_path)[0]["frames"]] == [f"a {n}.png" for n in range(4)]
+
+    def test_frames_by_name(self, tmp_path: Path):
+        file = write(tmp_path, 4)
+        contents = json.loads(file.read_text())
+        contents["frames"] = {frame.pop("file_path"): frame for frame in contents["frames"]}
+        file.write_text(json.dumps(contents))
+        names = [frame["file_path"] for frame in read(tmp_path)[0]["frames"]]
+        assert names == [f"{tmp_path}/images/{n}.png" for n in range(4)]
+
+    def test_masks_beside_missing_pictures_are_not_learned_from(self, tmp_path: Path):
+        file = write(tmp_path, 10)
+        rewrite(file, lambda index, frame: frame.update(file_path=f"images/{index}.jpg", mask_path=f"images/{index}.png"))
+        for index in range(1, 10):
+            Image.radial_gradient("L").resize(SIZE).save(tmp_path / f"images/{index}.jpg")
+        meta, _ = read(tmp_path)
+        assert [Path(frame["file_path"]).name for frame in meta["frames"]] == [f"{n}.jpg" for n in range(10)]
 
     def test_matrices_in_one_list_or_of_an_object_with_a_scale(self, tmp_path: Path):
         file = write(tmp_path, 4)
