@@ -1,11 +1,12 @@
 """Reads and writes pictures: RGB in [0, 1], channels first."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as imageio
 import numpy as np
@@ -40,7 +41,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What Exif's orientations ask for, in Pillow's words."""
+"""What Exif's orientations ask for, in Pillow's words; its `exif_transpose` knows the file's own tag only."""
 LAST_WORDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
 """How files end that are whole."""
 FLOATS = {b"\x76\x2f\x31\x01": "OpenEXR", b"#?RADIANCE": "Radiance HDR", b"#?RGBE": "Radiance HDR"}
@@ -51,8 +52,13 @@ SPACES = {"RGB": "RGB", "CMYK": "CMYK", "L": "GRAY", "LAB": "Lab"}
 """Pillow's modes, and what ICC calls them."""
 
 
-def read_rgb(path: Path, setting: str, behind: float = 1.0) -> Float[Tensor, "3 height width"]:
-    """Reads a picture as `read_picture` does; what is transparent shows what is `behind`, else white."""
+def read_rgb(
+    path: Path, setting: str, behind: float = 1.0, say: Callable[[str], Any] | None = None
+) -> Float[Tensor, "3 height width"]:
+    """Reads a picture as `read_picture` does; what is transparent shows what is `behind`, else white.
+
+    `say` is told, in a line, how much that is.
+    """
     values = read_picture(path, setting)
     if min(values.shape[1:]) < MIN_SIDE:
         height, width = values.shape[1:]
@@ -60,6 +66,8 @@ def read_rgb(path: Path, setting: str, behind: float = 1.0) -> Float[Tensor, "3 
             f"{setting}: {path} is {width}x{height} pixels; use a picture of at least {MIN_SIDE} pixels a side."
         )
     alpha = values[3:] if len(values) == 4 else torch.ones(())
+    if say is not None and (clear := float((alpha < 0.5).float().mean())) > 0:
+        say(f"{path.name} is transparent in {clear:.1%} of its pixels: they are taken for {'white' if behind else 'black'}.")
     return values[:3] * alpha + behind * (1 - alpha)
 
 

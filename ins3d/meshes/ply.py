@@ -52,7 +52,7 @@ def read_stl(path: Path, setting: str) -> tuple[SurfaceMesh, Own]:
 def _loaded(path: Path, setting: str) -> trimesh.Trimesh:
     try:
         # Not its path: textures are read by our own reader, which says what is missing.
-        shape = trimesh.load(BytesIO(path.read_bytes()), file_type=path.suffix[1:].lower(), process=False)
+        shape = trimesh.load(BytesIO(_with_usual_names(path.read_bytes())), file_type=path.suffix[1:].lower(), process=False)
         if isinstance(shape, trimesh.Scene):  # a PLY of points, an STL of several solids
             shape = trimesh.util.concatenate([part for part in shape.geometry.values() if isinstance(part, trimesh.Trimesh)])
     except Exception as error:  # readers of junk raise anything
@@ -60,6 +60,16 @@ def _loaded(path: Path, setting: str) -> trimesh.Trimesh:
             f"{setting}: {path} holds no triangles that can be read; export it as a mesh, with its faces."
         ) from error
     return shape if isinstance(shape, trimesh.Trimesh) else trimesh.Trimesh()
+
+
+def _with_usual_names(raw: bytes) -> bytes:
+    """A PLY whose colours have the names that trimesh knows; others write diffuse_red, or r."""
+    head, end, body = raw.partition(b"end_header")
+    if not raw.startswith(b"ply") or re.search(rb"property\s+\w+\s+red\b", head):
+        return raw
+    words = {b"r": b"red", b"g": b"green", b"b": b"blue"}
+    pattern = rb"(property\s+\w+\s+)(?:diffuse_(red|green|blue)|(r|g|b))(?=\s)"
+    return re.sub(pattern, lambda found: found[1] + (found[2] or words[found[3]]), head) + end + body
 
 
 def _textures(path: Path, setting: str, notes: list[str]) -> list[Path]:

@@ -26,7 +26,7 @@ from ins3d.pictures.sizes import COARSEST_SIDE, Sizes, plan_sizes, sides
 from ins3d.pictures.stylized import BlendedPicture, StylizedPicture
 from ins3d.pictures.windows import window_of_size
 from ins3d.runs.objective import command_objective, torch_device
-from ins3d.runs.record import CONSOLE, make_folder
+from ins3d.runs.record import CONSOLE, make_folder, say
 from ins3d.runs.training import Losses, Training
 from ins3d.runs.training_folder import fit_first, is_finished, paint_with, run_training
 from ins3d.style.mix import Mix
@@ -109,7 +109,7 @@ def run_blend(settings: Blend) -> None:
 
 def read_source(path: Path, size: int | None, device: torch.device) -> tuple[PictureSource, int]:
     """The picture at the size at which it is learned, and the long side at which it is written (`pictures.sizes`)."""
-    rgb = read_rgb(path, "content")
+    rgb = read_rgb(path, "content", say=say)
     learned, written = sides(max(rgb.shape[1:]), size)
     return PictureSource(resize_long_side(rgb, learned).to(device), rgb.shape[2] / rgb.shape[1]), written
 

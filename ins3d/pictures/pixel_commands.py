@@ -11,7 +11,7 @@ from ins3d.perception.features import PerceptualFeatures
 from ins3d.pictures.pixel_optimization import gatys, texture
 from ins3d.pictures.settings import Gatys, Pixels, Texture
 from ins3d.runs.objective import command_encoder, torch_device
-from ins3d.runs.record import PictureRecord
+from ins3d.runs.record import PictureRecord, say
 from ins3d.style.styles import find_styles
 
 WRITE_EVERY = 25
@@ -22,7 +22,7 @@ def run_gatys(settings: Gatys) -> None:
     """`gatys`: reads both pictures, optimises."""
     check_ranges(settings)
     pixels = settings.pixel_settings()
-    content, style = read_rgb(settings.content, "content"), only_picture(settings)
+    content, style = read_rgb(settings.content, "content", say=say), only_picture(settings)
     device = torch_device(settings.device)
     features = command_encoder(settings, pixels.all_layers, device)
     with pixel_record(settings, features) as record:

@@ -4,6 +4,7 @@ import csv
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,8 @@ from ins3d.files.pictures import write_rgb
 from ins3d.files.run_record import run_record
 
 CONSOLE = Console()
+say = partial(CONSOLE.print, soft_wrap=True, markup=False)
+"""A line of ours: on one line, and without reading brackets as colours."""
 T = TypeVar("T")
 
 

@@ -61,6 +61,16 @@ class TestReadRgb:
         Image.new("RGBA", (20, 20), (10, 200, 30, 0)).save(tmp_path / "a.png")
         assert torch.equal(read(tmp_path / "a.png"), torch.ones(3, 20, 20))
 
+    def test_how_much_is_transparent_is_told(self, tmp_path: Path):
+        said: list[str] = []
+        clear = np.full((20, 30, 4), 255, np.uint8)
+        Image.fromarray(clear).save(tmp_path / "opaque.png")
+        clear[:5, :, 3] = 0
+        Image.fromarray(clear).save(tmp_path / "a.png")
+        for name in ("opaque.png", "a.png"):
+            read_rgb(tmp_path / name, SETTING, say=said.append)
+        assert said == ["a.png is transparent in 25.0% of its pixels: they are taken for white."]
+
     def test_a_transparent_palette_entry_is_white_too(self, tmp_path: Path):
         picture = Image.new("P", (20, 20), 0)
         picture.putpalette([10, 200, 30, 255, 0, 0])

@@ -79,6 +79,14 @@ class TestTexture:
         assert seen(mesh, 0) == [0, 140, 0] and seen(mesh, 1) == [0, 0, 200]
 
 
+@pytest.mark.parametrize(
+    "names", [("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b"), ("red", "green", "blue")]
+)
+def test_colours_of_vertices_by_any_name(tmp_path: Path, names: tuple[str, ...]):
+    lines = "\n".join(f"property uchar {name}" for name in names)
+    assert seen(read(write(tmp_path / "a.ply", ["3 0 1 2", "3 0 2 3"], vertex=lines, more=" 0 140 0"))) == [0, 140, 0]
+
+
 def test_colours_of_faces(tmp_path: Path):
     face = "property uchar red\nproperty uchar green\nproperty uchar blue"
     mesh = read(write(tmp_path / "a.ply", ["3 0 1 2 200 0 0", "3 0 2 3 0 0 200"], face=face))

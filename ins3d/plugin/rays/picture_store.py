@@ -13,7 +13,9 @@ from torch import Tensor
 from ins3d.perception.color_transfer import ColorStatistics, color_statistics
 
 READ_AHEAD = 8
-"""Pictures that wait, at most, to be copied to their place."""
+"""Pictures that are read, or wait to be copied to their place, at most; fewer of large ones."""
+PIXELS_AHEAD = 2**24
+"""Of theirs, as they lie in their files."""
 
 
 class PictureStore:
@@ -141,9 +143,11 @@ class PictureStore:
 
 def _read(dataset: InputDataset) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Pictures and masks in their order, of which a few are read beforehand."""
-    with ThreadPoolExecutor() as pool:
-        for first in range(0, len(dataset), READ_AHEAD):
-            some = range(first, min(first + READ_AHEAD, len(dataset)))
+    pixels = float((dataset.cameras.height * dataset.cameras.width).max()) / dataset.scale_factor**2
+    at_once = int(min(max(PIXELS_AHEAD // pixels, 1), READ_AHEAD))
+    with ThreadPoolExecutor(at_once) as pool:
+        for first in range(0, len(dataset), at_once):
+            some = range(first, min(first + at_once, len(dataset)))
             for data in pool.map(lambda index: dataset.get_data(index, image_type="uint8"), some):
                 yield data["image"], data.get("mask")
 
@@ -154,9 +158,13 @@ class Marked:
     BLOCK = 256
 
     def __init__(self, marks: Bool[Tensor, " places"]) -> None:
-        self.blocks = F.pad(marks, (0, -len(marks) % self.BLOCK)).reshape(-1, self.BLOCK)
+        whole = len(marks) - len(marks) % self.BLOCK
+        self.blocks = marks[:whole].reshape(
+            -1, self.BLOCK
+        )  # where they lie: of many large pictures they are half a gigabyte
+        self.rest = F.pad(marks[whole:], (0, self.BLOCK - len(marks) + whole))
         # In pieces: torch sums marks as a copy of eight bytes for each.
-        self.counts = torch.cat([part.sum(1) for part in self.blocks.split(2**16)])
+        self.counts = torch.cat([part.sum(1) for part in (*self.blocks.split(2**16), self.rest[None])])
         self.ends = self.counts.cumsum(0)
 
     def __len__(self) -> int:
@@ -170,7 +178,9 @@ class Marked:
         """
         block = torch.searchsorted(self.ends, ranks, right=True)
         within = ranks - (self.ends[block] - self.counts[block])
-        before = self.blocks[block].cumsum(1, dtype=torch.int32) <= within[:, None]
+        marks = self.rest.expand(len(ranks), -1).clone()
+        marks[block < len(self.blocks)] = self.blocks[block[block < len(self.blocks)]]
+        before = marks.cumsum(1, dtype=torch.int32) <= within[:, None]
         return block * self.BLOCK + before.sum(1)
 
 

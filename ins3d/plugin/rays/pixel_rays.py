@@ -43,7 +43,9 @@ def lens_rays(cameras: Cameras) -> RayBundle | None:
     if int(cameras.camera_type[0]) not in (CameraType.PERSPECTIVE.value, CameraType.FISHEYE.value):
         return None  # not all rays of such a picture start in one point
     one = replace(cameras[:1], camera_to_worlds=torch.eye(4, device=cameras.device)[None, :3])
-    rows = one.get_image_coords().split(max(PIXELS_AT_ONCE // int(one.width), 1))
-    rays = [one.generate_rays(camera_indices=0, coords=part, keep_shape=True) for part in rows]
-    directions = torch.cat([part.directions for part in rays])
-    return RayBundle(torch.zeros(1).expand_as(directions), directions, torch.cat([part.pixel_area for part in rays]))
+    coords, every = one.get_image_coords(), max(PIXELS_AT_ONCE // int(one.width), 1)
+    directions, area = torch.empty(*coords.shape[:2], 3).to(coords), torch.empty(*coords.shape[:2], 1).to(coords)
+    for first in range(0, len(coords), every):  # into their place: of a large picture, pieces in a list take a gigabyte
+        rays = one.generate_rays(camera_indices=0, coords=coords[first : first + every], keep_shape=True)
+        directions[first : first + every], area[first : first + every] = rays.directions, rays.pixel_area
+    return RayBundle(torch.zeros(1).expand_as(directions), directions, area)
