@@ -30,6 +30,7 @@ from ins3d.plugin.data.opened_run import VARIABLE
 from ins3d.plugin.data.parsers import OrderlyNerfstudio, orderly
 from ins3d.plugin.data.saved_scene import SavedScene, SavedSceneConfig, save_scene
 from ins3d.plugin.data.transforms import FEWEST_PICTURES
+from ins3d.plugin.rays.generalisation import SeenPictures, left_out
 from ins3d.plugin.rays.picture_pyramid import PicturePyramid
 from ins3d.plugin.rays.picture_store import PictureStore
 from ins3d.plugin.rays.pixel_rays import PixelRays
@@ -66,6 +67,8 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
     """The host's data manager with an 8-bit picture store, alpha kept, and missing pictures skipped."""
 
     config: InsStylizeDataManagerConfig
+    left_out_steps = 0
+    """So many steps at the beginning leave some pictures out, where none is held out; set by the pipeline."""
 
     def __init__(self, config: InsStylizeDataManagerConfig, *args: Any, **kwargs: Any) -> None:
         given = config.dataparser
@@ -128,6 +131,20 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
             return ScenePictures(outputs, self.share)
         return ScenePictures(self._agreed(outputs, "held-out", fewest=1), self.share)
 
+    @cached_property
+    def seen_first(self) -> SeenPictures:
+        """Where none is held out: the training pictures that the first `left_out_steps` learn from."""
+        return SeenPictures(self.store.without(left_out(len(self.store))), self.train_ray_generator)
+
+    def unseen(self) -> SeenPictures:
+        """Some of the held-out pictures, with their alpha as those have it that are learned from; or those left out."""
+        if self.nothing_held_out:
+            seen = set(range(len(self.store))) - set(left_out(len(self.store)))
+            return SeenPictures(self.store.without(seen), self.train_ray_generator)
+        outputs = copy(self.eval_dataset._dataparser_outputs)
+        outputs.alpha_color = None
+        return SeenPictures.of(ScenePictures(outputs, self.share), torch.device(self.device))
+
     def _agreed(self, outputs: DataparserOutputs, split: str, fewest: int) -> DataparserOutputs:
         """For rendering along a path the host opens no picture (and names the full-size ones): none need be there."""
         if self.test_mode == "inference" or isinstance(self.dataparser, SavedScene):
@@ -189,7 +206,8 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
         if self.test_mode != "val":
             assert self.train_pixel_sampler is not None
             return self.train_ray_generator(self._any_pixels(self.train_pixel_sampler.num_rays_per_batch)), {}
-        indices = self.store.draw_pixels(self.config.train_num_rays_per_batch, self.generator)
+        store = self.seen_first.store if step < self.left_out_steps else self.store
+        indices = store.draw_pixels(self.config.train_num_rays_per_batch, self.generator)
         return self.train_ray_generator(indices), {"image": self.store.colors(indices), "indices": indices}
 
     def _any_pixels(self, number: int) -> Int[Tensor, "{number} 3"]:

@@ -26,6 +26,7 @@ from ins3d.plugin.datamanager import InsStylizeDataManager, InsStylizeDataManage
 from ins3d.plugin.host_fixes import mend_the_films, mend_the_host
 from ins3d.plugin.model import PREFIX, InsStylizeModel, InsStylizeModelConfig
 from ins3d.plugin.pixel_sampler import PatchSettings, WindowSampler
+from ins3d.plugin.rays.generalisation import FIRST_STEPS, WORTH_IT, SeenPictures, generalisation
 from ins3d.plugin.rays.picture_store import over_background
 from ins3d.plugin.saved_runs import upgrade, upgrade_state
 from ins3d.plugin.scene_measure import has_empty_background, measure_placement, small_pictures
@@ -108,6 +109,8 @@ class InsStylizePipeline(VanillaPipeline):
             self.model.colors.see_scene(self.datamanager.store.color_statistics(self.datamanager.config.seed))
             self.objective = self.model.build_objective()
             CONSOLE.print(f"Perceptual encoder: {self.objective.features.source}.")
+            if self.datamanager.nothing_held_out and self.content_steps >= WORTH_IT * FIRST_STEPS:
+                self.datamanager.left_out_steps = FIRST_STEPS
             self.sampler = self._patch_sampler()
             self._prepare_content()
 
@@ -186,6 +189,8 @@ class InsStylizePipeline(VanillaPipeline):
         if step < self.content_steps:
             result = super().get_train_loss_dict(step)
             self.model.ray_content.step(step)
+            if step + 1 == self.datamanager.left_out_steps:
+                self._say_if_read_wrongly(self.datamanager.seen_first)
         else:
             if self.style_stage is None:
                 self.style_stage = self._begin_style_stage()
@@ -208,6 +213,9 @@ class InsStylizePipeline(VanillaPipeline):
             # After a resume the content has moved on from where the teacher stands.
             self.model.teacher = self.model.movable_content.frozen_density(load_content(run_dir / FILE_NAME).state)
         CONSOLE.print("Content is frozen; the style stage begins.")
+        data = self.datamanager
+        if begins and self.content_steps > 0 and not data.nothing_held_out:
+            self._say_if_read_wrongly(SeenPictures(data.store, data.train_ray_generator))
         self.subject = SceneSubject(self.model, self.datamanager, self.sampler, self.objective, frozen=not moves)
         self.subject.keep_samples(run_dir)
         settings, number = self.config.model, len(self.objective.styles)
@@ -220,6 +228,16 @@ class InsStylizePipeline(VanillaPipeline):
         if begins:
             stage.begin()
         return stage
+
+    def _say_if_read_wrongly(self, learned: SeenPictures) -> None:
+        """Looks at pictures that the content has not learned from."""
+        model, content = self.model, self.model.ray_content
+        was_training = content.training
+        content.eval()
+        found = generalisation(learned, self.datamanager.unseen(), lambda rays: model.look(rays).rgb, model.background)
+        content.train(was_training)
+        if found.fails:
+            CONSOLE.print(f"[bold red]{found.complaint}", soft_wrap=True)
 
     def get_eval_loss_dict(self, step: int) -> tuple[Any, dict[str, Tensor], dict[str, Any]]:
         """The photometric error of held-out rays; asked for by `--steps-per-eval-batch` only."""

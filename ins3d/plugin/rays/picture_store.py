@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from functools import cached_property
 
 import torch
@@ -79,6 +80,19 @@ class PictureStore:
 
     def __len__(self) -> int:
         return len(self.sizes)
+
+    def without(self, pictures: Iterable[int]) -> "PictureStore":
+        """The same pictures, of which some are masked."""
+        fewer = copy(self)
+        for name in ("_learnable", "_solid"):
+            vars(fewer).pop(name, None)
+        fewer.mask = torch.ones(len(self.pixels), dtype=torch.bool, device=self.pixels.device)
+        if self.mask is not None:
+            fewer.mask &= self.mask
+        for picture in pictures:
+            first, pixels = int(self.first[picture]), int(self.sizes[picture].prod())
+            fewer.mask[first : first + pixels] = False
+        return fewer
 
     def draw_pixels(self, count: int, generator: torch.Generator) -> Int[Tensor, "{count} 3"]:
         """(camera, row, column) of pixels drawn uniformly from all that may be learned from.
