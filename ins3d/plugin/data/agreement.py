@@ -46,6 +46,8 @@ def agreed(outputs: DataparserOutputs, split: str, fewest: int, level: int, note
     cameras = [(int(w), int(h)) for w, h in zip(outputs.cameras.width, outputs.cameras.height, strict=True)]
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(_looked_at, paths, masks, cameras))
+    mirrored = torch.linalg.det(outputs.cameras.camera_to_worlds[:, :, :3]) < 0  # whichever file they came from
+    found = ["has a camera whose axes mirror" if wrong else each for wrong, each in zip(mirrored, found, strict=True)]
     names = [path.name for path in paths]
     names = names if len(set(names)) == len(names) else list(map(str, paths))
     faults = {name: each for name, each in zip(names, found, strict=True) if isinstance(each, str)}

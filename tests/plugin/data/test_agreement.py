@@ -62,6 +62,12 @@ class TestSizes:
         found, _ = seen(scene(tmp_path, [(60, 40), (30, 20), (120, 80)], (60, 40)))
         assert [lens(found, index)[0] for index in range(3)] == [100, 50, 200]
 
+    def test_cameras_that_mirror_are_an_error(self, tmp_path: Path):
+        outputs = scene(tmp_path, [(60, 40)] * 5, (60, 40))
+        outputs.cameras.camera_to_worlds[:, 0, 0] = -1
+        with pytest.raises(ValueError, match="5 of 5 pictures cannot be used: 0.jpg has a camera whose axes mirror; 1.jpg"):
+            seen(outputs)
+
     def test_another_shape_is_an_error(self, tmp_path: Path):
         text = (
             "data: of the training pictures, 3 of 3 pictures cannot be used: 0.jpg has 48x48 pixels, and its camera is for "
