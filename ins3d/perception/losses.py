@@ -58,7 +58,7 @@ def gram_loss(grams: Grams, targets: Grams) -> Float[Tensor, ""]:
 def relative_gram_loss(grams: Grams, targets: Grams, shares: Mapping[str, float] | None = None) -> Float[Tensor, ""]:
     """|G - G_style| / |G_style| (Frobenius), mean over layers and pictures: 0 at the style, near 1 for anything else.
 
-    `shares`: how much a layer counts in the mean, 1 where nothing is said of it.
+    `shares`: how much a layer counts in the mean, by its block (`relu1`); all alike where there are none.
 
     Differs from INS: free of the encoder's scale, so a weight near 1 fits every network and every style.
 
@@ -66,7 +66,7 @@ def relative_gram_loss(grams: Grams, targets: Grams, shares: Mapping[str, float]
     >>> relative_gram_loss(twice, {"relu1_1": torch.eye(2)[None]}).item()
     1.0
     """
-    counts = [1.0 if shares is None else shares.get(layer, 1.0) for layer in targets]
+    counts = [1.0 if shares is None else shares[layer.partition("_")[0]] for layer in targets]
     distances = [_relative_distance(grams[layer], targets[layer]) for layer in targets]
     return torch.stack([count * distance for count, distance in zip(counts, distances, strict=True)]).sum() / sum(counts)
 

@@ -30,12 +30,12 @@ def coherence_of(maps: FeatureMaps, mask: Mask | None = None) -> Coherences:
 def coherence_loss(found: Coherences, wanted: Coherences) -> Float[Tensor, ""]:
     """By which share strokes have less direction than the style's, averaged over pictures and layers: 0 to 1.
 
-    Where they have more nothing is said: a window may show one long stroke.
+    Where they have more nothing is said: a window may show one long stroke. Nor is it of a style of one flat colour.
 
     >>> coherence_loss({"relu1_2": torch.tensor([0.3, 0.9])}, {"relu1_2": torch.tensor([0.6])}).item()
     0.25
     """
-    missing = [(1 - found[layer] / wanted[layer].clamp(min=1e-6)).clamp(min=0) for layer in wanted]
+    missing = [(1 - found[layer] / wanted[layer].clamp(min=1e-6)).clamp(min=0) * (wanted[layer] > 1e-6) for layer in wanted]
     return torch.stack([shares.mean() for shares in missing]).mean()
 
 

@@ -35,10 +35,12 @@ from ins3d.plugin.style_checkpoint import StyleCheckpoint, load_kept_styles, loa
 from ins3d.plugin.style_stage import SceneSubject
 from ins3d.plugin.viewer_controls import StyleControls
 from ins3d.style.mix import FILE_NAME as MIX_FILE_NAME
+from ins3d.style.objective import StyleObjective
 from ins3d.style.sampling import MixSampler, steps_for
 from ins3d.style.stage import StyleStage
 from ins3d.style.stroke_sizes import at_stroke_sizes
 from ins3d.style.styles import Style, check_styles, find_styles
+from ins3d.style.targets import refuse_small
 
 
 @dataclass
@@ -142,14 +144,8 @@ class InsStylizePipeline(VanillaPipeline):
     def _patch_sampler(self) -> WindowSampler:
         cameras, settings = self.datamanager.train_dataset.cameras, self.config.patches
         sampler = WindowSampler(settings, self.datamanager.pyramid, cameras, self.style_steps)
-        scales = self.config.model.style_scales
-        smallest = self.objective.features.smallest_side * max(scales)
-        if sampler.plan.patch < smallest and not self.config.model.squash_patches:
-            raise ValueError(
-                f"pipeline.patches.size: {sampler.plan.patch} rays are too few for {self.objective.features.walk[-1]} of "
-                f"pictures shrunk by up to {max(scales)}; use {smallest} or more, fewer {PREFIX}style-scales, or shallower "
-                f"{PREFIX}style-layers."
-            )
+        if not self.config.model.squash_patches:
+            _refuse_small_patches(sampler, self.objective)
         return sampler
 
     def _prepare_content(self) -> None:
@@ -257,6 +253,9 @@ class InsStylizePipeline(VanillaPipeline):
     def load_pipeline(self, loaded_state: dict[str, Any], step: int) -> None:
         """Loads every parameter or says which does not fit; the host would go on with random ones."""
         state = upgrade_state({key.removeprefix("module."): value for key, value in loaded_state.items()})
+        if not bool(state.get("_model.is_stylized", False)):
+            # Nothing has been measured: before its style stage begins a run may be given other losses.
+            state["_model.loss_normalisers"] = self.model.loss_normalisers
         explain_mismatch(self.state_dict(), state, "the checkpoint")
         self.model.update_to_step(step)
         torch.nn.Module.load_state_dict(self, state, strict=True)
@@ -270,6 +269,21 @@ def _styles(model: InsStylizeModelConfig) -> tuple[Style, ...]:
     styles = at_stroke_sizes(found, sizes, f"{PREFIX}stroke-sizes")
     check_styles(styles, f"{PREFIX}styles")
     return styles
+
+
+def _refuse_small_patches(sampler: WindowSampler, objective: StyleObjective) -> None:
+    """Where the encoder would see nothing: the pictures, what a stride leaves of them, or the patches are too small."""
+    needed = objective.features.smallest_side * max(objective.view.scales)
+    for stride in sampler.plan.strides:
+        height, width = sampler.plan.patch_at(stride)
+        what, remedy = f"patches.size: patches of {width}x{height} rays are", f"use {needed} or more"
+        if min(sampler.extent) < needed:
+            what = f"datamanager.size: pictures of {sampler.extent[1]}x{sampler.extent[0]} pixels are"
+            remedy = "work on larger ones"
+        elif stride in sampler.plan.whole:
+            what = f"patches.strides: the {width}x{height} rays that stride {stride} leaves of a picture are"
+            remedy = f"use strides of {min(sampler.extent) // needed} or less"
+        refuse_small(f"pipeline.{what}", min(height, width), objective.features, objective.view.scales, remedy)
 
 
 def _check_settings(config: InsStylizePipelineConfig) -> None:

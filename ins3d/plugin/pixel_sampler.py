@@ -48,8 +48,10 @@ class WindowSampler:
             )
         self.settings, self.pyramid = settings, pyramid
         height, width = (int(side) for side in pyramid[1].store.sizes.amin(0))
-        drawn = num_steps * settings.num_patches * plan_windows((height, width), 0, settings).rays_of_step()
-        self.plan = plan_windows((height, width), min(settings.max_rays, math.ceil(drawn)), settings)
+        self.extent: Extent = height, width
+        """(down, across) of the smallest picture, in pixels."""
+        drawn = num_steps * settings.num_patches * plan_windows(self.extent, 0, settings).rays_of_step()
+        self.plan = plan_windows(self.extent, min(settings.max_rays, math.ceil(drawn)), settings)
 
     def draw_stride(self, generator: torch.Generator) -> int:
         """One of the plan's."""

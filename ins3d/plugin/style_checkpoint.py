@@ -16,7 +16,7 @@ from ins3d.plugin.style_field import FrequencyStyle
 from ins3d.style.styles import check_styles, parse_style, style_names
 
 SETTING = "pipeline.style-checkpoint"
-BY_STYLE = ("colors.maps", "colors.trained", "loss_normalisers")
+BY_STYLE = ("colors.maps", "colors.trained")
 """Buffers with a row for each style."""
 OWNED_BY_A_STYLE = ("stylized.style_features.columns.", "stylized.style_features.encoding.styles.")
 """Parameters of one style."""
@@ -95,13 +95,14 @@ def take_over_settings(model: ModelSettings, kept: StyleCheckpoint) -> None:
 def load_kept_styles(model: nn.Module, kept: StyleCheckpoint) -> None:
     """Parameters of the kept styles; the new ones stay as they were drawn."""
     own = model.state_dict()
-    state = {key: value for key, value in kept.state.items() if key != "is_stylized"}
+    # Losses and encoder may be others than those of the finished run: what they are divided by is measured anew.
+    anew = ("is_stylized", "loss_normalisers")
+    state = {key: value for key, value in kept.state.items() if key not in anew}
     for name in BY_STYLE:
         rows = own[name].clone()
-        if rows.shape[1:] == state[name].shape[1:]:
-            rows[: len(state[name])] = state[name]
+        rows[: len(state[name])] = state[name]
         state[name] = rows
     new = {key: value for key, value in own.items() if key not in state and key.startswith(OWNED_BY_A_STYLE)}
-    new["is_stylized"] = own["is_stylized"]
+    new |= {name: own[name] for name in anew}
     explain_mismatch(own, {**new, **state}, f"{SETTING}: {kept.source}")
     model.load_state_dict({**new, **state})

@@ -3,7 +3,8 @@
 Others are added by registration: `LOSSES.register(name, loss)`, or an entry point in the group `ins3d.losses`.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -21,6 +22,7 @@ from ins3d.perception.losses import (
     grams_of,
     hypercolumns,
     nearest_neighbour_loss,
+    position_weights,
     random_places,
     relative_gram_loss,
     relaxed_earth_movers_loss,
@@ -35,8 +37,9 @@ from ins3d.perception.stroke_direction import Coherences, coherence_loss, cohere
 
 GRAM_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_1")
 GATYS_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
-BOLD_SHARES = {"relu1_2": 1.0, "relu2_2": 2.0, "relu3_3": 8.0, "relu4_1": 16.0}
-"""How much layers count in `gram_bold`, fine to coarse: fine ones are what few steps leave as a net of small curls."""
+BOLD_SHARES = {"relu1": 1.0, "relu2": 2.0, "relu3": 8.0, "relu4": 16.0, "relu5": 16.0}
+"""How much the layers of a block count in `gram_bold`, fine to coarse: fine ones are what few steps leave as a net of small
+curls."""
 NUM_COLUMNS = 1000
 """Places at which hypercolumns are compared."""
 Compare = Callable[[FeatureMaps, Any, Mask | None, torch.Generator], Float[Tensor, ""]]
@@ -88,6 +91,20 @@ class Loss(Protocol):
         ...
 
 
+StylePictures = Sequence[tuple[FeatureMaps, Mask | None]]
+"""Of a style: the maps of each of its pictures, and which of their pixels count."""
+
+
+@runtime_checkable
+class LooksAtPlaces(Protocol):
+    """A loss to which it matters which features lie beside each other, or are of one place. Others are shown the features
+    of several pictures, or of what a mask leaves, as those of one picture of one row."""
+
+    def prepare_pictures(self, pictures: StylePictures) -> Any:
+        """What `prepare` is of one whole picture."""
+        ...
+
+
 @dataclass(frozen=True)
 class StyleLoss:
     """One way to say how far a picture is from a style."""
@@ -134,10 +151,17 @@ class RelaxedEarthMovers:
 
     def prepare(self, reference: FeatureMaps) -> tuple[dict[str, Tensor], Tensor]:
         """(what layers are divided by, hypercolumns of the style picture)."""
-        scales = {layer: values.float().square().mean().sqrt().clamp(min=1e-6) for layer, values in reference.items()}
-        values = next(iter(reference.values()))
-        places = random_places(None, NUM_COLUMNS, torch.Generator().manual_seed(0), values.device)
-        return scales, hypercolumns(_scaled(reference, scales), places)
+        return self.prepare_pictures([(reference, None)])
+
+    def prepare_pictures(self, pictures: StylePictures) -> tuple[dict[str, Tensor], Tensor]:
+        """The same of all pictures together, equally many hypercolumns of each."""
+        scales = {layer: _root_mean_square([(maps[layer], mask) for maps, mask in pictures]) for layer in pictures[0][0]}
+        generator, columns = torch.Generator().manual_seed(0), []
+        for maps, mask in pictures:
+            device = next(iter(maps.values())).device
+            places = random_places(mask, math.ceil(NUM_COLUMNS / len(pictures)), generator, device)
+            columns.append(hypercolumns(_scaled(maps, scales), places))
+        return scales, torch.cat(columns)
 
     def value(self, seen: Seen, reference: tuple[dict[str, Tensor], Tensor]) -> Float[Tensor, ""]:
         """Of the pictures, one by one."""
@@ -165,6 +189,11 @@ class StrokeCoherence:
         """The style's own."""
         return coherence_of(reference)
 
+    def prepare_pictures(self, pictures: StylePictures) -> Coherences:
+        """The mean of its pictures."""
+        found = [coherence_of(maps, mask) for maps, mask in pictures]
+        return {layer: torch.stack([each[layer] for each in found]).mean(0) for layer in found[0]}
+
     def value(self, seen: Seen, reference: Coherences) -> Float[Tensor, ""]:
         """The share of it that is missing."""
         return coherence_loss(coherence_of(seen.maps, seen.mask), reference)
@@ -190,6 +219,13 @@ class SelfSimilarity:
             photograph = {layer: seen.content[layer][number : number + 1] for layer in seen.maps}
             found.append(self_similarity_loss(hypercolumns(painted, places), hypercolumns(photograph, places)))
         return torch.stack(found).mean()
+
+
+def _root_mean_square(parts: list[tuple[Tensor, Mask | None]]) -> Tensor:
+    weighed = [(values.float(), position_weights(mask, values).float()) for values, mask in parts]
+    total = sum((values.square() * weights).sum() for values, weights in weighed)
+    number = sum(weights.sum() * values.shape[1] for values, weights in weighed)
+    return (total / number).sqrt().clamp(min=1e-6)  # type: ignore[union-attr]
 
 
 def _scaled(maps: FeatureMaps, scales: dict[str, Tensor]) -> FeatureMaps:

@@ -73,7 +73,8 @@ class StyleStage(Generic[Window]):
             self.objective.normalisers = torch.ones(number, terms, device=colors.maps.device)
         for style in self.mixes.learned:
             colors.match(style, colors.scene, self.objective.styles[style].colors)
-            if self.objective.normalisers is not None:
+        if self.objective.normalisers is not None:
+            for style in range(number):  # of those that are kept, too: others are blended with them
                 seen = self.subject.fixed(single_style(style, number), painted=False)
                 self.objective.normalisers[style] = self.objective.measure_normalisers(
                     seen.painted, seen.photographs, style, torch.Generator().manual_seed(self.mixes.seed), seen.mask

@@ -10,7 +10,7 @@ import numpy as np
 
 from ins3d.style.styles import Style, stroke_size_of
 
-SIZED = re.compile(r"(?P<painting>.+) x(?P<size>[0-9.]+)")
+SIZED = re.compile(r"(?P<painting>.+) x(?P<size>0\.[0-9]*[1-9][0-9]*|[1-9][0-9]*(\.[0-9]+)?)")
 
 
 def at_stroke_sizes(styles: Sequence[Style], sizes: Sequence[float], setting: str) -> tuple[Style, ...]:
@@ -18,11 +18,12 @@ def at_stroke_sizes(styles: Sequence[Style], sizes: Sequence[float], setting: st
     different = sorted({stroke_size_of(str(size), setting) for size in sizes})
     if len(different) != len(sizes):
         raise ValueError(f"{setting}: {' '.join(f'{size:g}' for size in sizes)} names a size twice; name each once.")
-    return tuple(_at(style, size) for style in styles for size in different) if different else tuple(styles)
+    return tuple(_at(style, size, setting) for style in styles for size in different) if different else tuple(styles)
 
 
-def _at(style: Style, size: float) -> Style:
-    sources = tuple(replace(source, stroke_size=source.stroke_size * size) for source in style.sources)
+def _at(style: Style, size: float, setting: str) -> Style:
+    sizes = [stroke_size_of(str(source.stroke_size * size), f"{setting}: {style}") for source in style.sources]
+    sources = tuple(replace(source, stroke_size=own) for source, own in zip(style.sources, sizes, strict=True))
     return Style(f"{style.name} x{size:g}", sources)
 
 
@@ -40,10 +41,10 @@ class StrokeDial:
         {'wave': {0.5: 0, 2.0: 1}, 'candy': {1.0: 2}}
         """
         found: dict[str, dict[float, int]] = {}
-        for number, name in enumerate(self.names):
-            match = SIZED.fullmatch(name)
-            of_one = [each for each in self.names if match and each.startswith(f"{match['painting']} x")]
-            if match and len(of_one) > 1:
+        matches = [SIZED.fullmatch(name) for name in self.names]
+        paintings = [match["painting"] for match in matches if match]
+        for number, (name, match) in enumerate(zip(self.names, matches, strict=True)):
+            if match and paintings.count(match["painting"]) > 1:
                 found.setdefault(match["painting"], {})[float(match["size"])] = number
             else:
                 found[name] = {1.0: number}

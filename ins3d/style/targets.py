@@ -13,7 +13,7 @@ from ins3d.files.pictures import resize_long_side
 from ins3d.perception.color_transfer import ColorStatistics, color_statistics, matching_map, recolor_pictures
 from ins3d.perception.features import FeatureMaps, PerceptualFeatures
 from ins3d.perception.losses import Grams, grams_of
-from ins3d.style.losses import GRAM_LAYERS, LOSSES, layers_of, pyramid_features, select
+from ins3d.style.losses import GRAM_LAYERS, LOSSES, LooksAtPlaces, layers_of, pyramid_features, select
 from ins3d.style.styles import Picture, Style
 
 
@@ -99,10 +99,18 @@ def target_of(
     looked_at = [(pyramid_features(features, rgb[None], view.all_layers, view.scales), mask) for rgb, mask in pictures]
     maps = _pooled(looked_at, name, f"{prefix}styles")
     grams = grams_of({layer: maps[layer] for layer in view.gram_layers})
-    references = {
-        name: LOSSES[name].prepare(select(maps, layers_of(name, view.layers), view.scales)) for name in view.losses
-    }
+    references = {loss: _reference(loss, looked_at, maps, view) for loss in view.losses}
     return StyleTarget(name, colors, references, grams, pictures)
+
+
+def _reference(name: str, looked_at: list[tuple[FeatureMaps, Tensor | None]], pooled: FeatureMaps, view: StyleView) -> Any:
+    """What a loss keeps of a style: of its pictures one by one where places matter, else of their pooled features."""
+    loss, layers = LOSSES[name], layers_of(name, view.layers)
+    if not isinstance(loss, LooksAtPlaces):
+        return loss.prepare(select(pooled, layers, view.scales))
+    return loss.prepare_pictures(
+        [(select(maps, layers, view.scales), None if mask is None else mask[None]) for maps, mask in looked_at]
+    )
 
 
 def _looked_at(picture: tuple[Tensor, Tensor | None], view: StyleView, stroke_size: float) -> Picture:

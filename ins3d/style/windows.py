@@ -140,7 +140,25 @@ def plan_windows(extent: tuple[int, int], budget: int, settings: PatchSettings) 
 
     Raises ValueError naming the option.
     """
-    size = settings.size
-    if size is None:
-        size = max(min(settings.usual_size, min(extent) // max(settings.strides, default=1)), 1)
-    return WINDOW_RULES.find(settings.rule, "patches.rule").plan(extent, budget, settings.strides, size)
+    rule = WINDOW_RULES.find(settings.rule, "patches.rule")
+    usual = max(min(settings.usual_size, min(extent)), 1)
+    try:
+        plan = rule.plan(extent, budget, settings.strides, usual if settings.size is None else settings.size)
+    except ValueError:
+        if settings.size is not None:
+            raise
+        # Squares at a stride are no larger than pictures that are reduced by it.
+        usual = max(min(usual, min(extent) // max(settings.strides, default=1)), 1)
+        plan = rule.plan(extent, budget, settings.strides, usual)
+    if isinstance(settings, CachedPatchSettings):
+        _refuse_small_budget(plan, settings.max_rays)
+    return plan
+
+
+def _refuse_small_budget(plan: WindowPlan, max_rays: int) -> None:
+    least = sum(math.prod(plan.window_at(stride)) for stride in plan.counts)
+    if max_rays < least:
+        raise ValueError(
+            f"patches.max-rays: {max_rays} rays are fewer than one window at every stride has; use {least} or more, or a "
+            "smaller patches.size."
+        )

@@ -70,6 +70,11 @@ class TestLoss:
             optimizer.step()
         assert of(picture.detach()) > before + 0.3
 
+    def test_a_style_of_one_flat_colour_asks_for_nothing(self):
+        flat = coherence_of({"relu1_2": torch.full((1, 3, 16, 16), 0.5)})
+        for picture in (torch.zeros(1, 3, 16, 16), noise(16), stripes(0, 16)):
+            assert coherence_loss(coherence_of({"relu1_2": picture}), flat).item() == 0
+
     def test_gradients_are_finite_where_nothing_is_painted_and_where_enough_is(self):
         for picture in (torch.zeros(1, 3, 16, 16), stripes(0, 16)):
             leaf = picture.clone().requires_grad_(True)

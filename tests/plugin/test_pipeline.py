@@ -58,6 +58,30 @@ class TestSettings:
                 "picture has; use a patch size of 40 or less.",
             ),
             (
+                {"patches__size": 4, "model__style_scales": (1, 2)},
+                ValueError,
+                "pipeline.patches.size: patches of 4x4 rays are too few for the encoder's deepest layer, which needs 8 a side; "
+                "use 8 or more, or style and content layers less deep.",
+            ),
+            (
+                {"datamanager__size": 6, "patches__size": None, "model__style_scales": (1, 2)},
+                ValueError,
+                "pipeline.datamanager.size: pictures of 6x5 pixels are too few for the encoder's deepest layer, which needs "
+                "8 a side; work on larger ones, or style and content layers less deep.",
+            ),
+            (
+                {"patches__size": None, "patches__strides": (1, 16)},
+                ValueError,
+                "pipeline.patches.strides: the 3x2 rays that stride 16 leaves of a picture are too few for the encoder's "
+                "deepest layer, which needs 4 a side; use strides of 10 or less, or style and content layers less deep.",
+            ),
+            (
+                {"patches__max_rays": 100},
+                ValueError,
+                "patches.max-rays: 100 rays are fewer than one window at every stride has; use 576 or more, or a smaller "
+                "patches.size.",
+            ),
+            (
                 {"model__partial_share": 1.5},
                 ValueError,
                 "pipeline.model.partial-share: 1.5 is too much; use 1 or less.",
@@ -83,7 +107,19 @@ class TestSettings:
                 "perceptual-weights: /nowhere/vgg.pth does not exist; give the file of the network's weights.",
             ),
         ],
-        ids=["style", "patch", "share", "blend share", "mix", "strength", "weights"],
+        ids=[
+            "style",
+            "patch",
+            "thin patch",
+            "thin picture",
+            "stride",
+            "rays",
+            "share",
+            "blend share",
+            "mix",
+            "strength",
+            "weights",
+        ],
     )
     def test_what_the_style_stage_cannot_use_is_refused_before_the_content_is_trained(
         self, open_scene: Scene, tmp_path: Path, edits: dict[str, Any], error: type[Exception], text: str

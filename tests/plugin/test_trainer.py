@@ -416,8 +416,10 @@ class TestResume:
         self, undisturbed: dict[str, Any], open_scene: Scene, tmp_path: Path
     ):
         models = self.stopped_after(undisturbed["locked"][0], 5, tmp_path)
-        config = self.config(open_scene, tmp_path, "locked", load_dir=models, model__style_size=48)
-        assert build_trainer(config)._start_step == 5
+        others = {"model__style_size": 48, "model__style_loss": ("gram_bold", "nnfm:0.3", "coherence:2")}
+        config = self.config(open_scene, tmp_path, "locked", load_dir=models, **others)
+        trainer = build_trainer(config)
+        assert trainer._start_step == 5 and trainer.pipeline.model.loss_normalisers.tolist() == [[1.0] * 4]
 
     def test_other_settings_than_the_checkpoints_are_refused_by_name(
         self, undisturbed: dict[str, Any], open_scene: Scene, tmp_path: Path

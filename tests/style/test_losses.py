@@ -16,6 +16,7 @@ from ins3d.perception.losses import (
     unit_vectors,
 )
 from ins3d.style.losses import (
+    BOLD_SHARES,
     GRAM_LAYERS,
     LOSSES,
     STYLE_LOSSES,
@@ -53,6 +54,13 @@ def compared(name: str, maps: Maps, style: Maps, mask: Tensor | None = None) -> 
     kept = loss.keep({layer: style[layer] for layer in loss.layers})
     seen = {layer: maps[layer] for layer in loss.layers}
     return loss.compare(seen, kept, mask, torch.Generator().manual_seed(2))
+
+
+def test_bold_shares_are_of_blocks_at_every_scale_and_layer(random: torch.Generator):
+    grams, style = ({layer: torch.rand(1, 3, 3, generator=random) for layer in ("relu2_1", "relu4_2/2")} for _ in range(2))
+    fine, coarse = (relative_gram_loss({layer: grams[layer]}, {layer: style[layer]}) for layer in grams)
+    found = relative_gram_loss(grams, style, BOLD_SHARES)
+    torch.testing.assert_close(found, (2 * fine + 16 * coarse) / 18)
 
 
 def bold_gram_loss(grams: Maps, targets: Maps) -> Tensor:

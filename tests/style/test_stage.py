@@ -88,7 +88,8 @@ class TestBegin:
         objective.normalisers = torch.tensor([[3.0, 5.0], [1.0, 1.0]])
         before = subject.colors.maps.clone()
         stage_of(subject, objective, learned=(1,)).begin()
-        assert objective.normalisers[0].tolist() == [3, 5] and 1 not in objective.normalisers[1].tolist()
+        # The losses of a style that is kept are measured, too: a finished run may have had others.
+        assert not {1, 3, 5} & set(objective.normalisers.flatten().tolist())
         assert torch.equal(subject.colors.maps[0], before[0]) and not torch.equal(subject.colors.maps[1], before[1])
 
 

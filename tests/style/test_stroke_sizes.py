@@ -57,11 +57,21 @@ class TestAtStrokeSizes:
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             at_stroke_sizes(find_styles([wave]), sizes, "stroke-sizes")
 
+    def test_sizes_of_strokes_that_are_large_already_are_refused_by_the_setting(self, wave: str):
+        styles = find_styles([f"broad={wave}@x4"])
+        message = f"stroke-sizes: broad={wave}@x4: strokes of 8 times the usual size cannot be painted; use 0.2 to 5."
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            at_stroke_sizes(styles, (1.0, 2.0), "stroke-sizes")
+
 
 class TestStrokeDial:
     def test_names_that_only_look_sized_are_paintings_of_their_own(self):
         dial = StrokeDial(("pop x2", "wave"))
         assert dial.paintings == ("pop x2", "wave") and dial.span is None
+
+    @pytest.mark.parametrize("names", [("cube x0", "cube x1"), ("cube x1.2.3", "cube x2"), ("cube x.", "cube x1")])
+    def test_names_of_files_that_are_no_sizes_are_paintings_of_their_own(self, names: tuple[str, ...]):
+        assert StrokeDial(names).paintings == names and StrokeDial(names).span is None
 
     @pytest.mark.parametrize(
         ("size", "weights"), [(0.5, (1, 0, 0)), (1.0, (0, 1, 0)), (2.0, (0, 0, 1)), (2**0.5, (0, 0.5, 0.5))]

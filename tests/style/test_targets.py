@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ins3d.files.pictures import read_rgb
+from ins3d.files.pictures import read_rgb, write_rgb
 from ins3d.perception.color_transfer import ColorStatistics, color_statistics
 from ins3d.perception.features import PerceptualFeatures
 from ins3d.perception.losses import statistics_of, unit_vectors
-from ins3d.style.losses import GRAM_LAYERS, STYLE_LOSSES, select
+from ins3d.style.losses import GRAM_LAYERS, LOSSES, STYLE_LOSSES, Seen, select
 from ins3d.style.styles import parse_style
 from ins3d.style.targets import StyleTarget, StyleView, style_target
 
@@ -134,6 +134,29 @@ class TestStyleTarget:
         seen = read_rgb(picture, "style")[None][:, :, rows][:, :, :, columns]
         for layer in LAYERS:
             torch.testing.assert_close(target.grams[layer], grams_of_map(features(seen)[layer]))
+
+    def test_the_strokes_of_several_pictures_have_the_direction_that_they_have_in_each(self, tmp_path: Path, deep_features):
+        """As features of one picture of one row they have none, and the loss asks for nothing."""
+        view, words = StyleView(("coherence",), long_side=64), []
+        for name, angle in (("down", 0.0), ("across", 1.0)):
+            wave = torch.sin(torch.arange(64.0) * 0.8)
+            rows = wave[:, None].expand(64, 64) if angle else wave[None].expand(64, 64)
+            write_rgb(tmp_path / f"{name}.png", (0.5 + 0.4 * rows).expand(3, 64, 64))
+            words.append(f"{tmp_path}/{name}.png")
+        alone = [looked_at(Path(word), deep_features, view).references["coherence"]["relu1_2"].item() for word in words]
+        both = looked_at(Path("+".join(words)), deep_features, view).references["coherence"]["relu1_2"].item()
+        assert min(alone) > 0.9 and both == pytest.approx(sum(alone) / 2, rel=1e-5)
+
+    def test_what_a_mask_leaves_is_compared_place_by_place(self, tmp_path: Path, deep_features: PerceptualFeatures, random):
+        """Hypercolumns are of one place: those of a half of a picture are among those of the whole."""
+        write_rgb(tmp_path / "a.png", torch.rand(3, 64, 64, generator=random))
+        write_rgb(tmp_path / "left.png", (torch.arange(64) < 32).float().expand(3, 64, 64))
+        view = StyleView(("remd", "coherence"), long_side=64)
+        half = looked_at(Path(f"{tmp_path}/a.png@{tmp_path}/left.png"), deep_features, view)
+        maps = deep_features(half.pictures[0][0][None], LOSSES["remd"].layers)
+        seen = Seen(half.pictures[0][0][None], maps, {}, half.pictures[0][1][None], random)
+        assert LOSSES["remd"].value(seen, half.references["remd"]).item() < 0.05
+        assert half.references["coherence"]["relu1_2"].item() > 0
 
     def test_keeps_the_colors_of_the_picture(self, picture: Path, features: PerceptualFeatures):
         target = looked_at(picture, features, StyleView(layers=LAYERS, long_side=90))

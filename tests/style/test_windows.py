@@ -85,9 +85,28 @@ class TestFrames:
     def test_a_budget_below_one_window_keeps_one_of_each(self):
         assert plan_windows((480, 270), 10, CachedPatchSettings(rule="frames")).counts == {1: 1, 2: 1}
 
+    def test_strides_that_show_all_of_a_picture_leave_squares_as_large_as_usual(self):
+        plan = plan_windows((270, 480), 1_000_000, CachedPatchSettings(strides=(1, 4), rule="frames"))
+        assert plan.patch_at(1) == (192, 192) and plan.patch_at(4) == (67, 120)
+
     def test_squares_larger_than_the_picture_are_refused(self):
         with pytest.raises(ValueError, match="use a patch size of 100 or less"):
             plan_windows((100, 2000), 400_000, CachedPatchSettings(200, rule="frames"))
+
+
+class TestMaxRays:
+    @pytest.mark.parametrize(("rule", "least"), [("squares", 192**2 + 135**2), ("frames", 192**2 + 240 * 135)])
+    def test_fewer_than_one_window_at_every_stride_has_are_refused(self, rule: str, least: int):
+        def plan(max_rays: int) -> WindowPlan:
+            return plan_windows((480, 270), max_rays, CachedPatchSettings(128, (1, 2), rule, max_rays))
+
+        assert plan(least).counts == {1: 1, 2: 1}
+        with pytest.raises(ValueError) as caught:
+            plan(least - 1)
+        assert str(caught.value) == (
+            f"patches.max-rays: {least - 1} rays are fewer than one window at every stride has; use {least} or more, or a "
+            "smaller patches.size."
+        )
 
 
 class TestRules:
