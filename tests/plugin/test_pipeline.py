@@ -60,8 +60,8 @@ class TestSettings:
             (
                 {"patches__size": 4, "model__style_scales": (1, 2)},
                 ValueError,
-                "pipeline.patches.size: patches of 4x4 rays are too few for the encoder's deepest layer, which needs 8 a side; "
-                "use 8 or more, or style and content layers less deep.",
+                "pipeline.patches.size: patches of 4x4 rays are too few for the encoder's deepest layer, which needs 8 a "
+                "side; use 8 or more, or style and content layers less deep.",
             ),
             (
                 {"datamanager__size": 6, "patches__size": None, "model__style_scales": (1, 2)},
