@@ -132,7 +132,7 @@ def short_run(output: Path) -> Any:
 
     config = scene_config(ROOT / "scenes" / "still_life")
     config.output_dir, config.machine.device_type = output, "cpu"
-    config.pipeline.style_steps, config.pipeline.patches.max_rays = 2, 20_000
+    config.pipeline.style_steps, config.pipeline.patches.max_rays = 2, 25_000
     return config
 
 

@@ -89,8 +89,8 @@ class PictureRecord:
         for name in [name for name in self.rows[-1] if name == "total" or name.endswith("_loss")]:
             points = [(row["step"], row[name]) for row in self.rows if name in row]
             axes.plot(*zip(*points, strict=True), label=name)
-        # Content starts at nothing, which a logarithm would show at the cost of all else.
-        axes.set_ylim(bottom=0.1 * min(row["total"] for row in self.rows))
+        # Content starts at nothing, which a logarithm would show at the cost of all else; a total may end there.
+        axes.set_ylim(bottom=0.1 * min((row["total"] for row in self.rows if row["total"] > 0), default=1.0))
         axes.legend()
         figure.savefig(self.output / "loss.png", dpi=110)
 

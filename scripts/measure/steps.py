@@ -90,7 +90,7 @@ def _ours(settings: Settings, patch_size: int | None = None, **model: Any) -> An
         setattr(config.pipeline.model, name, value)
     config.pipeline.patches.size = patch_size or config.pipeline.patches.size
     config.pipeline.content_checkpoint = settings.load_config
-    config.pipeline.patches.max_rays = 50_000
+    config.pipeline.patches.max_rays = 150_000
     return _trainer(config)
 
 

@@ -509,3 +509,12 @@ class TestRefusals:
         script.main(arguments)
         said = refusal(script, *arguments, "--resume", "--styles", str(tmp_path / "style.png"), str(second_style))
         assert said.startswith("resume: styles was ('style',) and is now ('style', 'second'); resume with all that")
+
+
+def test_a_curve_that_ends_at_nothing_is_drawn(tmp_path: Path, recwarn: pytest.WarningsRecorder):
+    """`coherence` alone is 0 as soon as strokes have enough direction, where a logarithm has no bottom."""
+    with record.PictureRecord(tmp_path, 2, 10) as seen:
+        for step, total in enumerate((0.5, 0.0)):
+            seen(step, {"total": total, "coherence_loss": total}, lambda: torch.zeros(3, 4, 4))
+        seen.end(torch.zeros(3, 4, 4))
+    assert (tmp_path / "loss.png").is_file() and not [str(each.message) for each in recwarn if "ylim" in str(each.message)]
