@@ -3,14 +3,13 @@
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ins3d.fields.point_encoding import fade, rotation
+from ins3d.fields.precision import exact_product
+from ins3d.fields.table_rows import hashed_corners, mixed_rows
 
-PRIMES = (1, 2_654_435_761, 805_459_861)
-"""Of instant-ngp's hash (Mueller et al. 2022, eq. 4)."""
 INITIAL = 0.01
 """Standard deviation of what is drawn: cells that no step has touched say next to nothing, and show no speckle."""
 
@@ -22,7 +21,7 @@ class _Mixed(torch.autograd.Function):
     def forward(ctx: Any, table: Tensor, rows: Tensor, shares: Tensor) -> Tensor:
         ctx.save_for_backward(rows, shares)
         ctx.shape = table.shape
-        return F.embedding_bag(rows, table, per_sample_weights=shares, mode="sum")
+        return mixed_rows(table, (rows, shares))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
@@ -47,7 +46,6 @@ class FeatureHash(nn.Module):
         self.num_outputs = channels * len(resolutions)
         self.tables = nn.ParameterList(nn.Parameter(torch.randn(self.size, channels) * INITIAL) for _ in resolutions)
         self.register_buffer("turns", torch.stack([rotation(level, 3) for level in range(len(resolutions))]))
-        self.register_buffer("corners", torch.cartesian_prod(*[torch.arange(2)] * 3), persistent=False)
 
     def forward(
         self, positions: Float[Tensor, "*batch 3"], spread: Float[Tensor, "*batch 1"] | None = None
@@ -69,13 +67,5 @@ class FeatureHash(nn.Module):
         self, level: int, positions: Float[Tensor, "points 3"]
     ) -> tuple[Int[Tensor, "points 8"], Float[Tensor, "points 8"]]:
         """(rows of the table, weights that add up to 1) of the corners of the cells that positions lie in."""
-        turns, corners = cast(Tensor, self.turns), cast(Tensor, self.corners)
-        place = (positions @ turns[level] + 1) * (self.resolutions[level] / 2)
-        low = place.floor()
-        within = (place - low)[:, None]
-        shares = torch.where(corners.bool(), within, 1 - within).prod(-1)
-        # One coordinate after the other: of 16 numbers each instead of 24.
-        ends = low.long()[..., None] + torch.arange(2, device=low.device)
-        across, down, away = (ends[:, axis] * prime for axis, prime in enumerate(PRIMES))
-        rows = across[:, :, None, None] ^ down[:, None, :, None] ^ away[:, None, None, :]
-        return rows.reshape(-1, 8) & (self.size - 1), shares
+        turned = exact_product(positions, cast(Tensor, self.turns)[level])
+        return hashed_corners(turned.T.contiguous(), self.resolutions[level], self.size)

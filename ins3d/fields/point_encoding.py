@@ -8,6 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ins3d.fields.precision import exact_product
+from ins3d.fields.table_rows import KeptRows, mixed_rows, plane_corners
+
 
 class FrequencyEncoding(nn.Module):
     """The input, then sin and cos at 1, 2, 4, ... times it, without the factor pi (INS, spec A.2).
@@ -78,6 +81,7 @@ class FeaturePlanes(nn.Module):
         levels = range(len(resolutions))
         turns = [rotation(level, num_inputs) if rotated else torch.eye(num_inputs) for level in levels]
         self.register_buffer("turns", torch.stack(turns))
+        self._rows = KeptRows()
 
     def forward(
         self, positions: Float[Tensor, "*batch inputs"], spread: Float[Tensor, "*batch 1"] | float | None = None
@@ -94,9 +98,15 @@ class FeaturePlanes(nn.Module):
             if isinstance(spread, float) and kept is not None and float(kept) < LEAST_KEPT:
                 levels.append(flat.new_zeros(len(flat), plane.shape[1]))
                 continue
-            features = _read_planes(plane, flat @ turns[level], self.axes)
+            features = self._read(level, exact_product(flat, turns[level]))
             levels.append(features if kept is None else features * kept)
         return torch.cat(levels, dim=-1).reshape(*positions.shape[:-1], self.num_outputs)
+
+    def _read(self, level: int, positions: Tensor) -> Tensor:
+        if self.training or torch.is_grad_enabled():
+            return _read_planes(self.planes[level], positions, self.axes)
+        corners = plane_corners(positions.T.contiguous(), self.resolutions[level])
+        return mixed_rows(self._rows(level, self.planes[level]), corners)
 
     def _kept(self, level: int, spread: Tensor | float, like: Tensor) -> Tensor:
         spreads = spread.reshape(-1, 1) if isinstance(spread, Tensor) else like.new_full((1, 1), spread)

@@ -57,18 +57,19 @@ class ScenePlacement(nn.Module):
     def forward(self, positions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
         """Scene units to the unit ball."""
         relative = (positions - self.center) / self.radius
-        return relative * self._shrinkage(relative)
+        return relative * self.shrinkage(relative)
 
     def scale_across(self, positions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 1"]:
         """The length in the ball of a scene unit perpendicular to the direction of the centre: ball radii per scene unit."""
-        return self._shrinkage((positions - self.center) / self.radius) / self.radius
+        return self.shrinkage((positions - self.center) / self.radius) / self.radius
 
-    def _shrinkage(self, relative: Tensor) -> Tensor:
+    def shrinkage(self, relative: Tensor, axis: int = -1) -> Tensor:
+        """What positions, in radii from the centre, are multiplied by; `axis` holds their three coordinates, and stays."""
         if self.cubic:
-            distance = relative.abs().amax(-1, keepdim=True).clamp(min=1)
+            distance = relative.abs().amax(axis, keepdim=True).clamp(min=1)
             return (2 - 1 / distance) / distance / 2
         # Guarded inside the square root: the gradient at the centre stays finite.
-        distance = (relative * relative).sum(-1, keepdim=True).clamp(min=1e-12).sqrt().clamp(min=1)
+        distance = (relative * relative).sum(axis, keepdim=True).clamp(min=1e-12).sqrt().clamp(min=1)
         return 1 / distance if self.bounded else (2 - 1 / distance) / distance / 2
 
     @property

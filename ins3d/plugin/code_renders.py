@@ -32,7 +32,6 @@ class CodeRenders:
     """Share of the ray that ends where the frozen field has nothing."""
 
 
-@torch.no_grad()
 def render_codes(
     model: InsStylizeModel,
     camera: Cameras,
@@ -47,20 +46,13 @@ def render_codes(
     codes = torch.stack([code.to(model.device) for code in codes]) * model.is_stylized
     bundle = camera.to(model.device).generate_rays(camera_indices=0, keep_shape=True)
     height, width = bundle.shape
-    chunk = model.config.eval_num_rays_per_chunk
-    parts = [
-        _render_rays(model, bundle.get_row_major_sliced_ray_bundle(start, start + chunk), codes, frozen)
-        for start in range(0, height * width, chunk)
-    ]
-
-    def picture(index: int) -> Tensor:
-        return torch.cat([part[index] for part in parts]).T.reshape(-1, height, width)
-
-    content_rgb, content_depth, accumulation, *others = (picture(index) for index in range(len(parts[0])))
+    seen = model.in_chunks(lambda rays: _render_rays(model, rays, codes, frozen), bundle.flatten())
+    content_rgb, content_depth, accumulation, *others = (values.T.reshape(-1, height, width) for values in seen.values())
     return CodeRenders(content_rgb, content_depth, accumulation, *(others[each::4] for each in range(4)))
 
 
-def _render_rays(model: InsStylizeModel, rays: RayBundle, codes: Tensor, frozen: FrozenDensity | None) -> list[Tensor]:
+def _render_rays(model: InsStylizeModel, rays: RayBundle, codes: Tensor, frozen: FrozenDensity | None) -> dict[str, Tensor]:
+    """In the order of `CodeRenders`: what is of the content, then four for each code."""
     look = model.look(rays)
     reference = look
     if frozen is not None:
@@ -71,7 +63,7 @@ def _render_rays(model: InsStylizeModel, rays: RayBundle, codes: Tensor, frozen:
         stylized = model.stylize(look, rays, code)
         painted = stylized.look
         found += [stylized.rgb.clamp(0, 1), painted.depth, painted.accumulation, _floating(model, painted, reference)]
-    return found
+    return {str(place): values for place, values in enumerate(found)}
 
 
 def _floating(model: InsStylizeModel, look: Look, reference: Look) -> Float[Tensor, "rays 1"]:

@@ -17,6 +17,7 @@ from ins3d.extension.named_settings import option
 from ins3d.extension.registry import Registry
 from ins3d.fields.merged_points import SurfacePoints
 from ins3d.placement.scene import Placement, ScenePlacement
+from ins3d.plugin.rays.look import Look, Merging
 
 SETTING = "pipeline.model.content"
 PARAM_GROUPS = ("content_tables", "content", "proposals")
@@ -24,32 +25,6 @@ PARAM_GROUPS = ("content_tables", "content", "proposals")
 FrozenDensity = Callable[[Float[Tensor, "*batch 3"]], Float[Tensor, "*batch 1"]]
 """Positions in the unit ball to raw density, of a content that no longer learns."""
 Capability = TypeVar("Capability")
-
-
-@dataclass(frozen=True)
-class Merging:
-    """How what lies along a ray becomes the points that style is computed at."""
-
-    num_points: int | None
-    """Points per ray; None: every sample is a point."""
-    spread_mult: float = 0.0
-    """Of the standard deviation, along the ray, of the samples behind a point."""
-    footprint_mult: float = 0.0
-    """Standard deviation of the pixel's footprint, in pixels."""
-
-
-@dataclass
-class Look:
-    """What rays see of a content."""
-
-    rgb: Float[Tensor, "rays 3"]
-    """Over the content's background."""
-    accumulation: Float[Tensor, "rays 1"]
-    depth: Float[Tensor, "rays 1"]
-    """Along the ray, in scene units; beyond the placement's `far` where there is nothing."""
-    points: SurfacePoints
-    weights: Float[Tensor, "rays samples 1"]
-    """Of the samples behind `rgb`; they add up to the accumulation."""
 
 
 class Content(nn.Module, ABC):
@@ -74,6 +49,10 @@ class Content(nn.Module, ABC):
     @abstractmethod
     def look(self, rays: RayBundle, merging: Merging) -> Look:
         """What rays in scene units see; in eval mode without random draws."""
+
+    def still_look(self, rays: RayBundle, merging: Merging) -> Look:
+        """As `look`, in eval mode, where nothing learns and no density moves: for pictures. A content may have a faster way."""
+        return self.look(rays, merging)
 
     @abstractmethod
     def restyle(

@@ -1,5 +1,6 @@
 """Rays become pictures: the content, and the content with a style painted on it."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from ins3d.fields.geometry_losses import density_distillation_loss
 from ins3d.fields.merged_points import SurfacePoints
+from ins3d.fields.precision import rounded_products
 from ins3d.fields.stylized import squeezed
 from ins3d.plugin.content import (
     PARAM_GROUPS,
@@ -25,6 +27,7 @@ from ins3d.plugin.content import (
     build_content,
 )
 from ins3d.plugin.evaluation import image_metrics_and_images
+from ins3d.plugin.rays.chunks import Outputs, in_chunks
 from ins3d.plugin.rays.compositing import uncomposited
 from ins3d.plugin.rays.picture_store import over_background
 from ins3d.plugin.settings import ModelSettings
@@ -155,12 +158,16 @@ class InsStylizeModel(Model):
         """
         if self.training:
             return self.learnable_content.training_outputs(ray_bundle, self.config.view_dropout)
-        look = self.look(ray_bundle)
-        normals = self.ray_content.normals(ray_bundle.origins + ray_bundle.directions * look.depth)
+        seen = self._seen(ray_bundle)
+        return {**seen, **self._normals(ray_bundle.origins + ray_bundle.directions * seen["content_depth"])}
+
+    def _seen(self, rays: RayBundle) -> dict[str, Tensor]:
+        """All outputs but the normals, which are a fifth of the work and few ask for."""
+        look = self.look(rays)
         rgb, painted = look.rgb, look
         if bool(self.is_stylized):
             code = self.controls.code() if self._held_code is None else self._held_code
-            stylized = self.stylize(look, ray_bundle, code.to(self.device))
+            stylized = self.stylize(look, rays, code.to(self.device))
             rgb, painted = stylized.rgb.clamp(0, 1), stylized.look
         return {
             "rgb": rgb,
@@ -168,23 +175,36 @@ class InsStylizeModel(Model):
             "depth": painted.depth,
             "content_depth": look.depth,
             "accumulation": painted.accumulation,
-            "normals": (normals / 2 + 0.5).clamp(0, 1),
         }
 
-    @torch.no_grad()
-    def get_outputs_for_camera_ray_bundle(self, camera_ray_bundle: RayBundle) -> dict[str, Tensor]:
+    def _normals(self, points: Float[Tensor, "points 3"]) -> dict[str, Tensor]:
+        return {"normals": (self.ray_content.normals(points) / 2 + 0.5).clamp(0, 1)}
+
+    def get_outputs_for_camera_ray_bundle(self, camera_ray_bundle: RayBundle) -> Outputs:
         """As the host's; the sliders are read once for the whole picture: one that moves meanwhile leaves no seam.
 
-        The time of a camera path's keyframe walks along the list of styles (`style.mix.through_styles`).
+        The time of a camera path's keyframe walks along the list of styles (`style.mix.through_styles`). Normals are
+        computed when somebody asks for them.
         """
-        times = camera_ray_bundle.times
-        self._held_code = self.controls.code(0.0 if times is None else float(times.flatten()[0]))
+        rays, shape = camera_ray_bundle.flatten(), camera_ray_bundle.shape
+        self._held_code = self.controls.code(0.0 if rays.times is None else float(rays.times[0]))
         try:
-            return super().get_outputs_for_camera_ray_bundle(camera_ray_bundle)
+            seen = self.in_chunks(self._seen, rays)
         finally:
             self._held_code = None
+        depth = seen["content_depth"].to(rays.origins)
 
-    def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Tensor:
+        def normals() -> Tensor:
+            found = self.in_chunks(self._normals, rays.origins + rays.directions * depth)
+            return found["normals"].to(depth).reshape(*shape, 3)
+
+        return Outputs({**{name: values.to(depth).reshape(*shape, -1) for name, values in seen.items()}, "normals": normals})
+
+    def in_chunks(self, look_at: Callable[[Any], Mapping[str, Tensor]], rows: RayBundle | Tensor) -> dict[str, Tensor]:
+        """What `look_at` says of many rays or points (`rays.chunks`)."""
+        return in_chunks(look_at, rows, self.device, self.config.eval_num_rays_per_chunk)
+
+    def get_rgba_image(self, outputs: Mapping[str, Tensor], output_name: str = "rgb") -> Tensor:
         """Colour without the background, and the accumulation as alpha; for `ns-export` and `ns-render`."""
         rgb, alpha = outputs[output_name], outputs["accumulation"]
         return torch.cat([uncomposited(rgb, alpha, self.background.to(alpha)), alpha], dim=-1)
@@ -193,7 +213,9 @@ class InsStylizeModel(Model):
         """What rays see of the content, merged as the settings say: while the style is learned, or for pictures."""
         config = self.config
         number = None if config.shading == "full" else config.num_points[0 if self.training else 1]
-        return self.ray_content.look(rays, Merging(number, config.spread_mult, config.footprint_mult))
+        still = config.geometry == "locked" and not self.ray_content.training and not torch.is_grad_enabled()
+        look = self.ray_content.still_look if still else self.ray_content.look
+        return look(rays, Merging(number, config.spread_mult, config.footprint_mult))
 
     def stylize(self, look: Look, rays: RayBundle, code: Float[Tensor, " styles"]) -> Stylized:
         """The content's picture plus what the style changes at the surface points.
@@ -228,14 +250,16 @@ class InsStylizeModel(Model):
 
     def styled_rgb(self, told: SurfacePoints, rays: RayBundle | None, code: Tensor) -> Float[Tensor, "rays points 3"]:
         """The stylised colours of surface points, from what AM is told of them."""
-        features = self.stylized.color_features(told, code)
+        with rounded_products(self.device):
+            features = self.stylized.color_features(told, code).to(told.positions)
         if self.stylized.mixes_colors:
             return features
         return self.ray_content.restyle(told, features, self._directions(told, rays))
 
     def plain_rgb(self, points: SurfacePoints, rays: RayBundle | None) -> Float[Tensor, "rays points 3"]:
         """The content's colours of surface points, seen as `styled_rgb` sees them."""
-        return self.ray_content.restyle(points, points.color_features, self._directions(points, rays))
+        with rounded_products(self.device):
+            return self.ray_content.restyle(points, points.color_features, self._directions(points, rays))
 
     def _directions(self, points: SurfacePoints, rays: RayBundle | None) -> Tensor | None:
         if not self.config.style_field.view_direction:

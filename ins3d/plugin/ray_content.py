@@ -1,6 +1,7 @@
 """A content field sampled along rays: where to look, and what is there. Kinds `planes` and `frequency`."""
 
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import torch
@@ -14,10 +15,15 @@ from ins3d.extension.ranges import ranged
 from ins3d.fields.content_features import ContentFeatures, ContentPoint, FrequencyContent, PlanesContent
 from ins3d.fields.frozen_teacher import FrozenTeacher
 from ins3d.fields.merged_points import SurfacePoints, merge_samples
-from ins3d.plugin.content import CONTENTS, Content, FrozenDensity, GeometryLook, LearnableContent, Merging, MovableGeometry
+from ins3d.fields.table_rows import parameter_state
+from ins3d.plugin.content import CONTENTS, Content, FrozenDensity, GeometryLook, LearnableContent, MovableGeometry
 from ins3d.plugin.rays.compositing import composite
 from ins3d.plugin.rays.field_along_rays import FieldAlongRays
+from ins3d.plugin.rays.look import Look, Merging
 from ins3d.plugin.rays.proposals import CoarseDensity, PlaneDensity
+from ins3d.plugin.rays.still_planes import StillPlanes
+
+PREPARING = Lock()
 
 
 @dataclass
@@ -82,6 +88,7 @@ class RayContentField(FieldAlongRays, Content, LearnableContent, MovableGeometry
         self.content, self.proposals = content, nn.ModuleList(proposals)
         self.num_color_features, self.num_density_features = content.num_color_features, content.num_density_features
         self.num_samples = num_samples
+        self._still: tuple[tuple[int, ...], StillPlanes] | None = None
         # Stratified by one offset a ray is cheaper; the paper's coarse samples are jittered one by one (spec A.5).
         self.sampler = ProposalNetworkSampler(
             num_proposal_samples_per_ray=num_proposal_samples,
@@ -102,6 +109,16 @@ class RayContentField(FieldAlongRays, Content, LearnableContent, MovableGeometry
             along.samples, along.positions, along.point, along.weights,
             self.content.rgb(along.point.color_features, directions), merging,
         )  # fmt: skip
+
+    def still_look(self, rays: RayBundle, merging: Merging) -> Look:
+        """See `Content.still_look`."""
+        if not StillPlanes.suits(self):
+            return self.look(rays, merging)
+        with PREPARING:  # threads share a picture
+            state = parameter_state(*self.parameters(), *self.buffers())
+            if self._still is None or self._still[0] != state:
+                self._still = state, StillPlanes(self)
+        return self._still[1].look(rays, merging)
 
     def _look(
         self, samples: RaySamples, positions: Tensor, point: ContentPoint, weights: Tensor, rgb: Tensor, merging: Merging

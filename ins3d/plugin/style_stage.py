@@ -81,10 +81,11 @@ class SceneSubject:
             )  # fmt: skip
         self.caching_seconds = time.monotonic() - started
 
-    @torch.no_grad()
     def _points_of(self, stride: int, pixel_indices: Tensor) -> dict[str, Tensor]:
         """Merged points as AM sees them, the content's colour, and what the points contribute to it without a style."""
-        rays = self.data.pyramid[stride].rays(pixel_indices)
+        return self.model.in_chunks(self._points_along, self.data.pyramid[stride].rays(pixel_indices))
+
+    def _points_along(self, rays: RayBundle) -> dict[str, Tensor]:
         look = self.model.look(rays)
         points, plain = look.points, self.model.plain_rgb(look.points, rays)
         return {

@@ -50,8 +50,8 @@ class FieldAlongRays(nn.Module):
 
         return [asked(proposal) for proposal in self.proposals]
 
-    def sample(self, rays: RayBundle) -> tuple[RaySamples, list[Tensor], list[RaySamples]]:
-        """Where along the rays something is."""
+    def bounds(self, rays: RayBundle) -> tuple[Float[Tensor, "rays 1"], Float[Tensor, "rays 1"]]:
+        """Where along the rays to look, in scene units."""
         near, far = self.placement.ray_bounds(rays.origins, rays.directions)
         if rays.nears is not None and rays.fars is not None:
             # A crop box of the viewer or of a camera path; or, where rays are short, `ns-export` looking at a mesh from
@@ -59,6 +59,11 @@ class FieldAlongRays(nn.Module):
             short = rays.fars - rays.nears < SHORT_RAY * self.placement.radius
             near = torch.where(short, torch.maximum(rays.nears, 0.1 * rays.fars), torch.maximum(near, rays.nears))
             far = torch.maximum(torch.where(short, rays.fars, torch.minimum(far, rays.fars)), near * 1.001)
+        return near, far
+
+    def sample(self, rays: RayBundle) -> tuple[RaySamples, list[Tensor], list[RaySamples]]:
+        """Where along the rays something is."""
+        near, far = self.bounds(rays)
         return self.sampler(replace(rays, nears=near, fars=far), density_fns=self.density_functions())
 
     def forward(self, rays: RayBundle) -> RayContent:

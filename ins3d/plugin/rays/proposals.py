@@ -1,6 +1,7 @@
 """Networks that propose where along a ray the content should be asked."""
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -20,6 +21,26 @@ class PlaneDensity(nn.Module):
     def forward(self, positions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 1"]:
         """Density >= 0 per ball radius."""
         return torch.exp(self.mlp(self.planes(positions)).clamp(max=12.0))
+
+    @torch.no_grad()
+    def on_grid(self, side: int) -> Float[Tensor, "side side side"]:
+        """Density at the corners [z, y, x] of a grid over the scene's cube.
+
+        What the first layer says is a sum over planes: each is multiplied by its weights before it is spread out.
+        """
+        first, _, last = self.mlp.layers
+        of_levels = first.weight.split([plane.shape[1] for plane in self.planes.planes], dim=1)
+        spread = [
+            torch.einsum("oc,pchw->pohw", weight, F.interpolate(plane, (side, side), mode="bilinear", align_corners=True))
+            for weight, plane in zip(of_levels, self.planes.planes, strict=True)
+        ]
+        over, across, along = torch.stack(spread).sum(0)  # planes (x, y), (x, z), (y, z), their second axis down
+        over = over + first.bias[:, None, None]
+        layers = [
+            torch.einsum("o,ohw->hw", last.weight[0], F.relu(over + across[:, z, None, :] + along[:, z, :, None]))
+            for z in range(side)
+        ]
+        return torch.exp((torch.stack(layers) + last.bias).clamp(max=12.0))
 
 
 class CoarseDensity(nn.Module):

@@ -1,0 +1,21 @@
+"""Where products are rounded: in pictures, networks may be; positions never."""
+
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+
+
+def rounded_products(device: torch.device) -> AbstractContextManager:
+    """Linear layers multiply in bfloat16, on a CPU that has instructions for it: three times as fast.
+
+    Only where nothing learns; on other machines, and with gradients, nothing changes.
+    """
+    able = device.type == "cpu" and getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    return torch.autocast(device.type, torch.bfloat16, enabled=able and not torch.is_grad_enabled())
+
+
+def exact_product(positions: Tensor, turn: Tensor) -> Tensor:
+    """Positions under a rotation, whatever the products around: eight bits of a position are not a place."""
+    with torch.autocast(positions.device.type, enabled=False):
+        return positions @ turn
