@@ -96,8 +96,8 @@ class PlanesContent(ContentFeatures):
         of_features, of_direction = first.weight.split([self.num_color_features, self.direction_encoding.num_outputs], dim=1)
         hidden = F.linear(color_features, of_features, first.bias)
         if directions is not None:
-            hidden = hidden + F.linear(self.direction_encoding(directions), of_direction).to(hidden)
-        return torch.sigmoid(second(F.relu(hidden)).float())
+            hidden += F.linear(self.direction_encoding(directions), of_direction)
+        return torch.sigmoid(second(hidden.relu_()).float())
 
 
 class FrequencyContent(ContentFeatures):

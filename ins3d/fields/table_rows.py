@@ -1,7 +1,5 @@
 """Features read from tables as weighted sums of their rows: of the corners of the cells that positions lie in."""
 
-from itertools import combinations
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -44,17 +42,12 @@ def plane_corners(positions: Float[Tensor, "inputs points"], side: int) -> Corne
     """Bilinear in planes along all pairs of axes, `side` pixels across; positions in [-1, 1], clamped."""
     place = ((positions + 1) * ((side - 1) / 2)).clamp(0, side - 1)
     low = place.int().clamp(max=side - 2)
-    ends = (1 - (place - low), place - low)
-    pairs = list(combinations(range(len(positions)), 2))
-    rows, shares = _empty_corners(positions, 4 * len(pairs))
-    for index, (across, down) in enumerate(pairs):
-        first = torch.add(low[across], low[down], alpha=side)
-        for corner in range(4):
-            right, below = corner % 2, corner // 2
-            column = 4 * index + corner
-            rows[:, column] = first + (index * side**2 + below * side + right)
-            shares[:, column] = ends[below][down] * ends[right][across]
-    return rows, shares
+    ends = torch.stack([1 - (place - low), place - low])
+    across, down = torch.combinations(torch.arange(len(positions), device=low.device)).T
+    to_corners = torch.tensor([[0, 1], [side, side + 1]], dtype=torch.int32, device=low.device)  # (down, across)
+    planes = torch.arange(len(across), dtype=torch.int32, device=low.device) * side**2
+    rows = (low[across] + side * low[down]) + (to_corners[..., None] + planes)[..., None]
+    return _by_point(rows), _by_point(ends[:, None, down] * ends[None, :, across])
 
 
 def hashed_corners(positions: Float[Tensor, "3 points"], cells: int, size: int) -> Corners:
@@ -62,21 +55,13 @@ def hashed_corners(positions: Float[Tensor, "3 points"], cells: int, size: int) 
     place = (positions + 1) * (cells / 2)
     low = place.floor()
     within = place - low
-    ends = (1 - within, within)
-    hashed = [low[axis].int() * prime for axis, prime in enumerate(PRIMES)]
-    sides = [(lower, lower + prime) for lower, prime in zip(hashed, PRIMES, strict=True)]
-    rows, shares = _empty_corners(positions, 8)
-    for right in range(2):
-        for below in range(2):
-            row = sides[0][right] ^ sides[1][below]
-            share = ends[right][0] * ends[below][1]
-            for behind in range(2):
-                column = 4 * right + 2 * below + behind
-                rows[:, column] = (row ^ sides[2][behind]) & (size - 1)
-                shares[:, column] = share * ends[behind][2]
-    return rows, shares
+    x, y, z = torch.stack([1 - within, within], dim=1)  # each (2, points): the shares of the lower and of the upper end
+    primes = torch.tensor(PRIMES, dtype=torch.int32, device=low.device)[:, None]
+    first = low.int() * primes
+    across, down, away = torch.stack([first, first + primes], dim=1)
+    rows = across[:, None, None] ^ down[:, None] ^ away
+    return _by_point(rows & (size - 1)), _by_point(x[:, None, None] * y[:, None] * z)
 
 
-def _empty_corners(positions: Tensor, number: int) -> Corners:
-    shares = positions.new_empty(positions.shape[1], number)
-    return torch.empty_like(shares, dtype=torch.int32), shares
+def _by_point(corners: Float[Tensor, "*corners points"] | Int[Tensor, "*corners points"]) -> Tensor:
+    return corners.flatten(0, -2).T.contiguous()

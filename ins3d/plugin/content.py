@@ -51,7 +51,7 @@ class Content(nn.Module, ABC):
         """What rays in scene units see; in eval mode without random draws."""
 
     def still_look(self, rays: RayBundle, merging: Merging) -> Look:
-        """As `look`, in eval mode, where nothing learns and no density moves: for pictures. A content may have a faster way."""
+        """As `look`, in eval mode, where nothing learns and no density moves; a content may have a faster way."""
         return self.look(rays, merging)
 
     @abstractmethod

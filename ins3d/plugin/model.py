@@ -252,9 +252,9 @@ class InsStylizeModel(Model):
         """The stylised colours of surface points, from what AM is told of them."""
         with rounded_products(self.device):
             features = self.stylized.color_features(told, code).to(told.positions)
-        if self.stylized.mixes_colors:
-            return features
-        return self.ray_content.restyle(told, features, self._directions(told, rays))
+            if self.stylized.mixes_colors:
+                return features
+            return self.ray_content.restyle(told, features, self._directions(told, rays))
 
     def plain_rgb(self, points: SurfacePoints, rays: RayBundle | None) -> Float[Tensor, "rays points 3"]:
         """The content's colours of surface points, seen as `styled_rgb` sees them."""

@@ -8,7 +8,7 @@ from ins3d.plugin.rays.proposals import PlaneDensity
 
 SIDE = 192
 """Corners along a side of the scene's cube: 28 MB, whatever the scene. The network's planes have 128."""
-LEAST = 1e-4
+LEAST = 1e-3
 """Of a ray's weight, that a step may have: of less the grid's density will do."""
 CARE = (0.5, 4.0)
 """The grid is read at its nearest corner: what hides a step may be half as dense, and the step four times as dense."""
@@ -31,8 +31,13 @@ class ProposalGrid:
         x, y, z = ((positions + 1) * ((SIDE - 1) / 2) + 0.5).int()
         density = self.density.index_select(0, ((z * SIDE + y) * SIDE + x).flatten()).reshape(lengths.shape)
         optical = density * lengths
-        hidden = torch.exp(-CARE[0] * (optical.cumsum(0) - optical))
+        hidden = torch.exp(-CARE[0] * (running_sums(optical) - optical))
         matters = (hidden * (1 - torch.exp(-CARE[1] * optical)) > LEAST).flatten().nonzero()[:, 0]
         asked = self.proposal(positions.flatten(1).index_select(1, matters).T)
         density.view(-1).index_copy_(0, matters, asked[:, 0])
         return density
+
+
+def running_sums(values: Float[Tensor, "steps rays"]) -> Float[Tensor, "steps rays"]:
+    """As `cumsum` down each column, which on a CPU takes five times as long."""
+    return values.new_ones(len(values), len(values)).tril_() @ values

@@ -11,11 +11,10 @@ from torch import Tensor
 from ins3d.fields.content_features import PlanesContent
 from ins3d.fields.merged_points import SurfacePoints
 from ins3d.fields.precision import rounded_products
-from ins3d.fields.table_rows import mixed_rows
 from ins3d.plugin.rays.compositing import MIN_ACCUMULATION
 from ins3d.plugin.rays.field_along_rays import BEHIND, FieldAlongRays
 from ins3d.plugin.rays.look import Look, Merging
-from ins3d.plugin.rays.proposal_grid import ProposalGrid
+from ins3d.plugin.rays.proposal_grid import ProposalGrid, running_sums
 from ins3d.plugin.rays.proposals import PlaneDensity
 
 
@@ -38,8 +37,8 @@ class Steps:
 class StillPlanes:
     """Looks along rays as `FieldAlongRays` does, where nothing learns: 40 dB or better to it (docs/results.md, Frames).
 
-    Coordinates lie apart instead of together, planes are read as rows of tables, the proposal network is asked where its
-    grid says that it matters, and what is neither a place nor a density is rounded (`rounded_products`).
+    Coordinates lie apart instead of together, the proposal network is asked where its grid says that it matters, what a
+    direction says is computed once for a ray, and networks are rounded (`rounded_products`); places are not.
     """
 
     def __init__(self, field: FieldAlongRays) -> None:
@@ -50,26 +49,24 @@ class StillPlanes:
 
     @staticmethod
     def suits(field: FieldAlongRays) -> bool:
-        """Whether the field is of this kind."""
+        """Whether the field is one of planes, proposed for by one network of planes: the default."""
         return isinstance(field.content, PlanesContent) and [type(each) for each in field.proposals] == [PlaneDensity]
 
     def look(self, rays: RayBundle, merging: Merging) -> Look:
         """See `Content.look`."""
         steps = self._steps(rays, self._edges(rays))
-        first, _, second = self.content.base.layers
-        hidden = F.relu(first(self.content.planes(steps.positions.flatten(1).T)))
-        density = self.content.density((torch.mv(hidden, second.weight[0]) + second.bias[0])[:, None])
-        with rounded_products(hidden.device):
-            features = F.linear(hidden, second.weight[1:], second.bias[1:]).unflatten(0, steps.middles.shape)
+        with rounded_products(rays.origins.device):
+            point = self.content(steps.positions.permute(1, 2, 0))
+            features = point.color_features
             rgb = self.content.rgb_along(features, rays.directions)
-        stopped = self._stopped(steps, density.reshape(steps.middles.shape))
+        stopped = self._stopped(steps, self.content.density(point.raw_density.float())[..., 0])
         weights, accumulation = stopped.diff(dim=0), stopped[-1, :, None]
         depth = (weights * steps.middles).sum(0)[:, None] / accumulation.clamp(min=1e-6)
         return Look(
             rgb=(weights[..., None] * rgb).sum(0) + (1 - accumulation) * self.field.background,
             accumulation=accumulation,
             depth=torch.where(accumulation > MIN_ACCUMULATION, depth, self.placement.far + BEHIND),
-            points=self._points(rays, steps, stopped, features.float(), merging),
+            points=self._points(rays, steps, stopped, features, merging),
             weights=weights.T[..., None],
         )
 
@@ -104,14 +101,7 @@ class StillPlanes:
             stopped[-1] = 1  # every ray ends at its last sample at the latest
         return stopped
 
-    def _points(
-        self,
-        rays: RayBundle,
-        steps: Steps,
-        stopped: Tensor,
-        features: Float[Tensor, "steps rays channels"],
-        merging: Merging,
-    ) -> SurfacePoints:
+    def _points(self, rays: RayBundle, steps: Steps, stopped: Tensor, features: Tensor, merging: Merging) -> SurfacePoints:
         """As `fields.merged_points.merge_samples`."""
         area = rays.pixel_area[:, 0]
         side = torch.where(area < 1, area, 0).sqrt() * merging.footprint_mult / self.placement.radius
@@ -119,11 +109,13 @@ class StillPlanes:
         number = merging.num_points
         if number is None:
             return SurfacePoints(
-                steps.positions.permute(2, 1, 0), features.transpose(0, 1), stopped.diff(dim=0).T[..., None],
+                steps.positions.permute(2, 1, 0), features.transpose(0, 1).float(), stopped.diff(dim=0).T[..., None],
                 footprint.T[..., None],
             )  # fmt: skip
         cuts = torch.arange(number, device=stopped.device)[:, None, None] / number
         shares = (stopped / stopped[-1].clamp(min=1e-6)).clamp(cuts, cuts + 1 / number).diff(dim=1) * number
+        with rounded_products(features.device):
+            merged_features = torch.bmm(shares.permute(2, 0, 1), features.transpose(0, 1))
         # Near the middle sample, so that squares of places can be subtracted from each other.
         middle = steps.positions[:, len(steps) // 2]
         away = steps.positions - middle[:, None]
@@ -132,16 +124,15 @@ class StillPlanes:
         variance = (means[:, 3] - (means[:, :3] ** 2).sum(1)).clamp(min=0)
         spread = (merging.spread_mult**2 * variance + means[:, 4] ** 2).sqrt()
         return SurfacePoints(
-            (means[:, :3] + middle).permute(2, 0, 1), merged(shares, features),
+            (means[:, :3] + middle).permute(2, 0, 1), merged_features.float(),
             (stopped[-1] / number)[:, None, None].expand(-1, number, 1), spread.T[..., None],
         )  # fmt: skip
 
 
 def _stopped(steps: Steps, density: Float[Tensor, "steps rays"], scale: Tensor) -> Float[Tensor, "edges rays"]:
     """The share of each ray that has ended before each edge."""
-    optical = density.new_zeros(len(steps) + 1, density.shape[1])
-    torch.cumsum(density * (steps.edges.diff(dim=0) * scale), 0, out=optical[1:])
-    return -torch.expm1(-optical)
+    optical = running_sums(density * (steps.edges.diff(dim=0) * scale))
+    return F.pad(optical.neg_().expm1_().neg_(), (0, 0, 1, 0))
 
 
 def quantiles(shares: Float[Tensor, "edges rays"], number: int) -> Float[Tensor, "cuts rays"]:
@@ -157,13 +148,3 @@ def quantiles(shares: Float[Tensor, "edges rays"], number: int) -> Float[Tensor,
     low, high = cumulative.gather(1, below), cumulative.gather(1, below + 1)
     within = ((wanted - low) / (high - low)).nan_to_num(0).clamp(0, 1)
     return ((below + within) / steps).T.contiguous()
-
-
-def merged(shares: Float[Tensor, "points steps rays"], values: Float[Tensor, "steps rays channels"]) -> Tensor:
-    """Sums of values, weighted by their shares in each point of the same ray: (rays, points, channels)."""
-    num_points, num_steps, num_rays = shares.shape
-    numbers = torch.arange(num_steps * num_rays, dtype=torch.int32, device=shares.device).reshape(num_steps, num_rays)
-    corners = [
-        part.expand(num_points, -1, -1).permute(2, 0, 1).reshape(-1, num_steps) for part in (numbers[None], shares)
-    ]  # fmt: skip
-    return mixed_rows(values.flatten(0, 1), (corners[0], corners[1])).reshape(num_rays, num_points, -1)
