@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -80,7 +81,7 @@ class PlanesContent(ContentFeatures):
         self, color_features: Float[Tensor, "*batch color_channels"], directions: Float[Tensor, "*batch 3"] | None
     ) -> Float[Tensor, "*batch 3"]:
         """See `ContentFeatures.rgb`."""
-        if directions is None and not torch.is_grad_enabled():
+        if directions is None and torch.is_inference_mode_enabled():
             return self.rgb_along(color_features, None)
         encoded = encoded_or_zero(self.direction_encoding, directions, color_features)
         return torch.sigmoid(self.color(torch.cat([color_features, encoded], dim=-1)))
@@ -92,7 +93,7 @@ class PlanesContent(ContentFeatures):
 
         The last axis but one of the features is that of rays.
         """
-        first, _, second = self.color.layers
+        first, _, second = cast(Any, self.color.layers)
         of_features, of_direction = first.weight.split([self.num_color_features, self.direction_encoding.num_outputs], dim=1)
         hidden = F.linear(color_features, of_features, first.bias)
         if directions is not None:

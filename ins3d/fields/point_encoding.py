@@ -103,7 +103,7 @@ class FeaturePlanes(nn.Module):
         return torch.cat(levels, dim=-1).reshape(*positions.shape[:-1], self.num_outputs)
 
     def _read(self, level: int, positions: Tensor) -> Tensor:
-        if self.training or torch.is_grad_enabled():
+        if not torch.is_inference_mode_enabled():
             return _read_planes(self.planes[level], positions, self.axes)
         corners = plane_corners(positions.T.contiguous(), self.resolutions[level])
         return mixed_rows(self._rows(level, self.planes[level]), corners)

@@ -28,7 +28,8 @@ class KeptRows:
         state = parameter_state(planes)
         kept = self._tables.get(index)
         if kept is None or kept[0] != state:
-            kept = state, planes.detach().permute(0, 2, 3, 1).reshape(-1, planes.shape[1]).contiguous()
+            with torch.inference_mode(False), torch.no_grad():  # what is kept may be copied elsewhere
+                kept = state, planes.permute(0, 2, 3, 1).reshape(-1, planes.shape[1]).contiguous()
             self._tables[index] = kept
         return kept[1]
 

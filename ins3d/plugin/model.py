@@ -158,8 +158,14 @@ class InsStylizeModel(Model):
         """
         if self.training:
             return self.learnable_content.training_outputs(ray_bundle, self.config.view_dropout)
-        seen = self._seen(ray_bundle)
-        return {**seen, **self._normals(ray_bundle.origins + ray_bundle.directions * seen["content_depth"])}
+        # With gradients slowly: for whoever wants them, and for tests, whose reference this is.
+        asked = self._at_once if torch.is_grad_enabled() else self.in_chunks
+        seen = asked(self._seen, ray_bundle)
+        points = ray_bundle.origins + ray_bundle.directions * seen["content_depth"]
+        return {**seen, **asked(self._normals, points)}
+
+    def _at_once(self, look_at: Callable[[Any], dict[str, Tensor]], rows: RayBundle | Tensor) -> dict[str, Tensor]:
+        return look_at(rows)
 
     def _seen(self, rays: RayBundle) -> dict[str, Tensor]:
         """All outputs but the normals, which are a fifth of the work and few ask for."""
@@ -213,7 +219,7 @@ class InsStylizeModel(Model):
         """What rays see of the content, merged as the settings say: while the style is learned, or for pictures."""
         config = self.config
         number = None if config.shading == "full" else config.num_points[0 if self.training else 1]
-        still = config.geometry == "locked" and not self.ray_content.training and not torch.is_grad_enabled()
+        still = config.geometry == "locked" and not self.ray_content.training and torch.is_inference_mode_enabled()
         look = self.ray_content.still_look if still else self.ray_content.look
         return look(rays, Merging(number, config.spread_mult, config.footprint_mult))
 

@@ -117,7 +117,8 @@ class RayContentField(FieldAlongRays, Content, LearnableContent, MovableGeometry
         with PREPARING:  # threads share a picture
             state = parameter_state(*self.parameters(), *self.buffers())
             if self._still is None or self._still[0] != state:
-                self._still = state, StillPlanes(self)
+                with torch.inference_mode(False), torch.no_grad():  # what is kept may be copied elsewhere
+                    self._still = state, StillPlanes(self)
         return self._still[1].look(rays, merging)
 
     def _look(

@@ -1,9 +1,8 @@
 """A picture's rays in chunks that fit a processor's cache, shared among its cores."""
 
-from collections import UserDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, cast
 
 import torch
 from nerfstudio.cameras.rays import RayBundle
@@ -11,13 +10,14 @@ from torch import Tensor
 
 CHUNK_ON_CPU = 2048
 """Rays: what is computed of them stays in a core's cache. 8192 take a fifth longer."""
-Rows = TypeVar("Rows", RayBundle, Tensor)
 
 
 def in_chunks(
-    look_at: Callable[[Rows], Mapping[str, Tensor]], rows: Rows, device: torch.device, chunk_elsewhere: int
+    look_at: Callable[[Any], Mapping[str, Tensor]], rows: RayBundle | Tensor, device: torch.device, chunk_elsewhere: int
 ) -> dict[str, Tensor]:
-    """What `look_at` says, on `device` and without gradients, of rays or points: (rows, channels) each.
+    """What `look_at` says, on `device`, of rays or points: (rows, channels) each.
+
+    It is asked in torch's inference mode, and that is what tells fields to take their fast ways: training never does.
 
     On a CPU as many threads as torch has take one chunk after the other, each alone: operations are too small to be shared,
     and at the end of every one the others would wait. `chunk_elsewhere`: rows at once on other devices.
@@ -27,7 +27,7 @@ def in_chunks(
 
     def look(start: int) -> Mapping[str, Tensor]:
         with torch.inference_mode():
-            return look_at(rows[start : start + size].to(device))
+            return look_at(cast(Any, rows)[start : start + size].to(device))
 
     starts = range(0, len(rows), size)
     parts = _by_threads(look, starts) if on_cpu and len(starts) > 1 else [look(start) for start in starts]
@@ -44,12 +44,17 @@ def _by_threads(look: Callable[[int], Mapping[str, Tensor]], starts: range) -> l
         torch.set_num_threads(threads)
 
 
-class Outputs(UserDict[str, Tensor]):
+class Outputs(dict[str, Tensor]):
     """Pictures by name; one that is given as a function is made when somebody asks for it."""
+
+    def __init__(self, pictures: Mapping[str, Tensor | Callable[[], Tensor]]) -> None:
+        super().__init__(cast(Mapping[str, Tensor], pictures))
+
+    get, items, values = Mapping.get, Mapping.items, Mapping.values  # type: ignore[assignment]  # a dict's own ask nobody
 
     def __getitem__(self, name: str) -> Tensor:
         """The picture."""
         picture = super().__getitem__(name)
         if callable(picture):
-            self.data[name] = picture = picture()
+            self[name] = picture = picture()
         return picture

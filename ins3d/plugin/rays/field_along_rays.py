@@ -40,6 +40,7 @@ class FieldAlongRays(nn.Module):
     content: ContentFeatures
     proposals: nn.ModuleList
     placement: ScenePlacement
+    background: Tensor
     sampler: ProposalNetworkSampler
 
     def density_functions(self) -> list[Callable[[Tensor], Tensor]]:

@@ -1,5 +1,7 @@
 """Networks that propose where along a ray the content should be asked."""
 
+from typing import Any, cast
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -22,13 +24,12 @@ class PlaneDensity(nn.Module):
         """Density >= 0 per ball radius."""
         return torch.exp(self.mlp(self.planes(positions)).clamp(max=12.0))
 
-    @torch.no_grad()
     def on_grid(self, side: int) -> Float[Tensor, "side side side"]:
         """Density at the corners [z, y, x] of a grid over the scene's cube.
 
         What the first layer says is a sum over planes: each is multiplied by its weights before it is spread out.
         """
-        first, _, last = self.mlp.layers
+        first, _, last = cast(Any, self.mlp.layers)
         of_levels = first.weight.split([plane.shape[1] for plane in self.planes.planes], dim=1)
         spread = [
             torch.einsum("oc,pchw->pohw", weight, F.interpolate(plane, (side, side), mode="bilinear", align_corners=True))

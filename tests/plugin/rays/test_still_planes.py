@@ -64,7 +64,7 @@ def rays() -> RayBundle:
 
 def both(field: RayContentField, rays: RayBundle, merging: Merging = MERGING) -> tuple[Look, Look]:
     """(the fast, the slow) look."""
-    with torch.no_grad():
+    with torch.inference_mode():
         fast = field.still_look(rays, merging)
     return fast, field.look(rays, merging)
 
