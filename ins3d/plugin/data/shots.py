@@ -57,8 +57,8 @@ def read_shots(file: Path, contents: dict[str, Any], notes: list[str]) -> list[S
     return [shot for shot in shots if shot.told not in faults]
 
 
-def frames_of(contents: dict[str, Any]) -> list[dict[str, Any]]:
-    """In a list, or by names, which then stand in for those that a frame does not tell itself."""
+def frames_of(contents: Any) -> Any:
+    """A list, of a file that is none of another kind; frames by names, which stand in for those they do not tell."""
     frames = contents["frames"]
     return [{"file_path": name, **frame} for name, frame in frames.items()] if isinstance(frames, dict) else frames
 
