@@ -1,9 +1,12 @@
 """Features read from tables as weighted sums of their rows: of the corners of the cells that positions lie in."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 PRIMES = (1, -1_640_531_535, 805_459_861)
 """Of instant-ngp's hash (Mueller et al. 2022, eq. 4), as 32 bits with a sign: of a product the lower bits are the same."""
@@ -34,9 +37,22 @@ class KeptRows:
         return kept[1]
 
 
+class _Steps:
+    """How many steps all optimizers have made: torch's fused Adam writes to parameters without counting it as a write."""
+
+    number = 0
+
+    @classmethod
+    def count(cls, *_: Any) -> None:
+        cls.number += 1
+
+
+register_optimizer_step_post_hook(_Steps.count)
+
+
 def parameter_state(*tensors: Tensor) -> tuple[int, ...]:
-    """Differs once one of them was written to or moved."""
-    return tuple(number for tensor in tensors for number in (tensor.data_ptr(), tensor._version))
+    """Differs once one of them was written to or moved, or any optimizer has made a step."""
+    return _Steps.number, *(number for tensor in tensors for number in (tensor.data_ptr(), tensor._version))
 
 
 def plane_corners(positions: Float[Tensor, "inputs points"], side: int) -> Corners:

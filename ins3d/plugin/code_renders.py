@@ -53,7 +53,7 @@ def render_codes(
 
 def _render_rays(model: InsStylizeModel, rays: RayBundle, codes: Tensor, frozen: FrozenDensity | None) -> dict[str, Tensor]:
     """In the order of `CodeRenders`: what is of the content, then four for each code."""
-    look = model.look(rays)
+    look = model.look(rays, movable=frozen is not None)
     reference = look
     if frozen is not None:
         assert isinstance(look, GeometryLook)

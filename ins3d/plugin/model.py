@@ -215,11 +215,15 @@ class InsStylizeModel(Model):
         rgb, alpha = outputs[output_name], outputs["accumulation"]
         return torch.cat([uncomposited(rgb, alpha, self.background.to(alpha)), alpha], dim=-1)
 
-    def look(self, rays: RayBundle) -> Look:
-        """What rays see of the content, merged as the settings say: while the style is learned, or for pictures."""
+    def look(self, rays: RayBundle, movable: bool = False) -> Look:
+        """What rays see of the content, merged as the settings say: while the style is learned, or for pictures.
+
+        `movable`: with what another density needs (`GeometryLook`), though the settings say that none moves.
+        """
         config = self.config
         number = None if config.shading == "full" else config.num_points[0 if self.training else 1]
-        still = config.geometry == "locked" and not self.ray_content.training and torch.is_inference_mode_enabled()
+        locked = config.geometry == "locked" and not movable
+        still = locked and not self.ray_content.training and torch.is_inference_mode_enabled()
         look = self.ray_content.still_look if still else self.ray_content.look
         return look(rays, Merging(number, config.spread_mult, config.footprint_mult))
 

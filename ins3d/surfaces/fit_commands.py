@@ -58,7 +58,7 @@ def run_fit_mesh(settings: FitMesh) -> None:
     torch.manual_seed(settings.seed)
     spec = SurfaceSpec("fit-mesh", settings.network, settings.up, placement, source_word(settings.mesh))
     field = cast(SurfaceContent, spec.build().to(device))
-    with Progress(console=CONSOLE, transient=True) as bar:
+    with Progress(console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal) as bar:
         task = bar.add_task("asking the mesh what is inside")
         samples = sample_mesh(
             queries, PLACES, settings.seed, device, lambda done, total: bar.update(task, completed=done, total=total)

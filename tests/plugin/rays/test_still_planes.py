@@ -7,6 +7,7 @@ from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 from ins3d.fields.merged_points import SurfacePoints
+from ins3d.fields.point_encoding import FeaturePlanes
 from ins3d.placement.scene import Placement
 from ins3d.plugin.content import Look, Merging
 from ins3d.plugin.hash_content import HashSettings
@@ -123,6 +124,20 @@ class TestPreparation:
         with torch.no_grad():
             for planes in field.content.planes.planes:
                 planes.mul_(2.0)
+
+    @pytest.mark.parametrize("fused", [True, False])
+    def test_a_step_of_an_optimizer_is_noticed_whether_it_counts_as_a_write_or_not(self, fused: bool):
+        planes = FeaturePlanes((16,), 4)
+        optimizer = torch.optim.Adam(planes.parameters(), lr=0.5, fused=fused)
+        positions = torch.rand(20, 3) - 0.5
+        for _ in range(2):
+            with torch.inference_mode():
+                fast = planes(positions)
+            with torch.no_grad():
+                slow = planes(positions)
+            torch.testing.assert_close(fast, slow)
+            planes(positions).sum().backward()
+            optimizer.step()
 
     @pytest.mark.parametrize(
         "settings", [HashSettings(), FrequencySettings(8, 8), PlanesSettings(num_proposal_samples=(8, 8))]
