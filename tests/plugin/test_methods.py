@@ -79,6 +79,8 @@ class TestPresets:
         config.data, config.output_dir, config.vis = open_scene.folder, tmp_path, "tensorboard"
         config.pipeline.content_steps = config.pipeline.style_steps = 2
         config.pipeline.patches.size, config.pipeline.patches.max_rays = 16, 2000
+        config.pipeline.model.content.resolutions = (16, 32)  # gigabytes are not what is tested
+        config.pipeline.model.style_field.log2_size = 12
         with CONSOLE.capture() as told:
             scene = paint_scene(config)
         assert "on this CPU it takes hours" in told.get()
