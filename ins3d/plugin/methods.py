@@ -19,8 +19,8 @@ from ins3d.plugin.style_field import FrequencyStyle, HashStyle
 from ins3d.plugin.trainer import InsStylizeTrainerConfig
 
 GPU = torch.cuda.is_available()
-PIXELS = 1_000_000 if GPU else 130_000
-"""Of one picture, at most: what the stages have the time to paint here."""
+CPU_PIXELS, GPU_PIXELS = 130_000, 1_000_000
+"""Of one picture, at most: what the stages have the time to paint there."""
 
 
 def _group(rate: float, stage: Literal["content", "style"], final: float) -> dict[str, Any]:
@@ -61,14 +61,16 @@ def _trainer(name: str, pipeline: InsStylizePipelineConfig, optimizers: dict[str
     )
 
 
-def _pipeline(num_rays: int = 1024, pixels: int = PIXELS, **settings: Any) -> InsStylizePipelineConfig:
+def _pipeline(
+    num_rays: int = 1024, pixels: int = GPU_PIXELS if GPU else CPU_PIXELS, **settings: Any
+) -> InsStylizePipelineConfig:
     data = InsStylizeDataManagerConfig(train_num_rays_per_batch=num_rays, pixels=pixels)
     return InsStylizePipelineConfig(datamanager=data, **settings)
 
 
 def small(name: str) -> InsStylizeTrainerConfig:
     """What two CPU cores paint in minutes."""
-    return _trainer(name, _pipeline(pixels=130_000), _optimizers())
+    return _trainer(name, _pipeline(pixels=CPU_PIXELS), _optimizers())
 
 
 def big(name: str) -> InsStylizeTrainerConfig:
@@ -79,7 +81,7 @@ def big(name: str) -> InsStylizeTrainerConfig:
     )
     pipeline = _pipeline(
         4096,
-        1_000_000,
+        GPU_PIXELS,
         model=model,
         content_steps=10_000,
         style_steps=2000,

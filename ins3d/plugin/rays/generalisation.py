@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from ins3d.plugin.rays.picture_store import PictureStore, over_background
 from ins3d.plugin.rays.pixel_rays import PixelRays
@@ -94,11 +95,13 @@ def generalisation(
 ) -> Generalisation:  # fmt: skip
     """`render` gives the colours (rays 3) of rays over the background."""
     generator = torch.Generator().manual_seed(seed)
-    blurred, values = blurred_mean(learned.store, background, generator), []
+    blurred = blurred_mean(learned.store, background, generator)
+    values: list[float] = []
     for pictures in (learned, others):
         pixels = pictures.store.draw_pixels(RAYS, generator)
         truth = over_background(pictures.store.colors(pixels), background)
-        values += [_psnr(render(pictures.rays(pixels)), truth), _psnr(blurred[cell_of(pictures.store, pixels)], truth)]
+        for shown in (render(pictures.rays(pixels)), blurred[cell_of(pictures.store, pixels)]):
+            values.append(float(peak_signal_noise_ratio(shown.clamp(0, 1), truth, data_range=1.0)))
     return Generalisation(values[0], values[2], values[1], values[3])
 
 
@@ -117,7 +120,3 @@ def cell_of(store: PictureStore, pixels: Int[Tensor, "pixels 3"]) -> Int[Tensor,
     """In which cell of its picture a pixel (camera, row, column) lies."""
     row, column = ((pixels[:, 1:] + 0.5) / store.sizes[pixels[:, 0]] * CELLS).long().unbind(-1)
     return row * CELLS + column
-
-
-def _psnr(shown: Tensor, truth: Tensor) -> float:
-    return float(-10 * torch.log10(((shown.clamp(0, 1) - truth) ** 2).mean().clamp(min=1e-12)))
