@@ -1,4 +1,4 @@
-"""Where products are rounded: in pictures, networks may be; positions never."""
+"""Where products are rounded: in pictures and while strokes are learned, networks may be; positions never."""
 
 from contextlib import AbstractContextManager
 
@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 
 
-def rounded_products(device: torch.device) -> AbstractContextManager:
+def rounded_products(device: torch.device, learning: bool = False) -> AbstractContextManager:
     """Linear layers multiply in bfloat16, on a CPU that has instructions for it: three times as fast.
 
-    In inference mode, as pictures are rendered; elsewhere, and on other machines, nothing changes.
+    In inference mode, as pictures are rendered, and for what is `learning`; elsewhere, and on other machines, nothing
+    changes.
     """
     able = device.type == "cpu" and getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    return torch.autocast(device.type, torch.bfloat16, enabled=able and torch.is_inference_mode_enabled())
+    return torch.autocast(device.type, torch.bfloat16, enabled=able and (learning or torch.is_inference_mode_enabled()))
 
 
 def exact_product(positions: Tensor, turn: Tensor) -> Tensor:

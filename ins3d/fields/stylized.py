@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ins3d.fields.amalgamation import Amalgamation
 from ins3d.fields.merged_points import SurfacePoints
 from ins3d.fields.point_encoding import FrequencyEncoding
+from ins3d.fields.precision import rounded_products
 from ins3d.fields.style_features import StyleFeatures, StyleTables
 
 OUTSIDE = 0.1
@@ -72,13 +73,14 @@ class StylizedField(nn.Module):
     def mixed(
         self,
         content: Float[Tensor, "*batch channels"],
-        positions: Float[Tensor, "*batch 3"],
+        positions: Float[Tensor, "*batch inputs"],
         style_code: Float[Tensor, " styles"],
-        spread: Float[Tensor, "*batch 1"] | None,
+        spread: Float[Tensor, "*batch 1"] | float | None,
     ) -> Float[Tensor, "*batch channels"]:
         """What a content's colours or features become at places of the unit ball."""
-        style = self.style_features(positions, style_code, spread)
-        return self.amalgamation.color_features(content, style, style_code.sum())
+        with rounded_products(positions.device, learning=self.training):
+            style = self.style_features(positions, style_code, spread)
+            return self.amalgamation.color_features(content, style, style_code.sum())
 
     def gates(self) -> list[nn.Parameter]:
         """The gates, which learn at their own rate."""

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from scipy.sparse import csc_matrix
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
@@ -18,6 +19,22 @@ def mixed_rows(table: Float[Tensor, "rows channels"], corners: Corners) -> Float
     """Weighted sums of rows. On a CPU it reads four times as many as `grid_sample`, whose channels lie far apart."""
     rows, shares = corners
     return F.embedding_bag(rows, table, per_sample_weights=shares, mode="sum")
+
+
+def returned_rows(
+    grad: Float[Tensor, "points channels"], corners: Corners, number: int
+) -> Float[Tensor, "{number} channels"]:
+    """The gradient of a table of `number` rows whose `mixed_rows` have the gradient `grad`.
+
+    On a CPU by SciPy, whose product of a sparse matrix takes a twentieth of the time of torch's `index_add_`.
+    """
+    rows, shares = corners
+    if grad.device.type == "cpu":
+        ends = torch.arange(0, rows.numel() + 1, rows.shape[1], dtype=torch.int32)
+        mixing = csc_matrix((shares.flatten().numpy(), rows.flatten().numpy(), ends.numpy()), shape=(number, len(rows)))
+        return torch.from_numpy(mixing @ grad.numpy())
+    spread = (grad[:, None] * shares[..., None]).flatten(0, 1)
+    return grad.new_zeros(number, grad.shape[1]).index_add_(0, rows.flatten(), spread)
 
 
 class KeptRows:

@@ -44,8 +44,7 @@ class StylizedPicture(StylizedField):
         features = self.content.features_of(positions, pixel)
         # The corners of a square picture lie outside the unit circle, in which style planes may turn.
         spread = spread_over(0.5**0.5 * pixel, self.finest and 0.5**0.5 * self.finest)
-        style = self.style_features(positions * 0.5**0.5, style_code, spread)
-        rgb = self.content.rgb(self.amalgamation.color_features(features, style, style_code.sum()))
+        rgb = self.content.rgb(self.mixed(features, positions * 0.5**0.5, style_code, spread))
         if self.stretch > 1 or self.colors.mode == "content":
             plain = self.content.rgb(features)
             rgb = plain + self.colors.change(self.stretch * (rgb - plain))

@@ -36,11 +36,25 @@ class TestStylizedField:
         assert torch.equal(stylized.raw_density(raw_density, features, points.positions, code), raw_density)
 
     def test_is_sim_and_am_one_after_the_other(self, points: SurfacePoints):
-        stylized = field((0.5, 0.5))
+        stylized = field((0.5, 0.5)).eval()
         code = torch.tensor([0.2, 0.5])
         style = stylized.style_features(points.positions, code, points.spread)
         features = stylized.amalgamation.color_features(points.color_features, style, torch.tensor(0.7))
         torch.testing.assert_close(stylized.color_features(points, code), features)
+
+    def test_learns_with_products_that_are_rounded_and_gradients_that_are_nearly_the_same(self, points: SurfacePoints):
+        stylized = field((0.5, 0.5))
+        found = []
+        for mode in (False, True):
+            stylized.train(mode).zero_grad()
+            rgb = stylized.color_features(points, FULL)
+            assert rgb.dtype == torch.float32
+            rgb.square().sum().backward()
+            found.append((rgb.detach(), [each.grad.clone() for each in stylized.parameters() if each.grad is not None]))
+        (exact, slopes), (rounded, rounded_slopes) = found
+        torch.testing.assert_close(rounded, exact, atol=0.02, rtol=0.02)
+        for slope, near in zip(slopes, rounded_slopes, strict=True):
+            assert float((slope - near).norm()) <= 0.03 * float(slope.norm())
 
     def test_two_styles_differ_and_neither_is_the_content(self, points: SurfacePoints, random: torch.Generator):
         stylized = field((0.5, 0.5))
