@@ -82,10 +82,6 @@ class TestContent:
             "use locked." in said
         )
 
-    def test_more_samples_of_what_is_not_sampled_are_refused(self, tmp_path: Path):
-        said = ns_train(tmp_path, CONTENT, "somebodys_ball", "--pipeline.model.num-render-samples", "48", fails=True)
-        assert "pipeline.model.num-render-samples: content somebodys_ball does not sample rays; leave it out." in said
-
     def test_one_that_is_not_there_is_told_with_the_nearest(self, tmp_path: Path):
         said = ns_train(tmp_path, CONTENT, "somebody_ball", fails=True)
         assert (

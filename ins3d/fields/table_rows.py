@@ -68,8 +68,9 @@ register_optimizer_step_post_hook(_Steps.count)
 
 
 def parameter_state(*tensors: Tensor) -> tuple[int, ...]:
-    """Differs once one of them was written to or moved, or any optimizer has made a step."""
-    return _Steps.number, *(number for tensor in tensors for number in (tensor.data_ptr(), tensor._version))
+    """Differs once one of them was written to or moved or, where one learns, any optimizer has made a step."""
+    steps = _Steps.number if any(tensor.requires_grad for tensor in tensors) else 0
+    return steps, *(number for tensor in tensors for number in (tensor.data_ptr(), tensor._version))
 
 
 def plane_corners(positions: Float[Tensor, "inputs points"], side: int) -> Corners:

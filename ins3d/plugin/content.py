@@ -78,11 +78,6 @@ class Content(nn.Module, ABC):
         in the style stage; `proposals` (what only decides where rays are sampled) do not.
         """
 
-    def set_num_samples(self, number: int | None) -> None:
-        """Samples along a ray from now on; None: as many as in training."""
-        if number is not None:
-            raise ValueError(f"pipeline.model.num-render-samples: content {self.kind} does not sample rays; leave it out.")
-
     def step(self, step: int) -> None:
         """Called after each step of the content stage."""
 

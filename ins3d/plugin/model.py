@@ -72,9 +72,6 @@ class InsStylizeModel(Model):
         super().populate_modules()
         config = self.config
         self.ray_content = build_content(config.content)
-        # Of a content that cannot be sampled more densely this is refused now, and not when pictures are rendered.
-        self.ray_content.set_num_samples(config.num_render_samples)
-        self.ray_content.set_num_samples(None)
         moves = config.geometry != "locked"
         movable = self.movable_content if moves or isinstance(self.ray_content, MovableGeometry) else None
         names = style_names(config.styles)
@@ -130,7 +127,6 @@ class InsStylizeModel(Model):
         super().train(mode)
         if bool(self.is_stylized):
             self.ray_content.eval()
-        self.ray_content.set_num_samples(None if mode else self.config.num_render_samples)
         return self
 
     def get_param_groups(self) -> dict[str, list[nn.Parameter]]:

@@ -1,7 +1,6 @@
 """A content field sampled along rays: where to look, and what is there. Kinds `planes` and `frequency`."""
 
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 import torch
@@ -15,15 +14,12 @@ from ins3d.extension.ranges import ranged
 from ins3d.fields.content_features import ContentFeatures, ContentPoint, FrequencyContent, PlanesContent
 from ins3d.fields.frozen_teacher import FrozenTeacher
 from ins3d.fields.merged_points import SurfacePoints, merge_samples
-from ins3d.fields.table_rows import parameter_state
 from ins3d.plugin.content import CONTENTS, Content, FrozenDensity, GeometryLook, LearnableContent, MovableGeometry
 from ins3d.plugin.rays.compositing import composite
 from ins3d.plugin.rays.field_along_rays import FieldAlongRays
 from ins3d.plugin.rays.look import Look, Merging
 from ins3d.plugin.rays.proposals import CoarseDensity, PlaneDensity
 from ins3d.plugin.rays.still_planes import StillPlanes
-
-PREPARING = Lock()
 
 
 @dataclass
@@ -87,8 +83,6 @@ class RayContentField(FieldAlongRays, Content, LearnableContent, MovableGeometry
         super().__init__()
         self.content, self.proposals = content, nn.ModuleList(proposals)
         self.num_color_features, self.num_density_features = content.num_color_features, content.num_density_features
-        self.num_samples = num_samples
-        self._still: tuple[tuple[int, ...], StillPlanes] | None = None
         # Stratified by one offset a ray is cheaper; the paper's coarse samples are jittered one by one (spec A.5).
         self.sampler = ProposalNetworkSampler(
             num_proposal_samples_per_ray=num_proposal_samples,
@@ -114,12 +108,7 @@ class RayContentField(FieldAlongRays, Content, LearnableContent, MovableGeometry
         """See `Content.still_look`."""
         if not StillPlanes.suits(self):
             return self.look(rays, merging)
-        with PREPARING:  # threads share a picture
-            state = parameter_state(*self.parameters(), *self.buffers())
-            if self._still is None or self._still[0] != state:
-                with torch.inference_mode(False), torch.no_grad():  # what is kept may be copied elsewhere
-                    self._still = state, StillPlanes(self)
-        return self._still[1].look(rays, merging)
+        return StillPlanes(self).look(rays, merging)
 
     def _look(
         self, samples: RaySamples, positions: Tensor, point: ContentPoint, weights: Tensor, rgb: Tensor, merging: Merging
@@ -165,10 +154,6 @@ class RayContentField(FieldAlongRays, Content, LearnableContent, MovableGeometry
             "content": [parameter for parameter in self.content.parameters() if id(parameter) not in known],
             "proposals": list(self.proposals.parameters()),
         }
-
-    def set_num_samples(self, number: int | None) -> None:
-        """See `Content.set_num_samples`."""
-        self.sampler.num_nerf_samples_per_ray = number or self.num_samples
 
     def step(self, step: int) -> None:
         """The host's sampler counts steps to decide when proposals learn."""

@@ -33,6 +33,7 @@ RENAMED = {
 def upgrade(pipeline: Any) -> None:
     """Brings the pipeline settings of an old config.yml up to date, in place."""
     model = pipeline.model
+    vars(model).pop("num_render_samples", None)
     if hasattr(model, "style_loss_mult"):
         _upgrade_model(model)
         pipeline.patches.max_rays = getattr(vars(pipeline).pop("pool", None), "max_rays", 400_000)
@@ -127,6 +128,7 @@ OLD_OPTIONS = {
     f"{MODEL}.mix-share": "a fifth of the steps train a random blend of two styles",
     f"{MODEL}.num-training-points": f"{MODEL}.num-points TRAINING PICTURES",
     f"{MODEL}.num-surface-points": f"{MODEL}.num-points TRAINING PICTURES",
+    f"{MODEL}.num-render-samples": "pictures are sampled where the scene is, whatever the view, and as calm as 48 were",
     f"{MODEL}.style-encoding": f"{STYLE} NAME",
     f"{MODEL}.style-plane-resolutions": f"{STYLE} planes:resolutions=96/192/384",
     f"{MODEL}.style-plane-channels": f"{STYLE} planes:channels=NUMBER",

@@ -32,9 +32,6 @@ class ModelSettings(StyleSettings, MixSettings, ModelConfig):
     num_points: tuple[int, int] = ranged((2, 4), min=1, max=4, rendered=True)
     """Merged points per ray of deferred shading: while the style is learned, where more cost time and gain little; and in
     pictures, where with more of them strokes jump less between views."""
-    num_render_samples: int | None = ranged(None, min=1, rendered=True)
-    """Samples of the content along a ray in pictures; not given: as many as it was trained with. 48 make strokes calmer
-    where depth is soft, at twice the time or more."""
     footprint_mult: float = ranged(0.6, min=0, rendered=True)
     """How strongly strokes finer than a pixel fade out: the standard deviation, in pixels, over which they are averaged
     (mip-NeRF's integrated encoding); 0 leaves them, and they shimmer when the camera moves."""

@@ -149,11 +149,6 @@ class TestWhatIsNone:
         with pytest.raises(ValueError, match="^some-setting: content flat cannot$"):
             able(flat, MovableGeometry, "some-setting: content {} cannot")
 
-    def test_what_does_not_sample_rays_says_so(self):
-        Flat().set_num_samples(None)
-        with pytest.raises(ValueError, match=r"^pipeline\.model\.num-render-samples: content .* does not sample rays"):
-            Flat().set_num_samples(48)
-
     def test_hash_settings_that_contradict_each_other_are_refused(self):
         settings = small_content("hash")
         settings.num_proposal_samples = (24, 12)

@@ -175,17 +175,6 @@ class TestFootprint:
         torch.testing.assert_close(spreads[1], 4 * spreads[0])
 
 
-class TestRenderSamples:
-    def test_pictures_may_be_sampled_more_densely_than_training(self, trained_pipeline: Make):
-        model = (pipeline := trained_pipeline(model__num_render_samples=20)).model
-        rays, counts = rays_of(pipeline), []
-        for mode in (True, False, True):
-            model.train(mode)
-            counts.append(model.look(rays).weights.shape[1])
-        assert counts == [8, 20, 8]
-        assert trained_pipeline().model.eval().look(rays).weights.shape[1] == 8
-
-
 class TestContentStage:
     def test_the_chosen_share_of_rays_is_shown_no_direction(self, trained_pipeline: Make):
         pipeline = trained_pipeline(model__view_dropout=0.25)

@@ -27,11 +27,6 @@ class TestSettings:
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
             build_pipeline(small_config(open_scene, tmp_path, model__num_points=points))
 
-    def test_pictures_need_samples(self, open_scene: Scene, tmp_path: Path):
-        text = "pipeline.model.num-render-samples: 0 is too little; use 1 or more."
-        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
-            build_pipeline(small_config(open_scene, tmp_path, model__num_render_samples=0))
-
     def test_a_footprint_is_not_negative(self, open_scene: Scene, tmp_path: Path):
         text = "pipeline.model.footprint-mult: -0.1 is too little; use 0 or more."
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):

@@ -161,7 +161,7 @@ class TestConfig:
     @pytest.mark.parametrize(
         "name",
         [
-            "geometry", "shading", "num_render_samples", "spread_mult", "footprint_mult", "perceptual_encoder",
+            "geometry", "shading", "spread_mult", "footprint_mult", "perceptual_encoder",
             "perceptual_pooling", "style_layers", "style_scales", "content_layers", "colors", "interlevel_loss_mult",
             "distortion_loss_mult", "view_dropout", "near",
         ],

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from threading import Lock
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -11,10 +13,13 @@ from nerfstudio.model_components.ray_samplers import ProposalNetworkSampler
 from torch import Tensor, nn
 
 from ins3d.fields.content_features import ContentFeatures, ContentPoint
+from ins3d.fields.table_rows import parameter_state
 from ins3d.placement.scene import ScenePlacement
 from ins3d.plugin.rays.compositing import expected_depth
-from ins3d.plugin.rays.proposals import CoarseDensity
+from ins3d.plugin.rays.places import Places
+from ins3d.plugin.rays.proposals import CoarseDensity, PlaneDensity
 
+PREPARING = Lock()
 SHORT_RAY = 0.3
 """In radii of the scene: rays that texture a mesh are shorter."""
 BEHIND = 2.0
@@ -42,6 +47,7 @@ class FieldAlongRays(nn.Module):
     placement: ScenePlacement
     background: Tensor
     sampler: ProposalNetworkSampler
+    _places: tuple[tuple[int, ...], Places] | None = None
 
     def density_functions(self) -> list[Callable[[Tensor], Tensor]]:
         """For the host's sampler: positions in scene units to density per scene unit."""
@@ -62,9 +68,28 @@ class FieldAlongRays(nn.Module):
             far = torch.maximum(torch.where(short, rays.fars, torch.minimum(far, rays.fars)), near * 1.001)
         return near, far
 
+    @property
+    def has_places(self) -> bool:
+        """Whether pictures are sampled at places of their own: where one network of planes proposes, the default."""
+        return [type(each) for each in self.proposals] == [PlaneDensity]
+
+    def edges(self, rays: RayBundle) -> Float[Tensor, "edges rays"]:
+        """Of the samples that pictures are made of, in scene units; for fields that have places."""
+        with PREPARING:  # threads share a picture
+            state = parameter_state(*self.proposals.parameters(), *self.placement.buffers())
+            if self._places is None or self._places[0] != state:
+                (number,) = self.sampler.num_proposal_samples_per_ray
+                with torch.inference_mode(False), torch.no_grad():  # what is kept may be copied elsewhere
+                    self._places = state, Places(cast(PlaneDensity, self.proposals[0]), self.placement, number)
+        return self._places[1].edges(rays, *self.bounds(rays), self.sampler.num_nerf_samples_per_ray)
+
     def sample(self, rays: RayBundle) -> tuple[RaySamples, list[Tensor], list[RaySamples]]:
-        """Where along the rays something is."""
+        """Where along the rays something is; what proposes is told of in training, or where there are no places."""
         near, far = self.bounds(rays)
+        if self.has_places and not self.training:
+            with torch.no_grad():
+                edges = self.edges(rays).T[..., None]
+            return rays.get_ray_samples(bin_starts=edges[:, :-1], bin_ends=edges[:, 1:]), [], []
         return self.sampler(replace(rays, nears=near, fars=far), density_fns=self.density_functions())
 
     def forward(self, rays: RayBundle) -> RayContent:

@@ -1,9 +1,6 @@
-"""A content of feature planes that nothing changes any more, as pictures look at it: the same samples, sooner."""
-
-from dataclasses import dataclass
+"""A content of feature planes that nothing changes any more, as pictures look at it: sooner."""
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
@@ -14,47 +11,28 @@ from ins3d.fields.precision import rounded_products
 from ins3d.plugin.rays.compositing import MIN_ACCUMULATION
 from ins3d.plugin.rays.field_along_rays import BEHIND, FieldAlongRays
 from ins3d.plugin.rays.look import Look, Merging
-from ins3d.plugin.rays.proposal_grid import ProposalGrid, running_sums
-from ins3d.plugin.rays.proposals import PlaneDensity
-
-
-@dataclass
-class Steps:
-    """Pieces of rays; those of one ray lie in a column, so that sums along rays are sums of whole rows."""
-
-    edges: Float[Tensor, "edges rays"]
-    """In scene units."""
-    middles: Float[Tensor, "steps rays"]
-    positions: Float[Tensor, "3 steps rays"]
-    """Of the middles, in the unit ball."""
-    shrinkage: Float[Tensor, "steps rays"]
-    """There, across the ray: ball radii per radius of the scene."""
-
-    def __len__(self) -> int:
-        return len(self.middles)
+from ins3d.plugin.rays.places import Steps, steps_along
 
 
 class StillPlanes:
     """Looks along rays as `FieldAlongRays` does, where nothing learns: 40 dB or better to it (docs/results.md, Frames).
 
-    Coordinates lie apart instead of together, the proposal network is asked where its grid says that it matters, what a
-    direction says is computed once for a ray, and networks are rounded (`rounded_products`); places are not.
+    Coordinates lie apart instead of together, what a direction says is computed once for a ray, and networks are rounded
+    (`rounded_products`); places are not.
     """
 
     def __init__(self, field: FieldAlongRays) -> None:
-        content, (proposal,) = field.content, field.proposals
-        assert isinstance(content, PlanesContent) and isinstance(proposal, PlaneDensity)
-        self.field, self.content, self.placement = field, content, field.placement
-        self.grid = ProposalGrid(proposal)
+        assert isinstance(field.content, PlanesContent)
+        self.field, self.content, self.placement = field, field.content, field.placement
 
     @staticmethod
     def suits(field: FieldAlongRays) -> bool:
-        """Whether the field is one of planes, proposed for by one network of planes: the default."""
-        return isinstance(field.content, PlanesContent) and [type(each) for each in field.proposals] == [PlaneDensity]
+        """Whether the field is one of planes, whose samples have places of their own: the default."""
+        return isinstance(field.content, PlanesContent) and field.has_places
 
     def look(self, rays: RayBundle, merging: Merging) -> Look:
         """See `Content.look`."""
-        steps = self._steps(rays, self._edges(rays))
+        steps = steps_along(rays, self.field.edges(rays), self.placement)
         with rounded_products(rays.origins.device):
             point = self.content(steps.positions.permute(1, 2, 0))
             features = point.color_features
@@ -70,33 +48,8 @@ class StillPlanes:
             weights=weights.T[..., None],
         )
 
-    # ---- where
-
-    def _steps(self, rays: RayBundle, edges: Float[Tensor, "edges rays"]) -> Steps:
-        middles = (edges[1:] + edges[:-1]) / 2
-        start = ((rays.origins - self.placement.center) / self.placement.radius).T.contiguous()
-        relative = start[:, None] + (rays.directions / self.placement.radius).T.contiguous()[:, None] * middles
-        shrinkage = self.placement.shrinkage(relative, axis=0)
-        return Steps(edges, middles, relative * shrinkage, shrinkage[0])
-
-    def _edges(self, rays: RayBundle) -> Float[Tensor, "edges rays"]:
-        """Of the content's samples: as the host's sampler chooses them, without jitter."""
-        sampler = self.field.sampler
-        near, far = (bound[:, 0].log() for bound in self.field.bounds(rays))
-        (number,) = sampler.num_proposal_samples_per_ray
-        edges = torch.linspace(0, 1, number + 1, device=near.device)[:, None]
-        steps = self._steps(rays, torch.lerp(near, far, edges).exp())
-        density = self.grid(steps.positions, steps.edges.diff(dim=0) * self.placement.density_scale)
-        padding = sampler.pdf_sampler.histogram_padding * torch.arange(number + 1, device=near.device)[:, None]
-        chosen = quantiles(
-            _stopped(steps, density, self.placement.density_scale) + padding, sampler.num_nerf_samples_per_ray
-        )
-        return torch.lerp(near, far, chosen).exp()
-
-    # ---- what
-
     def _stopped(self, steps: Steps, density: Float[Tensor, "steps rays"]) -> Float[Tensor, "edges rays"]:
-        stopped = _stopped(steps, density, self.placement.density_scale)
+        stopped = steps.stopped(density, self.placement.density_scale)
         if not bool(self.placement.bounded):
             stopped[-1] = 1  # every ray ends at its last sample at the latest
         return stopped
@@ -127,24 +80,3 @@ class StillPlanes:
             (means[:, :3] + middle).permute(2, 0, 1), merged_features.float(),
             (stopped[-1] / number)[:, None, None].expand(-1, number, 1), spread.T[..., None],
         )  # fmt: skip
-
-
-def _stopped(steps: Steps, density: Float[Tensor, "steps rays"], scale: Tensor) -> Float[Tensor, "edges rays"]:
-    """The share of each ray that has ended before each edge."""
-    optical = running_sums(density * (steps.edges.diff(dim=0) * scale))
-    return F.pad(optical.neg_().expm1_().neg_(), (0, 0, 1, 0))
-
-
-def quantiles(shares: Float[Tensor, "edges rays"], number: int) -> Float[Tensor, "cuts rays"]:
-    """Edges of `number` pieces between the middles of equal parts, as the host's PDFSampler; in [0, 1] of the steps.
-
-    `shares` grow from 0 down each column.
-    """
-    steps, cumulative = len(shares) - 1, (shares / shares[-1]).T.contiguous()
-    parts = number + 1
-    wanted = (torch.linspace(0, 1 - 1 / parts, parts, device=shares.device) + 1 / (2 * parts)).expand(len(cumulative), -1)
-    wanted = wanted.contiguous()
-    below = (torch.searchsorted(cumulative, wanted, right=True) - 1).clamp(0, steps - 1)
-    low, high = cumulative.gather(1, below), cumulative.gather(1, below + 1)
-    within = ((wanted - low) / (high - low)).nan_to_num(0).clamp(0, 1)
-    return ((below + within) / steps).T.contiguous()
