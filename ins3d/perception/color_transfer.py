@@ -50,16 +50,22 @@ def between(one: ColorStatistics, other: ColorStatistics, share: float) -> Color
 def matching_map(source: ColorStatistics, target: ColorStatistics, max_gain: float = float("inf")) -> Float[Tensor, "3 4"]:
     """The affine map [A | b] that gives colours of `source` the mean and covariance of `target`.
 
-    A = Ct^1/2 Cs^-1/2 with symmetric roots (ARF, section 4.3; CORAL is the same map). Channels that do not vary in the
-    source are not blown up: variances below (1/255)^2 count as that. No direction of colour is stretched or shrunk more than
-    `max_gain` times.
+    Of all that do, the one that moves colours least (Pitie and Kokaram 2007, the linear Monge-Kantorovitch map):
+    A = Cs^-1/2 (Cs^1/2 Ct Cs^1/2)^1/2 Cs^-1/2. It is symmetric and positive: what is lighter stays lighter, what is redder
+    redder. Differs from ARF (section 4.3) and CORAL, whose Ct^1/2 Cs^-1/2 also turns colours, by 6 to 44 degrees between the
+    scenes and paintings here: shadows in the green, clay in the pink.
+
+    Channels that do not vary in the source are not blown up: variances below (1/255)^2 count as that. No direction of colour
+    is stretched or shrunk more than `max_gain` times.
 
     >>> flat = ColorStatistics(torch.zeros(3), torch.eye(3))
     >>> matching_map(flat, ColorStatistics(torch.ones(3), 4 * torch.eye(3)))[0].tolist()
     [2.0, 0.0, 0.0, 1.0]
     """
-    left, gains, right = torch.linalg.svd(_power(target.covariance, 0.5) @ _power(source.covariance, -0.5))
-    linear = (left @ torch.diag(gains.clamp(1 / max_gain, max_gain)) @ right).to(source.mean)
+    there, back = _power(source.covariance, 0.5), _power(source.covariance, -0.5)
+    linear = back @ _power(there @ target.covariance.double() @ there, 0.5, least=0.0) @ back
+    gains, directions = torch.linalg.eigh(linear)
+    linear = (directions @ torch.diag(gains.clamp(1 / max_gain, max_gain)) @ directions.T).to(source.mean)
     return torch.cat([linear, (target.mean - linear @ source.mean)[:, None]], dim=1)
 
 
@@ -97,6 +103,6 @@ def brightness_only(change: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 
     return (change @ change.new_tensor(LUMINANCE))[..., None].expand_as(change)
 
 
-def _power(covariance: Tensor, exponent: float) -> Tensor:
+def _power(covariance: Tensor, exponent: float, least: float = (1 / 255) ** 2) -> Tensor:
     values, vectors = torch.linalg.eigh(covariance.double())
-    return vectors @ torch.diag(values.clamp(min=(1 / 255) ** 2) ** exponent) @ vectors.T
+    return vectors @ torch.diag(values.clamp(min=least) ** exponent) @ vectors.T

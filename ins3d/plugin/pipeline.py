@@ -36,7 +36,7 @@ from ins3d.plugin.style_stage import SceneSubject
 from ins3d.plugin.viewer_controls import StyleControls
 from ins3d.style.mix import FILE_NAME as MIX_FILE_NAME
 from ins3d.style.objective import StyleObjective
-from ins3d.style.sampling import MixSampler, steps_for
+from ins3d.style.sampling import MixSampler, steps_for, steps_of_a_style
 from ins3d.style.stage import StyleStage
 from ins3d.style.stroke_sizes import at_stroke_sizes
 from ins3d.style.styles import Style, check_styles, find_styles
@@ -52,8 +52,9 @@ class InsStylizePipelineConfig(VanillaPipelineConfig):
     model: InsStylizeModelConfig = field(default_factory=InsStylizeModelConfig)
     content_steps: int = ranged(1850, min=0)
     """Steps of the content stage."""
-    style_steps: int = ranged(400, min=0)
-    """Steps of the style stage for one style; every further style adds 45 % of them."""
+    style_steps: int | None = ranged(None, min=0)
+    """Steps of the style stage for one style; every further style adds 45 % of them. Not given: as many as the pictures'
+    size asks for, 400 at 135x240 pixels, 610 at 270x480, 1030 at 1008x756."""
     content_checkpoint: Path | None = None
     """A finished content: content.ckpt or config.yml of an earlier run, or the config.yml of `ns-train nerfacto`. The
     content stage is skipped."""
@@ -134,7 +135,11 @@ class InsStylizePipeline(VanillaPipeline):
     @property
     def style_steps(self) -> int:
         """Steps of the style stage for all styles together."""
-        return steps_for(self.config.style_steps, self.num_new_styles)
+        steps = self.config.style_steps
+        if steps is None:
+            cameras = self.datamanager.train_dataset.cameras
+            steps = steps_of_a_style(int((cameras.height * cameras.width).max()))
+        return steps_for(steps, self.num_new_styles)
 
     @property
     def content_steps(self) -> int:

@@ -90,14 +90,30 @@ class TestMatchingMap:
         torch.testing.assert_close(found[:, :3], torch.diag(torch.tensor([2.0, 0.5, 3.0])))
         torch.testing.assert_close(found[:, 3], torch.tensor([0.3, 0.4, -0.4]))
 
-    def test_is_the_product_of_symmetric_roots(self, rgb: Tensor, other: Tensor):
-        # ARF, section 4.3: A = Ct^1/2 Cs^-1/2. So A Cs^1/2 = Ct^1/2 is symmetric, and its square is the target's.
+    def test_turns_no_colour_around(self, rgb: Tensor, other: Tensor):
+        """Symmetric and positive: along every direction, what was further stays further."""
+        linear = matching_map(color_statistics(rgb), color_statistics(other))[:, :3]
+        torch.testing.assert_close(linear, linear.T, atol=1e-5, rtol=0)
+        assert float(torch.linalg.eigvalsh(linear).min()) > 0
+
+    def test_moves_colours_less_than_arfs_map(self, rgb: Tensor, other: Tensor):
         source, target = color_statistics(rgb), color_statistics(other)
-        linear = matching_map(source, target)[:, :3].double()
-        values, vectors = torch.linalg.eigh(source.covariance.double())
-        root = linear @ vectors @ values.sqrt().diag() @ vectors.T
-        torch.testing.assert_close(root, root.T, atol=1e-5, rtol=0)
-        torch.testing.assert_close((root @ root).float(), target.covariance, atol=1e-6, rtol=1e-4)
+
+        def root(covariance: Tensor, exponent: float) -> Tensor:
+            values, vectors = torch.linalg.eigh(covariance.double())
+            return vectors @ torch.diag(values**exponent) @ vectors.T
+
+        linear = (root(target.covariance, 0.5) @ root(source.covariance, -0.5)).float()
+        arf = torch.cat([linear, (target.mean - linear @ source.mean)[:, None]], dim=1)
+        moved = [(apply_color_map(each, rgb) - rgb).square().sum(-1).mean() for each in (matching_map(source, target), arf)]
+        assert moved[0] < 0.99 * moved[1]
+
+    def test_the_shades_of_a_grey_scene_stay_shades(self):
+        """Clay under a painting whose brightness varies with its blue: darker is darker, and no violet comes of it."""
+        shades = torch.linspace(0.3, 0.7, 200)[:, None].expand(200, 3) + torch.tensor([0.02, 0.0, -0.02])
+        painting = torch.rand(500, 3, generator=torch.Generator().manual_seed(2)) * torch.tensor([0.3, 0.4, 0.9])
+        mapped = apply_color_map(matching_map(color_statistics(shades), color_statistics(painting), 8.0), shades)
+        assert bool((mapped.diff(dim=0) > 0).all())
 
     def test_to_the_same_colors_changes_nothing(self, rgb: Tensor):
         source = color_statistics(rgb)
