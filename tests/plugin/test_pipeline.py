@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from ins3d.style.sampling import steps_of_a_style
 from tests.plugin.tiny_scenes import HEIGHT, OPEN_PLACEMENT, WIDTH, Scene, build_pipeline, small_config
 
 
@@ -165,6 +166,13 @@ class TestStages:
         for step in (3, 4):
             assert "gram_loss" in pipeline.get_train_loss_dict(step)[1]
             assert bool(pipeline.model.is_stylized) and (pipeline.config.run_dir / "content.ckpt").is_file()
+
+    def test_styles_are_learned_as_long_as_the_pictures_size_asks_for(self, open_scene: Scene, tmp_path: Path):
+        pipeline = build_pipeline(small_config(open_scene, tmp_path, style_steps=None))
+        cameras = pipeline.datamanager.train_dataset.cameras
+        pixels = int((cameras.height * cameras.width).max())
+        assert pipeline.style_steps == steps_of_a_style(pixels) > 0
+        assert steps_of_a_style(1_000_000) > 2 * steps_of_a_style(32_400) > 2 * steps_of_a_style(4_000)
 
     def test_the_sampler_counts_the_content_steps(self, open_scene: Scene, tmp_path: Path):
         pipeline = build_pipeline(small_config(open_scene, tmp_path))
