@@ -69,7 +69,7 @@ class TestScenes:
         _, pipeline, _, step = eval_setup(run / "config.yml", test_mode="test")
         assert step == 179 and pipeline.model.controls.names == ("default_style",)
         camera = pipeline.datamanager.eval_dataset.cameras[:1]
-        camera.rescale_output_resolution(48 / 144)
+        camera.rescale_output_resolution(48 / 320)
         with torch.no_grad():
             outputs = pipeline.to("cpu").model.get_outputs_for_camera(camera.to("cpu"))
         imageio.imwrite(tmp_path / "now.png", (outputs["rgb"].clamp(0, 1) * 255).round().byte().numpy())
@@ -104,7 +104,7 @@ class TestScenes:
             if "columns.0" in name:
                 assert torch.equal(scene.pipeline.model.stylized.state_dict()[name], value)
         camera = scene.cameras[0]
-        camera.rescale_output_resolution(48 / 144)
+        camera.rescale_output_resolution(48 / 320)
         assert torch.equal(scene.render(camera, Mix((1.0, 0.0))), before.render(camera, Mix((1.0,))))
 
     def test_its_content_is_painted_in_another_style(self, run: Path, tmp_path: Path):

@@ -74,7 +74,7 @@ def paint_scene(config: InsStylizeTrainerConfig) -> Scene:
     >>> scene = paint_scene(config)  # doctest: +ELLIPSIS
     Mixed precision ...
     >>> scene.render(scene.cameras[0], Mix((1.0,), strength=0.5)).shape
-    torch.Size([3, 144, 144])
+    torch.Size([3, 320, 320])
     """
     torch.manual_seed(config.machine.seed)
     config.set_timestamp()
