@@ -35,7 +35,7 @@ class TestStillLife:
         frame = transforms["frames"][0]
         coarse = 40
         focal = transforms["fl_x"] * coarse / transforms["w"]
-        rendered = script.render(np.array(frame["transform_matrix"]), coarse, focal, samples=2).astype(float)
+        rendered = script.render(np.array(frame["transform_matrix"]), coarse, focal, samples=4).astype(float)
         shipped = imageio.imread(SCENE / frame["file_path"]).astype(float)
         block = shipped.shape[0] // coarse
         shrunk = shipped.reshape(coarse, block, coarse, block, 3).mean((1, 3))
