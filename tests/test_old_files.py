@@ -104,7 +104,7 @@ class TestScenes:
             if "columns.0" in name:
                 assert torch.equal(scene.pipeline.model.stylized.state_dict()[name], value)
         camera = scene.cameras[0]
-        camera.rescale_output_resolution(48 / 320)
+        camera.rescale_output_resolution(48 / 144)
         assert torch.equal(scene.render(camera, Mix((1.0, 0.0))), before.render(camera, Mix((1.0,))))
 
     def test_its_content_is_painted_in_another_style(self, run: Path, tmp_path: Path):
@@ -133,6 +133,7 @@ def short_run(output: Path) -> Any:
     config = scene_config(ROOT / "scenes" / "still_life")
     config.output_dir, config.machine.device_type = output, "cpu"
     config.pipeline.style_steps, config.pipeline.patches.max_rays = 2, 25_000
+    config.pipeline.datamanager.size = 144  # of the pictures that the old run had
     return config
 
 
@@ -149,6 +150,7 @@ def longer(run: Path, output: Path) -> Any:
     config = yaml.load((run / "config.yml").read_text(), Loader=yaml.Loader)
     config.load_dir, config.output_dir, config.machine.device_type = run / "nerfstudio_models", output, "cpu"
     config.pipeline.style_steps += 10
+    config.pipeline.datamanager.size = 144
     config.save_config()
     trainer = config.setup(local_rank=0, world_size=1)
     trainer.setup()
