@@ -15,18 +15,17 @@ $(READY): pyproject.toml configs/constraints.txt
 	$(BIN)/pip install --quiet -c configs/constraints.txt -e '.[dev]'
 	touch $(READY)
 
-# Trains on the scene that ships with the project, paints it, and renders two videos.
+# Trains on the scene that ships with the project, paints it, and makes a picture and a film of six seconds.
 demo: $(READY)
 	rm -rf $(RUN)
 	$(BIN)/ns-train ins-stylize --data scenes/still_life --vis tensorboard \
 	    --experiment-name demo --timestamp run \
 	    --pipeline.content-steps 1200
-	$(BIN)/ns-render interpolate --load-config $(RUN)/config.yml --pose-source eval --interpolation-steps 12 \
-	    --rendered-output-names rgb --output-path outputs/demo/stylized.mp4
-	$(BIN)/ns-render interpolate --load-config $(RUN)/config.yml --pose-source eval --interpolation-steps 12 \
-	    --rendered-output-names content_rgb rgb depth --output-path outputs/demo/content_stylized_depth.mp4
-	@echo; echo "Painted: $(CURDIR)/outputs/demo/stylized.mp4"
-	@echo "Beside the original and its depth: $(CURDIR)/outputs/demo/content_stylized_depth.mp4"
+	cp $(RUN)/preview.png outputs/demo/picture.png
+	$(BIN)/ns-render interpolate --load-config $(RUN)/config.yml --interpolation-steps 18 --frame-rate 18 \
+	    --rendered-output-names content_rgb rgb --output-path outputs/demo/film.mp4
+	@echo; echo "Photograph, painting, painted view and depth: $(CURDIR)/outputs/demo/picture.png"
+	@echo "A film of the scene, as it is and painted: $(CURDIR)/outputs/demo/film.mp4"
 
 # One thread a process: two processes of two threads on two cores get in each other's way. What tests and examples of the
 # Python door write, gigabytes, goes when they end.

@@ -69,7 +69,7 @@ class TestScenes:
         _, pipeline, _, step = eval_setup(run / "config.yml", test_mode="test")
         assert step == 179 and pipeline.model.controls.names == ("default_style",)
         camera = pipeline.datamanager.eval_dataset.cameras[:1]
-        camera.rescale_output_resolution(48 / 144)
+        camera.rescale_output_resolution(48 / 320)
         with torch.no_grad():
             outputs = pipeline.to("cpu").model.get_outputs_for_camera(camera.to("cpu"))
         imageio.imwrite(tmp_path / "now.png", (outputs["rgb"].clamp(0, 1) * 255).round().byte().numpy())
@@ -133,6 +133,7 @@ def short_run(output: Path) -> Any:
     config = scene_config(ROOT / "scenes" / "still_life")
     config.output_dir, config.machine.device_type = output, "cpu"
     config.pipeline.style_steps, config.pipeline.patches.max_rays = 2, 25_000
+    config.pipeline.datamanager.size = 144  # of the pictures that the old run had
     return config
 
 
@@ -149,6 +150,7 @@ def longer(run: Path, output: Path) -> Any:
     config = yaml.load((run / "config.yml").read_text(), Loader=yaml.Loader)
     config.load_dir, config.output_dir, config.machine.device_type = run / "nerfstudio_models", output, "cpu"
     config.pipeline.style_steps += 10
+    config.pipeline.datamanager.size = 144
     config.save_config()
     trainer = config.setup(local_rank=0, world_size=1)
     trainer.setup()

@@ -37,6 +37,7 @@ def ns_train(folder: Path, *more: str, fails: bool = False) -> str:
     """Says what a run of a few steps says; `more` are its options."""
     small = [
         "--pipeline.content-steps", "6", "--pipeline.style-steps", "4", "--pipeline.patches.max-rays", "25000",
+        "--pipeline.datamanager.size", "144",
         "--vis", "tensorboard", "--machine.device-type", "cpu", "--timestamp", "run", "--experiment-name", "scene",
     ]  # fmt: skip
     where = ["--data", str(ROOT / "scenes" / "still_life"), "--output-dir", str(folder)]

@@ -9,23 +9,18 @@ from typing import Any, cast
 import torch
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
-from torchvision.utils import make_grid
 
 from ins3d.files.pictures import write_rgb
 from ins3d.files.run_record import peak_memory_mb, run_record
 from ins3d.files.whole import replace_file
-from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.content_checkpoint import FILE_NAME
 from ins3d.plugin.data.opened_run import SCENE_FILE, config_being_opened, keep_places, settle
 from ins3d.plugin.data.refusals import remove_unbegun
 from ins3d.plugin.pipeline import InsStylizePipeline
+from ins3d.plugin.previews import preview
 from ins3d.plugin.progress import StageProgress
 from ins3d.plugin.schedule import StageScheduleConfig
-from ins3d.plugin.style_videos import columns_of
 from ins3d.style.mix import FILE_NAME as MIX_FILE_NAME
-
-PREVIEW_PIXELS = 500_000
-"""Of each picture in preview.png, at most: it is there to be looked at, and takes as long as a film's frame."""
 
 
 @dataclass
@@ -121,7 +116,8 @@ class InsStylizeTrainer(Trainer):
         self.progress.stop()
         # First of all: whatever the pictures below run into, the training is not lost.
         self.save_checkpoint(self.step)
-        self._write_preview()
+        self.pipeline.eval()
+        write_rgb(self.base_dir / "preview.png", preview(self.pipeline))
         self._write_record()
         super()._after_train()
         config = self.base_dir / "config.yml"
@@ -131,16 +127,6 @@ class InsStylizeTrainer(Trainer):
         )
         CONSOLE.print(f"Walk around:    ns-viewer --load-config {config}", soft_wrap=True)
         CONSOLE.print(f"Another style:  --pipeline.content-checkpoint {self.base_dir / FILE_NAME}", soft_wrap=True)
-
-    def _write_preview(self) -> None:
-        """The content and every style, from a held-out camera."""
-        dataset = self.pipeline.datamanager.eval_dataset
-        self.pipeline.eval()
-        camera = dataset.cameras[len(dataset) // 2 : len(dataset) // 2 + 1]
-        camera.rescale_output_resolution(min(1.0, (PREVIEW_PIXELS / float(camera.height * camera.width)) ** 0.5))
-        renders = render_codes(self.pipeline.model, camera, torch.eye(len(self.pipeline.style.names)))
-        pictures = torch.stack([renders.content_rgb, *renders.rgb])
-        write_rgb(self.base_dir / "preview.png", make_grid(pictures, nrow=columns_of(len(pictures)), padding=0))
 
     def _write_record(self) -> None:
         """What the result depends on and what it cost, in `run.json`."""

@@ -144,6 +144,6 @@ class TestRules:
 
 
 def test_patches_without_a_size_fit_the_strides_that_are_asked_for():
-    """The still life that ships with the project: 144 pixels a side."""
+    """Of small pictures, 144 pixels a side."""
     assert plan_windows((144, 144), 100_000, PatchSettings(strides=(1, 2))).patch == 72
     assert plan_windows((144, 144), 100_000, PatchSettings()).patch == 128

@@ -11,8 +11,8 @@ from rich.progress import track
 from ins3d.evaluation.settings import Flight, check_config
 from ins3d.files.videos import open_video
 from ins3d.plugin.finished.frames import evaluation_path
+from ins3d.plugin.finished.style_videos import style_frames
 from ins3d.plugin.pipeline import InsStylizePipeline
-from ins3d.plugin.style_videos import style_frames
 from ins3d.runs.record import CONSOLE
 from ins3d.style.mix import FILE_NAME, Mix, MixSettings, make_mix, write_mix
 

@@ -70,7 +70,7 @@ def paint_scene(config: InsStylizeTrainerConfig) -> Scene:
     >>> config.output_dir = Path(tempfile.mkdtemp())
     >>> config.machine.device_type = "cpu"
     >>> config.pipeline.content_steps = config.pipeline.style_steps = 2  # for a picture: leave them as they are
-    >>> config.pipeline.patches.max_rays = 21_000
+    >>> config.pipeline.datamanager.size, config.pipeline.patches.max_rays = 144, 21_000
     >>> scene = paint_scene(config)  # doctest: +ELLIPSIS
     Mixed precision ...
     >>> scene.render(scene.cameras[0], Mix((1.0,), strength=0.5)).shape

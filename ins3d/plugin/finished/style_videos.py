@@ -5,18 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
-from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 from torchvision.utils import make_grid
 
-from ins3d.files.pictures import rgb_bytes
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.model import InsStylizeModel
+from ins3d.plugin.previews import Picture, labelled_picture
 from ins3d.style.mix import Mix, round_trip
-
-Picture = Float[Tensor, "3 _ _"]
 
 
 @dataclass
@@ -36,9 +31,10 @@ def style_frames(model: InsStylizeModel, path: Cameras, mix: Mix) -> Iterator[St
     for index in range(len(path)):
         strength = 1 - abs(2 * index / len(path) - 1)
         here = trip.code(index / len(path))
-        codes = [here, strength * full, *torch.eye(len(names))]
-        renders = render_codes(model, path[index : index + 1], codes)
-        morph, swept, *styles = renders.rgb
+        codes = torch.stack([here, strength * full, *torch.eye(len(names))])
+        different, which = codes.unique(dim=0, return_inverse=True)
+        renders = render_codes(model, path[index : index + 1], different)
+        morph, swept, *styles = (renders.rgb[each] for each in which)
         labelled = [
             labelled_picture(*pair) for pair in zip([renders.content_rgb, *styles], ["content", *names], strict=True)
         ]
@@ -56,15 +52,3 @@ def columns_of(number: int) -> int:
     [2, 3, 2, 3, 3]
     """
     return number if number <= 3 else int(np.ceil(number**0.5))
-
-
-def labelled_picture(picture: Picture, text: str) -> Picture:
-    """Words at the lower left, small against the picture, smaller where they would not fit."""
-    image, text = Image.fromarray(rgb_bytes(picture)), text.replace("_", " ")
-    size = max(10, picture.shape[1] // 22)
-    room = (picture.shape[2] - size) / ImageFont.load_default(size).getlength(text)
-    size = max(6, int(size * min(room, 1)))
-    font = ImageFont.load_default(size)
-    place = (size // 2, picture.shape[1] - size * 7 // 4)
-    ImageDraw.Draw(image).text(place, text, fill="white", font=font, stroke_width=max(1, size // 12), stroke_fill="black")
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).to(picture) / 255
