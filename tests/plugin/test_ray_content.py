@@ -119,13 +119,14 @@ class TestWeights:
 
 
 class TestSample:
-    def test_samples_lie_between_the_bounds_and_in_order(self, rays: RayBundle):
+    @pytest.mark.parametrize("learns", [False, True])
+    def test_samples_lie_between_the_bounds_and_in_order(self, rays: RayBundle, learns: bool):
         for bounded in (False, True):
-            field = field_of(bounded)
+            field = field_of(bounded).train(learns)
             samples, weights, proposed = field.sample(rays)
             near, far = field.placement.ray_bounds(rays.origins, rays.directions)
             starts, ends = samples.frustums.starts[..., 0], samples.frustums.ends[..., 0]
-            assert starts.shape == (len(rays), 12) and len(weights) == len(proposed) == 1
+            assert starts.shape == (len(rays), 12) and len(weights) == len(proposed) == learns
             assert bool((starts >= near - 1e-4).all()) and bool((ends <= far + 1e-4).all())
             assert bool((ends >= starts).all()) and torch.equal(starts[:, 1:], ends[:, :-1])
 
