@@ -5,6 +5,7 @@ No browser: one without a GPU keeps two cores busy by itself.
 
 import argparse
 import io
+import json
 import math
 import os
 import socket
@@ -153,13 +154,48 @@ def measure_finished(run: Path, output: Path) -> None:
         process.kill()
 
 
+def measure_training(arguments: list[str], output: Path) -> None:
+    """Three times: nobody looks; a page is open and nobody moves; the same beside it once more without."""
+    for vis in ("tensorboard", "viewer", "tensorboard", "viewer"):
+        port = free_port()
+        command = [
+            Path(sys.executable).parent / "ns-train",
+            *arguments,
+            "--vis",
+            vis,
+            "--output-dir",
+            output,
+            "--timestamp",
+            "run",
+        ]
+        command += ["--experiment-name", vis, "--viewer.websocket-port", port, "--viewer.quit-on-train-completion", "True"]
+        with open(output / f"{vis}.log", "w") as log:
+            before = os.times()
+            process = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log)
+            page = wait_for_page(port, process) if vis == "viewer" else None
+            process.wait()
+            after = os.times()
+        seconds = json.loads(next(output.glob(f"{vis}/*/run/run.json")).read_text())["seconds"]
+        processor = after.children_user + after.children_system - before.children_user - before.children_system
+        print(f"{vis}: {seconds}, {processor:.0f} s of a processor in all")
+        if page is not None:
+            times = [at for at, _, _ in page.pictures]
+            gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+            print(f"{len(times)} pictures, at most {max(gaps, default=0.0):.0f} s apart, {len(page.said)} lines; the last:")
+            print(page.pictures[-1][1:], page.said[-1][1])
+            (output / "last.jpg").write_bytes(page.last)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--load-config", type=Path, required=True)
+    parser.add_argument("--load-config", type=Path, help="of a finished run")
     parser.add_argument("--output", type=Path, required=True)
-    arguments = parser.parse_args()
+    arguments, training = parser.parse_known_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    measure_finished(arguments.load_config, arguments.output)
+    if arguments.load_config is not None:
+        measure_finished(arguments.load_config, arguments.output)
+    if training:
+        measure_training(training, arguments.output)
 
 
 if __name__ == "__main__":
