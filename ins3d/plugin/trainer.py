@@ -133,8 +133,9 @@ class InsStylizeTrainer(Trainer):
         self.progress.stop()
         # First of all: whatever the pictures below run into, the training is not lost.
         self.save_checkpoint(self.step)
-        self.pipeline.eval()
-        write_rgb(self.base_dir / "preview.png", preview(self.pipeline))
+        with self.train_lock:  # pages ask the same model
+            self.pipeline.eval()
+            write_rgb(self.base_dir / "preview.png", preview(self.pipeline))
         self._write_record()
         super()._after_train()
         config = self.base_dir / "config.yml"

@@ -137,4 +137,5 @@ class ScenePage(Viewer):
         """The last pictures are those of the finished scene."""
         super().training_complete()
         self._show_as_finished()
+        self.say("finished", 1.0)
         self._trigger_rerender()
