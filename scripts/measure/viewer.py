@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import msgspec
 import numpy as np
 from PIL import Image
 from viser.transforms import SO3
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 ASPECT = 1.27
@@ -63,9 +65,10 @@ class Page:
         self.socket.send(msgspec.msgpack.encode(message))
 
     def _listen(self) -> None:
-        for data in self.socket:
-            for message in msgspec.msgpack.decode(data):
-                self._take(message)
+        with suppress(ConnectionClosed):
+            for data in self.socket:
+                for message in msgspec.msgpack.decode(data):
+                    self._take(message)
 
     def _take(self, message: dict[str, Any]) -> None:
         kind = message["type"]
@@ -155,8 +158,8 @@ def measure_finished(run: Path, output: Path) -> None:
 
 
 def measure_training(arguments: list[str], output: Path) -> None:
-    """Three times: nobody looks; a page is open and nobody moves; the same beside it once more without."""
-    for vis in ("tensorboard", "viewer", "tensorboard", "viewer"):
+    """Twice: nobody looks; a page is open, and nobody moves."""
+    for vis in ("tensorboard", "viewer"):
         port = free_port()
         command = [
             Path(sys.executable).parent / "ns-train",

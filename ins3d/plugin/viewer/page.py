@@ -16,8 +16,10 @@ from ins3d.plugin.viewer.first_view import FirstView
 from ins3d.plugin.viewer.renders import Renders
 from ins3d.plugin.viewer.thumbnails import strips
 
-FULL_SIDE = 1024
-"""Pixels of the long side, of a finished scene's full pictures; while it learns they have the host's 512."""
+FULL_SIDES = (512, 1024)
+"""Pixels of the long side of full pictures, at most: while a scene is learned, and when it is finished."""
+SAY_EVERY = 0.5
+"""Seconds."""
 FIRST_IN_PANEL = -2.0
 """Of panels the host numbers its own from 1 on."""
 
@@ -33,11 +35,12 @@ class ScenePage(Viewer):
     def __init__(
         self, config: Any, log_filename: Any, datapath: Any, pipeline: Any, trainer: Any = None, **kwargs: Any
     ) -> None:
-        self._doing, self._size = "", "none yet"
+        self._doing, self._size, self._said = "", "none yet", 0.0
         cameras, placement = pipeline.datamanager.train_dataset.cameras, pipeline.model.ray_content.placement
         self.first_view = FirstView.of(cameras, placement.center.cpu())
         super().__init__(config, log_filename, datapath, pipeline, trainer, **kwargs)
         self._controls: StyleControls = pipeline.style
+        self._learned_side: int = pipeline.model.picture_side
         self._code = self._controls.code()
         self.bar = self.viser_server.gui.add_progress_bar(0.0, visible=trainer is not None, order=FIRST_IN_PANEL)
         with self.viser_server.gui.add_folder("Style", order=FIRST_IN_PANEL + 1):
@@ -45,7 +48,8 @@ class ScenePage(Viewer):
         self.control_panel.update_control_panel()  # the host shows settings that do not apply until one is changed
         if trainer is None:
             self._show_as_finished()
-            self.control_panel._max_res.value = FULL_SIDE
+        else:
+            self.control_panel._max_res.value = min(FULL_SIDES[0], self._learned_side)
 
     # ---- the panel
 
@@ -82,16 +86,18 @@ class ScenePage(Viewer):
         return f"{self._doing}  \nPicture: {self._size}"
 
     def say(self, doing: str, share: float) -> None:
-        """Writes over the panel what is being done, and which share of it is; in [0, 1]."""
-        if doing != self._doing:
-            self._doing, self.bar.value = doing, 100 * share
+        """Writes into the panel what is being done, and which share of it is; in [0, 1]. A page reads twice a second."""
+        another = doing.split()[0] != self._doing.split(" ")[0]
+        if another or share == 1 or time.monotonic() - self._said > SAY_EVERY:
+            self._doing, self._said, self.bar.value = doing, time.monotonic(), 100 * share
             self.stats_markdown.content = self.make_stats_markdown(None, None)
 
     def _show_as_finished(self) -> None:
-        """Nothing can be paused, or made faster."""
+        """Nothing can be paused, or made faster; pictures are larger than those that were learned from."""
         self.bar.visible = self.pause_train.visible = self.resume_train.visible = False
         for element in (self.control_panel._train_speed, self.control_panel._train_util):
             element.set_hidden(True)
+        self.control_panel._max_res.value = min(FULL_SIDES[1], 2 * self._learned_side)
 
     # ---- the scene
 

@@ -51,20 +51,27 @@ def shots(tmp_path_factory: Any) -> Path:
     return folder
 
 
-@contextmanager
-def opened(port: int) -> Iterator[Any]:
-    """A page that is connected."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Without a GPU."""
     from playwright.sync_api import sync_playwright
 
-    wait_for(lambda: socket.socket().connect_ex(("localhost", port)) == 0, "the viewer to listen")
     with sync_playwright() as browsers:
         arguments = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
         browser = browsers.chromium.launch(executable_path=BROWSER, args=arguments)
-        page = browser.new_page(viewport={"width": 960, "height": 720})
-        page.set_default_timeout(1000 * PATIENCE)
-        page.goto(f"http://localhost:{port}")
-        yield page
+        yield browser
         browser.close()
+
+
+@contextmanager
+def opened(browser: Any, port: int) -> Iterator[Any]:
+    """A page that is connected."""
+    wait_for(lambda: socket.socket().connect_ex(("localhost", port)) == 0, "the viewer to listen")
+    page = browser.new_page(viewport={"width": 960, "height": 720})
+    page.set_default_timeout(1000 * PATIENCE)
+    page.goto(f"http://localhost:{port}")
+    yield page
+    page.close()
 
 
 def free_port() -> int:
@@ -74,7 +81,7 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def page(run: Path) -> Iterator[Any]:
+def page(run: Path, browser: Any) -> Iterator[Any]:
     """The page of `ns-viewer`, painted."""
     port = free_port()
     command = [Path(sys.executable).parent / "ns-viewer", "--load-config", run / "config.yml"]
@@ -83,7 +90,7 @@ def page(run: Path) -> Iterator[Any]:
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        with opened(port) as page:
+        with opened(browser, port) as page:
             wait_for(lambda: picture(page).std() > 5, "a picture")
             yield page
     finally:
@@ -173,7 +180,9 @@ def test_sliders_and_the_switch_change_the_picture_and_the_button_saves_the_mix(
     wait_for(lambda: abs(redness(page)) < 20, "the content, by strength 0")
 
 
-def test_a_training_can_be_watched_from_its_first_step_to_its_end(open_scene: Scene, tmp_path: Path, shots: Path):
+def test_a_training_can_be_watched_from_its_first_step_to_its_end(
+    open_scene: Scene, tmp_path: Path, browser: Any, shots: Path
+):
     config = small_config(open_scene, tmp_path, vis="viewer", content_steps=60, style_steps=10)
     config.viewer.websocket_port, config.viewer.quit_on_train_completion = free_port(), False
     trainer = build_trainer(config)
@@ -187,14 +196,14 @@ def test_a_training_can_be_watched_from_its_first_step_to_its_end(open_scene: Sc
                 event.wait(PATIENCE)
 
     viewer.update_scene = held
-    with opened(config.viewer.websocket_port) as page:
+    with opened(browser, config.viewer.websocket_port) as page:
         Thread(target=trainer.train, daemon=True).start()
-        assert page.get_by_text("Pause Training").is_visible()
+        wait_for(lambda: page.get_by_text("Pause Training").is_visible(), "the panel")
         for doing, event in looked.items():
             wait_for(lambda doing=doing: page.get_by_text(doing).is_visible() and picture(page).std() > 5, doing)
-            page.screenshot(path=shots / f"{doing.split()[0]}.png")
+            page.screenshot(path=shots / f"training_{doing.split()[0]}.png")
             event.set()
         wait_for(lambda: page.get_by_text("finished").is_visible(), "the end")
         assert not page.get_by_text("Pause Training").is_visible() and picture(page).std() > 5
-        page.screenshot(path=shots / "finished.png")
+        page.screenshot(path=shots / "training_finished.png")
     viewer.viser_server.stop()
