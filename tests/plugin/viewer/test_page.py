@@ -50,7 +50,7 @@ def page(pages: ModuleType, served: ScenePage) -> Any:
     """Opened, and drawn to the end."""
     opened = pages.Page(served.viser_server.get_port())
     wait_for(lambda: opened.pictures and opened.pictures[-1][1] == FULL, "the full picture")
-    opened.settled(quiet=0.5)
+    opened.settled(quiet=0.5, most=PATIENCE)
     return opened
 
 
@@ -104,9 +104,10 @@ class TestMoving:
         assert widths(page)[0] < FULL
 
     def test_what_changes_nothing_draws_nothing(self, page: Any, served: ScenePage):
+        del page.pictures[:]
         page.set_control("Stylised", False)
-        wait_for(lambda: not served._controls.stylized.value, "the switch")
-        page.settled(quiet=1.0)
+        wait_for(lambda: page.pictures and widths(page)[-1] == FULL, "the full picture")
+        wait_for(lambda: not any(renders.busy for renders in served.render_statemachines.values()), "its end")
         del page.pictures[:]
         page.set_control("Strength", 0.5)
         wait_for(lambda: served._controls.strength.value == 0.5, "the slider")
