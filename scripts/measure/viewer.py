@@ -67,6 +67,7 @@ class Page:
     def _listen(self) -> None:
         with suppress(ConnectionClosed):
             for data in self.socket:
+                assert isinstance(data, bytes)
                 for message in msgspec.msgpack.decode(data):
                     self._take(message)
 
