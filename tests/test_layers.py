@@ -43,7 +43,7 @@ HOUSE: tuple[dict[str, Room], ...] = (
     {
         "plugin": Room(
             "the door to nerfstudio: methods, trainer, model, two stages",
-            "plugin.rays plugin.data evaluation style fields placement extension files",
+            "plugin.viewer plugin.rays plugin.data evaluation style fields placement extension files",
         ),
     },
     {
@@ -53,6 +53,7 @@ HOUSE: tuple[dict[str, Room], ...] = (
             "runs style meshes fields placement perception extension files",
         ),
         "evaluation": Room("judging runs: numbers, pictures, a page", "runs style transfer perception files"),
+        "plugin.viewer": Room("the page in a browser: first view, pictures, controls", "plugin.rays style files"),
     },
     {
         "runs": Room(
@@ -84,7 +85,7 @@ HOUSE: tuple[dict[str, Room], ...] = (
 )
 ROOMS = {name: room for floor in HOUSE for name, room in floor.items()}
 FLOOR = {name: len(HOUSE) - number for number, floor in enumerate(HOUSE) for name in floor}
-KNOWS_THE_HOST = ("plugin", "plugin.rays", "plugin.data", "plugin.finished")
+KNOWS_THE_HOST = ("plugin", "plugin.rays", "plugin.data", "plugin.viewer", "plugin.finished")
 
 PACKAGE_FILES = sorted(PACKAGE.rglob("*.py"))
 SCRIPT_FILES = sorted(SCRIPTS.rglob("*.py"))

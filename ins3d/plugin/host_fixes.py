@@ -76,6 +76,18 @@ def mend_the_films(train_cameras: Callable[[], Cameras]) -> None:
         render._render_trajectory_video = partial(_even_film, render._render_trajectory_video)
 
 
+def mend_the_viewer() -> None:
+    """A pipeline whose class names a `viewer` of its own is shown in that; the host's commands know the host's alone."""
+    for name in ("nerfstudio.engine.trainer", "nerfstudio.scripts.viewer.run_viewer"):
+        command: Any = sys.modules.get(name)
+        if command is not None and not isinstance(command.ViewerState, partial):
+            command.ViewerState = partial(_viewer_of, command.ViewerState)
+
+
+def _viewer_of(of_the_host: type, *args: Any, pipeline: Any, **kwargs: Any) -> Any:
+    return getattr(pipeline, "viewer", of_the_host)(*args, pipeline=pipeline, **kwargs)
+
+
 def _sized(path: Cameras, cameras: Cameras) -> Cameras:
     """The cameras of a path for pictures as those of the first of `cameras`."""
     for name in ("width", "height"):

@@ -31,7 +31,7 @@ from ins3d.plugin.rays.chunks import Outputs, in_chunks
 from ins3d.plugin.rays.compositing import uncomposited
 from ins3d.plugin.rays.picture_store import over_background
 from ins3d.plugin.settings import ModelSettings
-from ins3d.plugin.viewer_controls import StyleControls
+from ins3d.plugin.viewer.controls import StyleControls
 from ins3d.style.colors import StyleColors
 from ins3d.style.losses import loss_weights
 from ins3d.style.objective import StyleObjective

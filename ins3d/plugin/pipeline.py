@@ -1,6 +1,7 @@
 """Two stages in one run: the content field on random rays, then the style on strided patches."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from ins3d.plugin.content_checkpoint import (
     save_content,
 )
 from ins3d.plugin.datamanager import InsStylizeDataManager, InsStylizeDataManagerConfig
-from ins3d.plugin.host_fixes import mend_the_films, mend_the_host
+from ins3d.plugin.host_fixes import mend_the_films, mend_the_host, mend_the_viewer
 from ins3d.plugin.model import PREFIX, InsStylizeModel, InsStylizeModelConfig
 from ins3d.plugin.pixel_sampler import PatchSettings, WindowSampler
 from ins3d.plugin.rays.generalisation import FIRST_STEPS, WORTH_IT, SeenPictures, generalisation
@@ -33,7 +34,8 @@ from ins3d.plugin.scene_measure import has_empty_background, measure_placement, 
 from ins3d.plugin.settings import check_model
 from ins3d.plugin.style_checkpoint import StyleCheckpoint, load_kept_styles, load_styles, take_over_settings
 from ins3d.plugin.style_stage import SceneSubject
-from ins3d.plugin.viewer_controls import StyleControls
+from ins3d.plugin.viewer.controls import StyleControls
+from ins3d.plugin.viewer.page import ScenePage
 from ins3d.style.mix import FILE_NAME as MIX_FILE_NAME
 from ins3d.style.objective import StyleObjective
 from ins3d.style.sampling import MixSampler, steps_for, steps_of_a_style
@@ -74,9 +76,12 @@ class InsStylizePipeline(VanillaPipeline):
 
     config: InsStylizePipelineConfig
     datamanager: InsStylizeDataManager
+    viewer = ScenePage
+    """What shows it in a browser; see `mend_the_viewer`."""
 
     def __init__(self, config: InsStylizePipelineConfig, device: Any, test_mode: Any = "val", **kwargs: Any) -> None:
         mend_the_host()
+        mend_the_viewer()
         mend_the_films(lambda: self.datamanager.train_dataset.cameras)
         upgrade(config)
         _check_settings(config)
@@ -99,6 +104,8 @@ class InsStylizePipeline(VanillaPipeline):
         super().__init__(config, device, test_mode, **kwargs)
         self.style_stage: StyleStage[Any] | None = None
         self.subject: SceneSubject | None = None
+        self.while_keeping: Callable[[int, int], None] = lambda done, total: None
+        """Told how many samples are kept, between looks at more of them; set by the trainer."""
         cameras = self.datamanager.train_dataset.cameras
         self.model.picture_side = int(torch.cat([cameras.height, cameras.width]).max())
         # Keyframes of a camera path get a time, which walks along the styles.
@@ -124,7 +131,7 @@ class InsStylizePipeline(VanillaPipeline):
 
     @property
     def style(self) -> StyleControls:
-        """The viewer's controls; the host shows them under this name."""
+        """The viewer's controls."""
         return self.model.controls
 
     @property
@@ -218,7 +225,7 @@ class InsStylizePipeline(VanillaPipeline):
         if begins and self.content_steps > 0 and not data.nothing_held_out:
             self._say_if_read_wrongly(SeenPictures(data.store, data.train_ray_generator))
         self.subject = SceneSubject(self.model, self.datamanager, self.sampler, self.objective, frozen=not moves)
-        self.subject.keep_samples(run_dir)
+        self.subject.keep_samples(run_dir, self.while_keeping)
         settings, number = self.config.model, len(self.objective.styles)
         self.objective.normalisers = self.model.loss_normalisers if settings.normalise_losses else None
         mixes = MixSampler(

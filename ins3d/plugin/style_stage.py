@@ -1,21 +1,18 @@
 """A scene as a subject of the style stage: windows of training pixels, seen through the content."""
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from jaxtyping import Int
 from nerfstudio.cameras.rays import RayBundle
-from nerfstudio.utils.rich_utils import CONSOLE
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from ins3d.fields.merged_points import SurfacePoints
 from ins3d.plugin.datamanager import InsStylizeDataManager
 from ins3d.plugin.model import InsStylizeModel
 from ins3d.plugin.pixel_sampler import WindowSampler
-from ins3d.plugin.sample_pool import SampleCache, fill_cache
+from ins3d.plugin.sample_pool import Progress, SampleCache, fill_cache
 from ins3d.style.colors import StyleColors
 from ins3d.style.mix import Mix
 from ins3d.style.objective import StyleObjective
@@ -51,7 +48,6 @@ class SceneSubject:
         """`frozen`: the content does not learn in the style stage."""
         self.model, self.data, self.sampler, self.objective, self.frozen = model, data, sampler, objective, frozen
         self.cache: SampleCache | None = None
-        self.caching_seconds = 0.0
 
     @property
     def colors(self) -> StyleColors:
@@ -65,21 +61,13 @@ class SceneSubject:
         """Merged points can be kept when nothing before the style can move."""
         return self.model.config.geometry == "locked" and self.model.config.shading == "deferred" and self.frozen
 
-    def keep_samples(self, folder: Path) -> None:
+    def keep_samples(self, folder: Path, progress: Progress) -> None:
         """Looks at the windows of training pixels once, where their merged points can be kept."""
         if not self.keeps_points:
             return
-        started = time.monotonic()
         # A generator of its own: a resumed run keeps the same pixels, and draws as if it had not stopped.
         generator = torch.Generator().manual_seed(self.data.config.seed)
-        columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), TimeRemainingColumn())
-        with Progress(*columns, transient=True, console=CONSOLE) as bar:
-            task = bar.add_task("keeping samples of training pixels")
-            self.cache = fill_cache(
-                self.sampler, self._points_of, folder, generator,
-                lambda done, total: bar.update(task, completed=done, total=total),
-            )  # fmt: skip
-        self.caching_seconds = time.monotonic() - started
+        self.cache = fill_cache(self.sampler, self._points_of, folder, generator, progress)
 
     def _points_of(self, stride: int, pixel_indices: Tensor) -> dict[str, Tensor]:
         """Merged points as AM sees them, the content's colour, and what the points contribute to it without a style."""

@@ -20,6 +20,7 @@ from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.previews import preview
 from ins3d.plugin.progress import StageProgress
 from ins3d.plugin.schedule import StageScheduleConfig
+from ins3d.plugin.viewer.page import ScenePage
 from ins3d.style.mix import FILE_NAME as MIX_FILE_NAME
 
 
@@ -85,6 +86,7 @@ class InsStylizeTrainer(Trainer):
         # The host counts steps from where it resumes.
         self.config.max_num_iterations = max(self.total_steps - self._start_step, 0)
         self.progress = StageProgress(pipeline.content_steps, pipeline.style_steps)
+        pipeline.while_keeping = self._while_keeping
 
     def setup_optimizers(self) -> Any:
         """Tells the schedules where the stages begin."""
@@ -112,12 +114,28 @@ class InsStylizeTrainer(Trainer):
         self.progress.update(step, result[1], result[2])
         return result
 
+    def _while_keeping(self, done: int, total: int) -> None:
+        """Samples are kept in the middle of a step: pages would stand still all the while."""
+        self.progress.keep(done, total)
+        self.train_lock.release()
+        try:
+            self._update_viewer_state(self.step)
+        finally:
+            self.train_lock.acquire()
+
+    def _update_viewer_state(self, step: int) -> None:
+        """As the host's, with a line on where training is."""
+        if isinstance(self.viewer_state, ScenePage):
+            self.viewer_state.say(self.progress.line, self.progress.share)
+        super()._update_viewer_state(step)
+
     def _after_train(self) -> None:
         self.progress.stop()
         # First of all: whatever the pictures below run into, the training is not lost.
         self.save_checkpoint(self.step)
-        self.pipeline.eval()
-        write_rgb(self.base_dir / "preview.png", preview(self.pipeline))
+        with self.train_lock:  # pages ask the same model
+            self.pipeline.eval()
+            write_rgb(self.base_dir / "preview.png", preview(self.pipeline))
         self._write_record()
         super()._after_train()
         config = self.base_dir / "config.yml"
@@ -130,7 +148,7 @@ class InsStylizeTrainer(Trainer):
 
     def _write_record(self) -> None:
         """What the result depends on and what it cost, in `run.json`."""
-        stage, subject = self.pipeline.style_stage, self.pipeline.subject
+        stage = self.pipeline.style_stage
         record = run_record(
             method=self.config.method_name,
             seed=self.config.machine.seed,
@@ -140,8 +158,7 @@ class InsStylizeTrainer(Trainer):
             styles=list(self.pipeline.config.model.styles),
             steps=self.progress.lengths,
             peak_memory_mb=peak_memory_mb(),
-            seconds=self.progress.seconds
-            | ({} if subject is None else {"keeping_samples": round(subject.caching_seconds, 1)}),
+            seconds=self.progress.seconds,
         )
         (self.base_dir / "run.json").write_text(json.dumps(record, indent=1))
 

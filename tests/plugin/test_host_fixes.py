@@ -4,14 +4,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.engine import trainer
 from nerfstudio.scripts import render
 
-from ins3d.plugin.host_fixes import allow_numpy_scalars, mend_the_films, offer_bundled_ffmpeg
+from ins3d.plugin.host_fixes import allow_numpy_scalars, mend_the_films, mend_the_viewer, offer_bundled_ffmpeg
 from tests.plugin.tiny_scenes import Scene, build_pipeline, small_config
 
 
@@ -141,3 +143,13 @@ print(json.dumps([before, state()]))
             torch.serialization.add_safe_globals(before)
         program = shutil.which("ffmpeg")
         assert program is not None and Path(program).parent == tmp_path / "cache" / "ins3d" / "bin"
+
+
+class TestMendTheViewer:
+    def test_a_pipeline_is_shown_in_its_own_viewer_and_others_in_the_hosts(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(trainer, "ViewerState", dict)
+        mend_the_viewer()
+        mend_the_viewer()  # of every run that is opened
+        assert trainer.ViewerState([("port", 7007)], pipeline="another's") == {"port": 7007, "pipeline": "another's"}
+        ours = SimpleNamespace(viewer=lambda config, pipeline: (config, pipeline))
+        assert trainer.ViewerState("config", pipeline=ours) == ("config", ours)

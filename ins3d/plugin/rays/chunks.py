@@ -1,7 +1,9 @@
 """A picture's rays in chunks that fit a processor's cache, shared among its cores."""
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -10,6 +12,22 @@ from torch import Tensor
 
 CHUNK_ON_CPU = 2048
 """Rays: what is computed of them stays in a core's cache. 8192 take a fifth longer."""
+
+_thread = threading.local()
+
+
+class GivenUp(Exception):
+    """What was begun is not wanted any more."""
+
+
+@contextmanager
+def given_up_when(unwanted: Callable[[], bool]) -> Iterator[None]:
+    """What this thread computes in chunks ends with `GivenUp` at the first chunk before which `unwanted` says so."""
+    _thread.unwanted = unwanted
+    try:
+        yield
+    finally:
+        del _thread.unwanted
 
 
 def in_chunks(
@@ -24,8 +42,11 @@ def in_chunks(
     """
     on_cpu = device.type == "cpu"
     size = CHUNK_ON_CPU if on_cpu else chunk_elsewhere
+    unwanted = getattr(_thread, "unwanted", bool)
 
     def look(start: int) -> Mapping[str, Tensor]:
+        if unwanted():
+            raise GivenUp
         with torch.inference_mode():
             return look_at(cast(Any, rows)[start : start + size].to(device))
 
@@ -40,7 +61,7 @@ def _by_threads(look: Callable[[int], Mapping[str, Tensor]], starts: range) -> l
     try:
         return list(pool.map(look, starts))
     finally:
-        pool.shutdown(cancel_futures=True)  # where the viewer has moved on, the rest is not wanted any more
+        pool.shutdown(cancel_futures=True)  # of what is given up, the rest
         torch.set_num_threads(threads)
 
 

@@ -7,7 +7,7 @@ from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 from ins3d.plugin.rays import chunks
-from ins3d.plugin.rays.chunks import Outputs, in_chunks
+from ins3d.plugin.rays.chunks import GivenUp, Outputs, given_up_when, in_chunks
 
 CPU = torch.device("cpu")
 
@@ -56,6 +56,14 @@ class TestInChunks:
         with pytest.raises(ValueError, match="the lens is dirty"):
             in_chunks(look, torch.zeros(50 * chunks.CHUNK_ON_CPU, 1), CPU, 1)
         assert len(seen) < 50 and torch.get_num_threads() == 2
+
+    def test_what_is_not_wanted_any_more_ends_at_the_next_chunk(self, two_threads: None):
+        seen, rows = [], torch.zeros(50 * chunks.CHUNK_ON_CPU, 1)
+        look = lambda part: seen.append(len(part)) or {"name": part}  # noqa: E731
+        with pytest.raises(GivenUp), given_up_when(lambda: len(seen) >= 5):
+            in_chunks(look, rows, CPU, 1)
+        assert 5 <= len(seen) <= 7 and torch.get_num_threads() == 2
+        assert len(in_chunks(look, rows, CPU, 1)["name"]) == len(rows)  # what comes after is another matter
 
 
 class TestOutputs:
