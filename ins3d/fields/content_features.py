@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from ins3d.fields.mlp import Mlp
 from ins3d.fields.point_encoding import FeaturePlanes, FrequencyEncoding, encoded_or_zero
-from ins3d.fields.precision import rounded_products, unrounded
 
 
 @dataclass
@@ -67,9 +66,8 @@ class PlanesContent(ContentFeatures):
 
     def forward(self, positions: Float[Tensor, "*batch 3"]) -> ContentPoint:
         """See `ContentFeatures.forward`."""
-        with rounded_products(positions.device, learning=self.training):
-            raw_density, features = self.base(self.planes(positions)).split([1, self.num_color_features], dim=-1)
-        return ContentPoint(unrounded(raw_density), features, features)
+        raw_density, features = self.base(self.planes(positions)).split([1, self.num_color_features], dim=-1)
+        return ContentPoint(raw_density, features, features)
 
     def tables(self) -> list[nn.Parameter]:
         """The planes."""
@@ -86,8 +84,7 @@ class PlanesContent(ContentFeatures):
         if directions is None and torch.is_inference_mode_enabled():
             return self.rgb_along(color_features, None)
         encoded = encoded_or_zero(self.direction_encoding, directions, color_features)
-        with rounded_products(color_features.device, learning=self.training):
-            return torch.sigmoid(unrounded(self.color(torch.cat([color_features, encoded], dim=-1))))
+        return torch.sigmoid(self.color(torch.cat([color_features, encoded], dim=-1)))
 
     def rgb_along(
         self, color_features: Float[Tensor, "*batch color_channels"], directions: Float[Tensor, "rays 3"] | None
@@ -101,7 +98,7 @@ class PlanesContent(ContentFeatures):
         hidden = F.linear(color_features, of_features, first.bias)
         if directions is not None:
             hidden += F.linear(self.direction_encoding(directions), of_direction)
-        return torch.sigmoid(unrounded(second(hidden.relu_())))
+        return torch.sigmoid(second(hidden.relu_()).float())
 
 
 class FrequencyContent(ContentFeatures):

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ins3d.fields.precision import exact_product
-from ins3d.fields.table_rows import mixed_rows, plane_corners
+from ins3d.fields.table_rows import KeptRows, mixed_rows, plane_corners
 
 
 class FrequencyEncoding(nn.Module):
@@ -75,12 +75,13 @@ class FeaturePlanes(nn.Module):
         self.resolutions = resolutions
         self.num_outputs = channels * len(resolutions)
         self.axes = list(combinations(range(num_inputs), 2))
-        # The channels of a pixel lie beside each other: planes are tables of rows as well.
-        drawn = (torch.randn(len(self.axes), channels, res, res) * 0.1 for res in resolutions)
-        self.planes = nn.ParameterList(nn.Parameter(each.contiguous(memory_format=torch.channels_last)) for each in drawn)
+        self.planes = nn.ParameterList(
+            nn.Parameter(torch.randn(len(self.axes), channels, res, res) * 0.1) for res in resolutions
+        )
         levels = range(len(resolutions))
         turns = [rotation(level, num_inputs) if rotated else torch.eye(num_inputs) for level in levels]
         self.register_buffer("turns", torch.stack(turns))
+        self._rows = KeptRows()
 
     def forward(
         self, positions: Float[Tensor, "*batch inputs"], spread: Float[Tensor, "*batch 1"] | float | None = None
@@ -102,12 +103,10 @@ class FeaturePlanes(nn.Module):
         return torch.cat(levels, dim=-1).reshape(*positions.shape[:-1], self.num_outputs)
 
     def _read(self, level: int, positions: Tensor) -> Tensor:
-        planes = self.planes[level]
-        if positions.device.type != "cpu" or positions.requires_grad:
-            return _read_planes(planes, positions, self.axes)
-        with torch.no_grad():
-            corners = plane_corners(positions.T.contiguous(), self.resolutions[level])
-        return mixed_rows(planes.permute(0, 2, 3, 1).reshape(-1, planes.shape[1]), corners)
+        if not torch.is_inference_mode_enabled():
+            return _read_planes(self.planes[level], positions, self.axes)
+        corners = plane_corners(positions.T.contiguous(), self.resolutions[level])
+        return mixed_rows(self._rows(level, self.planes[level]), corners)
 
     def _kept(self, level: int, spread: Tensor | float, like: Tensor) -> Tensor:
         spreads = spread.reshape(-1, 1) if isinstance(spread, Tensor) else like.new_full((1, 1), spread)
@@ -116,9 +115,13 @@ class FeaturePlanes(nn.Module):
 
 
 def _read_planes(planes: Tensor, positions: Tensor, axes: list[tuple[int, int]]) -> Tensor:
-    """Elsewhere than on a CPU, or where places learn."""
     pairs = torch.stack([positions[:, pair] for pair in axes])[:, None]
-    read = F.grid_sample(planes, pairs, mode="bilinear", padding_mode="border", align_corners=True)
+    # torch's CPU kernel shares out pictures, not points, among threads: six half planes keep two threads busy, three
+    # planes leave one of them waiting.
+    parts = 2 if planes.shape[1] % 2 == 0 else 1
+    pieces = planes.reshape(len(axes) * parts, -1, *planes.shape[2:])
+    pairs = pairs.repeat_interleave(parts, 0)
+    read = F.grid_sample(pieces, pairs, mode="bilinear", padding_mode="border", align_corners=True)
     return read.reshape(len(axes), planes.shape[1], len(positions)).sum(0).T
 
 

@@ -20,8 +20,3 @@ def exact_product(positions: Tensor, turn: Tensor) -> Tensor:
     """Positions under a rotation, whatever the products around: eight bits of a position are not a place."""
     with torch.autocast(positions.device.type, enabled=False):
         return positions @ turn
-
-
-def unrounded(values: Tensor) -> Tensor:
-    """In single precision, what was multiplied with rounded products; before exp and sigmoid, which would round it again."""
-    return values.float() if values.dtype == torch.bfloat16 else values

@@ -1,12 +1,12 @@
 """Features read from tables as weighted sums of their rows: of the corners of the cells that positions lie in."""
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from scipy.sparse import csc_matrix
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 PRIMES = (1, -1_640_531_535, 805_459_861)
@@ -17,22 +17,8 @@ Corners = tuple[Int[Tensor, "points corners"], Float[Tensor, "points corners"]]
 
 def mixed_rows(table: Float[Tensor, "rows channels"], corners: Corners) -> Float[Tensor, "points channels"]:
     """Weighted sums of rows. On a CPU it reads four times as many as `grid_sample`, whose channels lie far apart."""
-    return cast(Tensor, _Mixed.apply(table, *corners))
-
-
-class _Mixed(torch.autograd.Function):
-    """torch's own gradient of `embedding_bag` takes fifty times as long on a CPU."""
-
-    @staticmethod
-    def forward(ctx: Any, table: Tensor, rows: Tensor, shares: Tensor) -> Tensor:
-        ctx.save_for_backward(rows, shares)
-        ctx.number = len(table)
-        return F.embedding_bag(rows, table, per_sample_weights=shares, mode="sum")
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (grad,) = grads
-        return returned_rows(grad.contiguous(), ctx.saved_tensors, ctx.number), None, None
+    rows, shares = corners
+    return F.embedding_bag(rows, table, per_sample_weights=shares, mode="sum")
 
 
 def returned_rows(
@@ -49,6 +35,23 @@ def returned_rows(
         return torch.from_numpy(mixing @ grad.numpy())
     spread = (grad[:, None] * shares[..., None]).flatten(0, 1)
     return grad.new_zeros(number, grad.shape[1]).index_add_(0, rows.flatten(), spread)
+
+
+class KeptRows:
+    """Planes laid out as tables of rows, until their parameters change."""
+
+    def __init__(self) -> None:
+        self._tables: dict[int, tuple[tuple[int, ...], Tensor]] = {}
+
+    def __call__(self, index: int, planes: nn.Parameter) -> Float[Tensor, "rows channels"]:
+        """Of planes (planes, channels, side, side), known by a number: rows of one pixel each."""
+        state = parameter_state(planes)
+        kept = self._tables.get(index)
+        if kept is None or kept[0] != state:
+            with torch.inference_mode(False), torch.no_grad():  # what is kept may be copied elsewhere
+                kept = state, planes.permute(0, 2, 3, 1).reshape(-1, planes.shape[1]).contiguous()
+            self._tables[index] = kept
+        return kept[1]
 
 
 class _Steps:

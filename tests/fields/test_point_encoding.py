@@ -181,33 +181,3 @@ class TestFeaturePlanes:
             for position in positions
         ]  # fmt: skip
         np.testing.assert_allclose(encoding(positions).detach().numpy(), np.stack(expected), atol=1e-5)
-
-
-class TestRowsOfPlanes:
-    """On a CPU planes are read as tables of rows; `grid_sample` is the reference."""
-
-    @pytest.mark.parametrize("num_inputs", [2, 3])
-    def test_values_and_gradients_are_those_of_grid_sample(self, num_inputs: int, random: torch.Generator):
-        torch.manual_seed(0)
-        planes = FeaturePlanes((5, 9), 4, num_inputs=num_inputs)
-        positions = 2.4 * torch.rand(200, num_inputs, generator=random) - 1.2  # some outside, where the border counts
-        weights = torch.randn(200, 8, generator=random)
-        found = {}
-        for places in (positions, positions.clone().requires_grad_(True)):  # of places that learn, by grid_sample
-            planes.zero_grad()
-            values = planes(places)
-            (values * weights).sum().backward()
-            found[places.requires_grad] = [values.detach(), *(each.grad.clone() for each in planes.planes)]
-        assert places.grad is not None
-        for ours, theirs in zip(found[False], found[True], strict=True):
-            torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
-
-    def test_channels_stay_beside_each_other_when_planes_are_loaded_and_trained(self):
-        planes, others = FeaturePlanes((8,), 4), FeaturePlanes((8,), 4)
-        planes.load_state_dict({name: values.contiguous() for name, values in others.state_dict().items()})
-        optimizer = torch.optim.Adam(planes.parameters(), fused=True)
-        planes(torch.zeros(1, 3)).sum().backward()
-        optimizer.step()
-        (plane,) = planes.planes
-        assert plane.is_contiguous(memory_format=torch.channels_last)
-        assert plane.grad.is_contiguous(memory_format=torch.channels_last)

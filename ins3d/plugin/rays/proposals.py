@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from ins3d.fields.content_features import FrequencyContent
 from ins3d.fields.mlp import Mlp
 from ins3d.fields.point_encoding import FeaturePlanes
-from ins3d.fields.precision import rounded_products, unrounded
 
 
 class PlaneDensity(nn.Module):
@@ -23,9 +22,7 @@ class PlaneDensity(nn.Module):
 
     def forward(self, positions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 1"]:
         """Density >= 0 per ball radius."""
-        with rounded_products(positions.device, learning=self.training):
-            raw = self.mlp(self.planes(positions))
-        return torch.exp(unrounded(raw).clamp(max=12.0))
+        return torch.exp(self.mlp(self.planes(positions)).clamp(max=12.0))
 
     def on_grid(self, side: int) -> Float[Tensor, "side side side"]:
         """Density at the corners [z, y, x] of a grid over the scene's cube.

@@ -17,7 +17,7 @@ MERGING = Merging(4, spread_mult=0.3, footprint_mult=0.6)
 
 class TestProposalGrid:
     def test_its_corners_are_the_networks_own_values(self):
-        proposal = PlaneDensity().eval()
+        proposal = PlaneDensity()
         line = torch.linspace(-1, 1, 7)
         z, y, x = torch.meshgrid(line, line, line, indexing="ij")
         with torch.no_grad():
