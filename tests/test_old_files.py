@@ -156,10 +156,13 @@ def longer(run: Path, output: Path) -> Any:
     """`ns-train` with the run's own settings, ten style steps more, and --load-dir."""
     import yaml
 
+    from ins3d.plugin.saved_runs import upgrade
+
     config = yaml.load((run / "config.yml").read_text(), Loader=yaml.Loader)
     config.load_dir, config.output_dir, config.machine.device_type = run / "nerfstudio_models", output, "cpu"
+    upgrade(config.pipeline)
     config.pipeline.style_steps += 10
-    config.pipeline.datamanager.size = 144
+    config.pipeline.patches.max_rays = 30_000  # of larger pictures than it had
     config.save_config()
     trainer = config.setup(local_rank=0, world_size=1)
     trainer.setup()

@@ -117,6 +117,8 @@ class InsStylizeTrainer(Trainer):
     def _while_keeping(self, done: int, total: int) -> None:
         """Samples are kept in the middle of a step: pages would stand still all the while."""
         self.progress.keep(done, total)
+        if not self.train_lock.locked():  # a step that somebody asks for by itself: there are no pages
+            return
         self.train_lock.release()
         try:
             self._update_viewer_state(self.step)
