@@ -84,7 +84,7 @@ class FieldAlongRays(nn.Module):
         return self._places[1].edges(rays, *self.bounds(rays), self.sampler.num_nerf_samples_per_ray)
 
     def sample(self, rays: RayBundle) -> tuple[RaySamples, list[Tensor], list[RaySamples]]:
-        """Where along the rays something is; what proposes is told of in training, or where there are no places."""
+        """Where along the rays something is. Only what learns, or has no places, returns what the proposal networks said."""
         near, far = self.bounds(rays)
         if self.has_places and not self.training:
             with torch.no_grad():
