@@ -12,7 +12,7 @@ import torch
 from nerfstudio.configs.base_config import ViewerConfig
 
 from ins3d.plugin.viewer.page import ScenePage
-from ins3d.plugin.viewer.renders import SMALLEST, rungs
+from ins3d.plugin.viewer.renders import rungs
 from tests.plugin.tiny_scenes import Scene, build_trainer, small_config
 from tests.scripts.loading import load_script
 
@@ -88,15 +88,6 @@ class TestOpening:
 
 
 class TestMoving:
-    def test_a_picture_that_is_being_drawn_is_dropped(self, page: Any, served: ScenePage):
-        served.control_panel._max_res.value = 1500
-        wait_for(lambda: widths(page)[-1] == 128, "one of the coarse ones")
-        del page.pictures[:]
-        page.turn(0.1)
-        wait_for(lambda: page.pictures, "a coarse picture")
-        assert SMALLEST <= widths(page)[0] < 1500
-        served.control_panel._max_res.value = 64  # a million rays are not waited for
-
     def test_a_slider_gives_a_coarse_picture_then_finer_ones(self, page: Any):
         del page.pictures[:]
         page.set_control("Strength", 0.5)
