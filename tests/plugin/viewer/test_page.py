@@ -12,7 +12,7 @@ import torch
 from nerfstudio.configs.base_config import ViewerConfig
 
 from ins3d.plugin.viewer.page import ScenePage
-from ins3d.plugin.viewer.renders import rungs
+from ins3d.plugin.viewer.renders import SMALLEST, rungs
 from tests.plugin.tiny_scenes import Scene, build_trainer, small_config
 from tests.scripts.loading import load_script
 
@@ -88,6 +88,17 @@ class TestOpening:
 
 
 class TestMoving:
+    def test_a_picture_that_is_being_drawn_is_dropped(self, page: Any, served: ScenePage):
+        served.control_panel._max_res.value = 1500
+        del page.pictures[:]
+        page.turn(0.1)  # what was set is drawn when something moves
+        wait_for(lambda: page.pictures, "a coarse picture, behind which the large one is drawn")
+        del page.pictures[:]
+        page.turn(0.1)
+        wait_for(lambda: page.pictures, "a coarse picture again")
+        assert SMALLEST <= widths(page)[0] < 1500
+        served.control_panel._max_res.value = 64  # a million rays are not waited for
+
     def test_a_slider_gives_a_coarse_picture_then_finer_ones(self, page: Any):
         del page.pictures[:]
         page.set_control("Strength", 0.5)
