@@ -115,7 +115,8 @@ class FeaturePlanes(nn.Module):
 
 
 def _read_planes(planes: Tensor, positions: Tensor, axes: list[tuple[int, int]]) -> Tensor:
-    pairs = torch.stack([positions[:, pair] for pair in axes])[:, None]
+    places = positions.unbind(-1)  # a tuple as an index would be copied to a GPU, which waits for it
+    pairs = torch.stack([torch.stack([places[first], places[second]], dim=-1) for first, second in axes])[:, None]
     # torch's CPU kernel shares out pictures, not points, among threads: six half planes keep two threads busy, three
     # planes leave one of them waiting.
     parts = 2 if planes.shape[1] % 2 == 0 else 1

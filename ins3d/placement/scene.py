@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ins3d.placement.flags import KnownFlag
+
 
 @dataclass
 class Placement:
@@ -47,6 +49,7 @@ class ScenePlacement(nn.Module):
             self.register_buffer(name, torch.ones(shape))
         self.register_buffer("bounded", torch.tensor(False))
         self.register_buffer("cubic", torch.tensor(False))
+        self._is_bounded, self._is_cubic = KnownFlag(), KnownFlag()
 
     def place(self, placement: Placement) -> None:
         """Takes over measured values; they are saved with the field from then on."""
@@ -65,12 +68,17 @@ class ScenePlacement(nn.Module):
 
     def shrinkage(self, relative: Tensor, axis: int = -1) -> Tensor:
         """What positions, in radii from the centre, are multiplied by; `axis` holds their three coordinates, and stays."""
-        if self.cubic:
+        if self._is_cubic(self.cubic):
             distance = relative.abs().amax(axis, keepdim=True).clamp(min=1)
             return (2 - 1 / distance) / distance / 2
         # Guarded inside the square root: the gradient at the centre stays finite.
         distance = (relative * relative).sum(axis, keepdim=True).clamp(min=1e-12).sqrt().clamp(min=1)
-        return 1 / distance if self.bounded else (2 - 1 / distance) / distance / 2
+        return 1 / distance if self.is_bounded else (2 - 1 / distance) / distance / 2
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether nothing lies outside the ball."""
+        return self._is_bounded(self.bounded)
 
     @property
     def density_scale(self) -> Tensor:
@@ -82,7 +90,7 @@ class ScenePlacement(nn.Module):
     ) -> tuple[Float[Tensor, "*rays 1"], Float[Tensor, "*rays 1"]]:
         """Near and far of each ray. In a bounded scene: where it passes through the ball, or close by it."""
         near, far = self.near, self.far
-        if not self.bounded:
+        if not self.is_bounded:
             return near.expand(*origins.shape[:-1], 1), far.expand(*origins.shape[:-1], 1)
         radius = self.radius
         to_center = self.center - origins

@@ -15,6 +15,7 @@ from ins3d.fields.geometry_losses import density_distillation_loss
 from ins3d.fields.merged_points import SurfacePoints
 from ins3d.fields.precision import rounded_products
 from ins3d.fields.stylized import squeezed
+from ins3d.placement.flags import KnownFlag
 from ins3d.plugin.content import (
     PARAM_GROUPS,
     FrozenDensity,
@@ -83,6 +84,7 @@ class InsStylizeModel(Model):
         weights = loss_weights(config.style_loss, config.content_weight, config.tv_weight)
         self.register_buffer("loss_normalisers", torch.ones(len(names), sum(weight > 0 for weight in weights.values())))
         self.register_buffer("is_stylized", torch.tensor(False))
+        self._has_style = KnownFlag()
         self.teacher: FrozenDensity | None = None
         self._judge: list[StyleObjective] = []
         self.picture_side = USUAL_SIDE
@@ -112,6 +114,11 @@ class InsStylizeModel(Model):
 
     # ---- set from outside, saved with the model
 
+    @property
+    def has_style(self) -> bool:
+        """Whether the style stage has begun."""
+        return self._has_style(self.is_stylized)
+
     def begin_style(self, content_moves: bool) -> None:
         """Freezes the content, which becomes the teacher; a copy of it when the content may go on learning."""
         self.is_stylized.fill_(True)
@@ -125,7 +132,7 @@ class InsStylizeModel(Model):
     def train(self, mode: bool = True) -> "InsStylizeModel":
         """Once the style stage has begun, rays are sampled without jitter: what is trained is what is rendered."""
         super().train(mode)
-        if bool(self.is_stylized):
+        if self.has_style:
             self.ray_content.eval()
         return self
 
@@ -167,9 +174,9 @@ class InsStylizeModel(Model):
         """All outputs but the normals, which are a fifth of the work and few ask for."""
         look = self.look(rays)
         rgb, painted = look.rgb, look
-        if bool(self.is_stylized):
+        if self.has_style:
             code = self.controls.code() if self._held_code is None else self._held_code
-            stylized = self.stylize(look, rays, code.to(self.device))
+            stylized = self.stylize(look, rays, code)
             rgb, painted = stylized.rgb.clamp(0, 1), stylized.look
         return {
             "rgb": rgb,
@@ -310,10 +317,10 @@ class InsStylizeModel(Model):
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
         """What `ns-eval` reports; see `plugin/evaluation.py`."""
         photograph = over_background(batch["image"].to(outputs["rgb"]), self.background.to(outputs["rgb"]))
-        objective = self._style_objective() if bool(self.is_stylized) else None
+        objective = self._style_objective() if self.has_style else None
         mix = self.controls.mix
         weights = (1.0,) * len(self.controls.names) if mix is None else mix.weights
-        bounded = bool(self.ray_content.placement.bounded)
+        bounded = self.ray_content.placement.is_bounded
         return image_metrics_and_images(outputs, photograph, objective, weights, bounded)
 
     def build_objective(self) -> StyleObjective:

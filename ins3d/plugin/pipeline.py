@@ -211,7 +211,7 @@ class InsStylizePipeline(VanillaPipeline):
         """The boundary: content is saved and frozen, styles are read, samples are kept."""
         run_dir = self.config.run_dir
         assert run_dir is not None
-        begins = not bool(self.model.is_stylized)
+        begins = not self.model.has_style
         if begins:
             outputs = self.datamanager.train_dataparser_outputs
             save_content(run_dir / FILE_NAME, self.config.model.content, self.model.ray_content, outputs)
@@ -314,6 +314,8 @@ def _check_settings(config: InsStylizePipelineConfig) -> None:
 
 
 def _check_finite(losses: dict[str, Tensor], step: int) -> None:
+    if bool(torch.stack([value.detach() for value in losses.values()]).isfinite().all()):
+        return  # asked once: on a GPU each question waits
     for name, value in losses.items():
         if not bool(torch.isfinite(value)):
             raise FloatingPointError(

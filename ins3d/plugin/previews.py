@@ -45,7 +45,7 @@ def preview(pipeline: Any) -> Picture:
 
 def _painted(pipeline: Any, renders: CodeRenders) -> Iterator[list[tuple[str, Picture]]]:
     """For each style what it is called, or says, and shows: its (first) painting, and the view."""
-    if not bool(pipeline.model.is_stylized):
+    if not pipeline.model.has_style:
         yield [("content", renders.content_rgb)]
         return
     height, width = renders.content_rgb.shape[1:]

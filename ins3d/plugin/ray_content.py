@@ -176,7 +176,7 @@ class RayContentField(FieldAlongRays, Content, LearnableContent, MovableGeometry
         blind = int(len(features) * view_dropout)
         directions = rays.directions[blind:, None, :].expand(*along.positions[blind:].shape)
         rgb = torch.cat([self.content.rgb(features[:blind], None), self.content.rgb(features[blind:], directions)])
-        behind = torch.rand_like(rays.directions) if bool(self.placement.bounded) else self.background
+        behind = torch.rand_like(rays.directions) if self.placement.is_bounded else self.background
         coarse = self.coarse_samples(along)
         return {
             "rgb": composite(rgb, along.weights, behind),

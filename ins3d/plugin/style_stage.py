@@ -96,7 +96,7 @@ class SceneSubject:
 
     def look(self, window: SceneWindow, mix: Mix, generator: torch.Generator) -> Patches:
         """See `Subject.look`."""
-        code = mix.code().to(self.model.device)
+        code = mix.code()
         rgb, empty, losses = self._render(window, code)
         # An empty background is white or black as it happens: an edge against it is nothing that the style can paint, so
         # patches are judged before the style's mean colour. In an open scene nothing is empty.
@@ -172,5 +172,5 @@ class SceneSubject:
         return recolored + (1 - alpha) * behind
 
     def _recolored(self, patches: Tensor, mix: Mix) -> Tensor:
-        code = mix.code().to(self.model.device)
+        code = mix.code()
         return self.model.colors.map(patches.permute(0, 2, 3, 1), 1.0, code).clamp(0, 1).permute(0, 3, 1, 2)

@@ -92,7 +92,7 @@ class StyleColors(nn.Module):
         if self.mode != "style":
             return rgb
         identity = identity_map().to(self.maps)
-        mixed = identity + (code[:, None, None] * (self.maps - identity)).sum(0)
+        mixed = identity + (code.to(self.maps)[:, None, None] * (self.maps - identity)).sum(0)
         return apply_color_map(mixed, rgb, alpha)
 
 

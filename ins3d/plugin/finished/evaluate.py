@@ -34,7 +34,7 @@ def run_evaluate(settings: Evaluate) -> None:
     """Makes what is missing of the evaluation, and its report."""
     check_evaluate(settings)
     _, pipeline, checkpoint, _ = eval_setup(settings.load_config, test_mode="test")
-    if not bool(pipeline.model.is_stylized):
+    if not pipeline.model.has_style:
         raise ValueError(f"load-config: {settings.load_config} has no style yet; let that run go on (--load-dir).")
     output = settings.output or settings.load_config.parent / "evaluation"
     make_folder(output)
@@ -51,7 +51,7 @@ class Evaluation:
         self.settings, self.pipeline, self.checkpoint, self.output = settings, pipeline, checkpoint, output
         self.run = settings.load_config.parent
         self.names: list[str] = list(pipeline.model.controls.names)
-        self.bounded = bool(pipeline.model.ray_content.placement.bounded)
+        self.bounded = pipeline.model.ray_content.placement.is_bounded
         self.judges: EvaluationJudges = find_judges(settings, pipeline.config.model.styles, pipeline.device)
         self.frames: dict[PathName, FrameFolder] = {}
         if pipeline.datamanager.nothing_held_out:

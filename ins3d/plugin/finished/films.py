@@ -55,7 +55,7 @@ def run_film(settings: Film) -> None:
         write_mix(path, mix, controls.names)
         CONSOLE.print(f"Saved {mix.describe(controls.names)} to {path}", soft_wrap=True)
         return
-    if not bool(pipeline.model.is_stylized):
+    if not pipeline.model.has_style:
         raise ValueError(f"load-config: {settings.load_config} has no style yet; let that run go on (--load-dir).")
     _render(pipeline, settings, mix)
 

@@ -41,9 +41,7 @@ def evaluation_path(name: PathName, pipeline: Any, num_frames: int, kind: Flight
     if name == "smooth":
         placement = pipeline.model.ray_content.placement
         cameras = train.cameras.to("cpu")
-        return EvaluationPath(
-            name, camera_path(kind, cameras, placement.center.cpu(), bool(placement.bounded), num_frames), []
-        )
+        return EvaluationPath(name, camera_path(kind, cameras, placement.center.cpu(), placement.is_bounded, num_frames), [])
     if name == "held-out":
         chosen = torch.linspace(0, len(held) - 1, min(num_frames, len(held))).round().long().unique()
         taken = [(held, index) for index in chosen.tolist()]
@@ -94,7 +92,7 @@ def frozen_density(pipeline: Any, run: Path) -> FrozenDensity | None:
 def render_frames(pipeline: Any, path: EvaluationPath, folder: FrameFolder, frozen: FrozenDensity | None = None) -> None:
     """Renders what is not there yet, under every style of the run."""
     model = pipeline.model
-    names, bounded = model.controls.names, bool(model.ray_content.placement.bounded)
+    names, bounded = model.controls.names, model.ray_content.placement.is_bounded
     for frame in tracked(range(len(path)), f"{path.name}: rendering"):
         if folder.numbers(frame) is not None:
             continue

@@ -141,7 +141,7 @@ class FieldAlongRays(nn.Module):
         return self._ended(samples.get_weights(self.content.density(raw_density) * self.placement.density_scale))
 
     def _ended(self, weights: Tensor) -> Tensor:
-        if bool(self.placement.bounded):
+        if self.placement.is_bounded:
             return weights
         rest = 1 - weights.sum(-2, keepdim=True)
         return torch.cat([weights[..., :-1, :], weights[..., -1:, :] + rest], dim=-2)

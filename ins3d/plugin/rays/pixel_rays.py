@@ -44,7 +44,8 @@ def lens_rays(cameras: Cameras) -> RayBundle | None:
         return None  # not all rays of such a picture start in one point
     one = replace(cameras[:1], camera_to_worlds=torch.eye(4, device=cameras.device)[None, :3])
     coords, every = one.get_image_coords(), max(PIXELS_AT_ONCE // int(one.width), 1)
-    directions, area = torch.empty(*coords.shape[:2], 3).to(coords), torch.empty(*coords.shape[:2], 1).to(coords)
+    # Where the cameras are: the host makes its coordinates on the CPU, whose table indices of a GPU cannot read.
+    directions, area = (torch.empty(*coords.shape[:2], channels, device=cameras.device) for channels in (3, 1))
     for first in range(0, len(coords), every):  # into their place: of a large picture, pieces in a list take a gigabyte
         rays = one.generate_rays(camera_indices=0, coords=coords[first : first + every], keep_shape=True)
         directions[first : first + every], area[first : first + every] = rays.directions, rays.pixel_area

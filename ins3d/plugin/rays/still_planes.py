@@ -50,7 +50,7 @@ class StillPlanes:
 
     def _stopped(self, steps: Steps, density: Float[Tensor, "steps rays"]) -> Float[Tensor, "edges rays"]:
         stopped = steps.stopped(density, self.placement.density_scale)
-        if not bool(self.placement.bounded):
+        if not self.placement.is_bounded:
             stopped[-1] = 1  # every ray ends at its last sample at the latest
         return stopped
 
