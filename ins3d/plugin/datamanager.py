@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-import psutil
 import torch
 from jaxtyping import Int
 from nerfstudio.cameras.cameras import Cameras
@@ -30,6 +29,7 @@ from ins3d.plugin.data.opened_run import VARIABLE
 from ins3d.plugin.data.parsers import OrderlyNerfstudio, orderly
 from ins3d.plugin.data.saved_scene import SavedScene, SavedSceneConfig, save_scene
 from ins3d.plugin.data.transforms import FEWEST_PICTURES
+from ins3d.plugin.memory import free_memory
 from ins3d.plugin.rays.generalisation import SeenPictures, left_out
 from ins3d.plugin.rays.picture_pyramid import PicturePyramid
 from ins3d.plugin.rays.picture_store import PictureStore
@@ -166,7 +166,7 @@ class InsStylizeDataManager(VanillaDataManager[InputDataset]):
     def setup_train(self) -> None:
         """Reads all training pictures once; evaluation and viewer need none of them."""
         if self.test_mode == "val":
-            _check_memory(self.train_dataset.cameras, psutil.virtual_memory().available)
+            _check_memory(self.train_dataset.cameras, free_memory(torch.device(self.device)))
             self.store = PictureStore.of(self.train_dataset, torch.device(self.device))
         else:
             # `ns-export` draws rays, and sets here how many.

@@ -25,6 +25,7 @@ from ins3d.plugin.content_checkpoint import (
 )
 from ins3d.plugin.datamanager import InsStylizeDataManager, InsStylizeDataManagerConfig
 from ins3d.plugin.host_fixes import mend_the_films, mend_the_host, mend_the_viewer
+from ins3d.plugin.memory import refuse_large_networks
 from ins3d.plugin.model import PREFIX, InsStylizeModel, InsStylizeModelConfig
 from ins3d.plugin.pixel_sampler import PatchSettings, WindowSampler
 from ins3d.plugin.rays.generalisation import FIRST_STEPS, WORTH_IT, SeenPictures, generalisation
@@ -101,6 +102,8 @@ class InsStylizePipeline(VanillaPipeline):
             self._checkpoint = load_content(config.content_checkpoint)
             # The field must be built as it was; the settings are saved with this run.
             config.model.content = self._checkpoint.settings
+        if test_mode == "val":
+            refuse_large_networks(config.model, torch.device(device))
         super().__init__(config, device, test_mode, **kwargs)
         self.style_stage: StyleStage[Any] | None = None
         self.subject: SceneSubject | None = None

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import torch
 from torch import Tensor
 
+from ins3d.plugin.memory import free_memory
 from ins3d.plugin.pixel_sampler import LEAST_FOREGROUND, MAX_DRAWS, WindowSampler
 from ins3d.style.windows import Extent
 
@@ -97,8 +97,13 @@ def fill_cache(
 def _empty(count: int, like: Tensor, file: Path) -> Tensor:
     """Memory for `count` rows; a mapped file when memory is short."""
     shape = (count, *like.shape[1:])
-    size = count * like[0].numel() * like.element_size()
-    if like.device.type != "cpu" or size < SHARE_OF_MEMORY * psutil.virtual_memory().available:
+    size, free = count * like[0].numel() * like.element_size(), free_memory(like.device)
+    if like.device.type != "cpu" and size > free:
+        raise ValueError(
+            f"pipeline.patches.max-rays: keeping {count} samples takes more than the {free / 1e9:.1f} GB that are free on "
+            f"{like.device}; lower it."
+        )
+    if like.device.type != "cpu" or size < SHARE_OF_MEMORY * free:
         return torch.empty(shape, dtype=like.dtype, device=like.device)
     reserve_file(file, size)
     flat = torch.from_file(str(file), shared=True, size=size // like.element_size(), dtype=like.dtype)
