@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ins3d.fields.feature_hash import FeatureHash
 from ins3d.fields.mlp import Mlp
 from ins3d.fields.point_encoding import FeaturePlanes, FrequencyEncoding, encoded_or_zero
 
@@ -48,30 +49,28 @@ class ContentFeatures(nn.Module, ABC):
         return []
 
 
-class PlanesContent(ContentFeatures):
-    """Three feature planes and small networks: trains in minutes on a CPU, and moves between machines.
+class EncodedContent(ContentFeatures):
+    """Features kept at places, and small networks: trains in minutes on a CPU, and moves between machines.
 
-    Differs from INS: planes instead of the 8x256 network; the same features serve density and colour.
+    Differs from INS: features instead of the 8x256 network; the same ones serve density and colour.
     """
 
-    def __init__(
-        self, resolutions: tuple[int, ...] = (64, 128, 256), channels: int = 16, num_features: int = 32, width: int = 64
-    ) -> None:
+    def __init__(self, num_encoded: int, num_features: int = 32, width: int = 64) -> None:
+        """`num_encoded`: channels of what `encoded` answers."""
         super().__init__()
         self.num_density_features = self.num_color_features = num_features
-        self.planes = FeaturePlanes(resolutions, channels)
-        self.base = Mlp(self.planes.num_outputs, 1 + num_features, width, num_layers=2)
+        self.base = Mlp(num_encoded, 1 + num_features, width, num_layers=2)
         self.direction_encoding = FrequencyEncoding(num_inputs=3, num_frequencies=2)
         self.color = Mlp(num_features + self.direction_encoding.num_outputs, 3, width, num_layers=2)
 
+    @abstractmethod
+    def encoded(self, positions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch encoded"]:
+        """What is kept at positions."""
+
     def forward(self, positions: Float[Tensor, "*batch 3"]) -> ContentPoint:
         """See `ContentFeatures.forward`."""
-        raw_density, features = self.base(self.planes(positions)).split([1, self.num_color_features], dim=-1)
+        raw_density, features = self.base(self.encoded(positions)).split([1, self.num_color_features], dim=-1)
         return ContentPoint(raw_density, features, features)
-
-    def tables(self) -> list[nn.Parameter]:
-        """The planes."""
-        return list(self.planes.parameters())
 
     def density(self, raw_density: Float[Tensor, "*batch 1"]) -> Float[Tensor, "*batch 1"]:
         """exp, as in instant-ngp, bounded so that neither value nor gradient overflows."""
@@ -99,6 +98,45 @@ class PlanesContent(ContentFeatures):
         if directions is not None:
             hidden += F.linear(self.direction_encoding(directions), of_direction)
         return torch.sigmoid(second(hidden.relu_()).float())
+
+
+class GridContent(EncodedContent):
+    """Features at the corners of grids of several resolutions, in hash tables (instant-ngp)."""
+
+    def __init__(
+        self, resolutions: tuple[int, ...], channels: int, log2_size: int, num_features: int = 32, width: int = 64
+    ) -> None:
+        grid = FeatureHash(resolutions, channels, log2_size)
+        super().__init__(grid.num_outputs, num_features, width)
+        self.grid = grid
+
+    def encoded(self, positions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch encoded"]:
+        """See `EncodedContent.encoded`."""
+        return self.grid(positions)
+
+    def tables(self) -> list[nn.Parameter]:
+        """The hash tables."""
+        return list(self.grid.parameters())
+
+
+class PlanesContent(EncodedContent):
+    """Features in three planes, at several resolutions: the default before 0.3. What a plane holds is the same all along its
+    axis, and fine things blur."""
+
+    def __init__(
+        self, resolutions: tuple[int, ...] = (64, 128, 256), channels: int = 16, num_features: int = 32, width: int = 64
+    ) -> None:
+        planes = FeaturePlanes(resolutions, channels)
+        super().__init__(planes.num_outputs, num_features, width)
+        self.planes = planes
+
+    def encoded(self, positions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch encoded"]:
+        """See `EncodedContent.encoded`."""
+        return self.planes(positions)
+
+    def tables(self) -> list[nn.Parameter]:
+        """The planes."""
+        return list(self.planes.parameters())
 
 
 class FrequencyContent(ContentFeatures):

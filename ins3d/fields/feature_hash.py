@@ -19,14 +19,17 @@ class _Mixed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, rows: Tensor, shares: Tensor) -> Tensor:
-        ctx.save_for_backward(rows, shares)
-        ctx.shape = table.shape
+        of_shares = ctx.needs_input_grad[2]
+        ctx.save_for_backward(rows, shares, *([table] if of_shares else []))
+        ctx.size = len(table)
         return mixed_rows(table, (rows, shares))
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (grad,) = grads
-        return returned_rows(grad, ctx.saved_tensors, ctx.shape[0]), None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
+        (grad,), (rows, shares, *table) = grads, ctx.saved_tensors
+        of_table = returned_rows(grad, (rows, shares), ctx.size) if ctx.needs_input_grad[0] else None
+        of_shares = (table[0][rows] @ grad[..., None])[..., 0] if table else None
+        return of_table, None, of_shares
 
 
 class FeatureHash(nn.Module):
@@ -51,19 +54,18 @@ class FeatureHash(nn.Module):
         """Trilinear; a resolution whose cells are smaller than `spread` (same units as positions) fades out."""
         flat = positions.reshape(-1, 3)
         levels = []
-        for level, table in enumerate(self.tables):
-            corners, shares = self._around(level, flat)
-            features = cast(Tensor, _Mixed.apply(table, corners, shares))
+        for level, (table, rows, shares) in enumerate(zip(self.tables, *self._around(flat), strict=True)):
+            features = cast(Tensor, _Mixed.apply(table, rows, shares))
             if spread is not None:
                 # The shortest wave is two cells long; a cell is 2 / resolution wide.
                 features = features * fade(spread.reshape(-1, 1), torch.pi * self.resolutions[level] / 2)
             levels.append(features)
         return torch.cat(levels, dim=-1).reshape(*positions.shape[:-1], self.num_outputs)
 
-    @torch.no_grad()
     def _around(
-        self, level: int, positions: Float[Tensor, "points 3"]
-    ) -> tuple[Int[Tensor, "points 8"], Float[Tensor, "points 8"]]:
-        """(rows of the table, weights that add up to 1) of the corners of the cells that positions lie in."""
-        turned = exact_product(positions, cast(Tensor, self.turns)[level])
-        return hashed_corners(turned.T.contiguous(), self.resolutions[level], self.size)
+        self, positions: Float[Tensor, "points 3"]
+    ) -> tuple[Int[Tensor, "levels points 8"], Float[Tensor, "levels points 8"]]:
+        """(rows of the tables, weights that add up to 1) of the corners of the cells that positions lie in."""
+        turned = exact_product(cast(Tensor, self.turns).transpose(1, 2).reshape(-1, 3), positions.T)
+        cells = torch.tensor(self.resolutions, dtype=turned.dtype, device=turned.device)
+        return hashed_corners(turned.reshape(len(cells), 3, -1), cells, self.size)

@@ -16,7 +16,7 @@ def rounded_products(device: torch.device, learning: bool = False) -> AbstractCo
     return torch.autocast(device.type, torch.bfloat16, enabled=able and (learning or torch.is_inference_mode_enabled()))
 
 
-def exact_product(positions: Tensor, turn: Tensor) -> Tensor:
-    """Positions under a rotation, whatever the products around: eight bits of a position are not a place."""
-    with torch.autocast(positions.device.type, enabled=False):
-        return positions @ turn
+def exact_product(first: Tensor, second: Tensor) -> Tensor:
+    """Of positions and rotations, whatever the products around: eight bits of a position are not a place."""
+    with torch.autocast(first.device.type, enabled=False):
+        return first @ second

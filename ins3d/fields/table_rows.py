@@ -11,7 +11,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 PRIMES = (1, -1_640_531_535, 805_459_861)
 """Of instant-ngp's hash (Mueller et al. 2022, eq. 4), as 32 bits with a sign: of a product the lower bits are the same."""
-Corners = tuple[Int[Tensor, "points corners"], Float[Tensor, "points corners"]]
+Corners = tuple[Int[Tensor, "*levels points corners"], Float[Tensor, "*levels points corners"]]
 """(rows of the table, weights that add up to 1, or for several planes to their number)."""
 
 
@@ -82,21 +82,22 @@ def plane_corners(positions: Float[Tensor, "inputs points"], side: int) -> Corne
     to_corners = torch.tensor([[0, 1], [side, side + 1]], dtype=torch.int32, device=low.device)  # (down, across)
     planes = torch.arange(len(across), dtype=torch.int32, device=low.device) * side**2
     rows = (low[across] + side * low[down]) + (to_corners[..., None] + planes)[..., None]
-    return _by_point(rows), _by_point(ends[:, None, down] * ends[None, :, across])
+    return _by_point(rows.flatten(0, -2)), _by_point((ends[:, None, down] * ends[None, :, across]).flatten(0, -2))
 
 
-def hashed_corners(positions: Float[Tensor, "3 points"], cells: int, size: int) -> Corners:
-    """Trilinear in `cells` along a side of [-1, 1], in a table of `size` rows, a power of 2."""
-    place = (positions + 1) * (cells / 2)
+def hashed_corners(positions: Float[Tensor, "levels 3 points"], cells: Float[Tensor, " levels"], size: int) -> Corners:
+    """Trilinear in `cells` along a side of [-1, 1], in tables of `size` rows, a power of 2; both are (levels, points, 8)."""
+    place = (positions + 1) * (cells[:, None, None] / 2)
     low = place.floor()
     within = place - low
-    x, y, z = torch.stack([1 - within, within], dim=1)  # each (2, points): the shares of the lower and of the upper end
+    x, y, z = torch.stack([1 - within, within], dim=1).unbind(2)  # each (levels, 2, points): the lower end and the upper
     primes = torch.tensor(PRIMES, dtype=torch.int32, device=low.device)[:, None]
     first = low.int() * primes
-    across, down, away = torch.stack([first, first + primes], dim=1)
-    rows = across[:, None, None] ^ down[:, None] ^ away
-    return _by_point(rows & (size - 1)), _by_point(x[:, None, None] * y[:, None] * z)
+    across, down, away = torch.stack([first, first + primes], dim=1).unbind(2)
+    rows = across[:, :, None, None] ^ down[:, None, :, None] ^ away[:, None, None]
+    shares = x[:, :, None, None] * y[:, None, :, None] * z[:, None, None]
+    return _by_point((rows & (size - 1)).flatten(1, 3)), _by_point(shares.flatten(1, 3))
 
 
-def _by_point(corners: Float[Tensor, "*corners points"] | Int[Tensor, "*corners points"]) -> Tensor:
-    return corners.flatten(0, -2).T.contiguous()
+def _by_point(corners: Float[Tensor, "*levels corners points"] | Int[Tensor, "*levels corners points"]) -> Tensor:
+    return corners.transpose(-2, -1).contiguous()

@@ -44,7 +44,7 @@ def render_codes(
     `frozen` is the field whose depth and opacity are the content's, where the model's own has gone on learning.
     """
     codes = torch.stack([code.to(model.device) for code in codes]) * model.is_stylized
-    bundle = camera.to(model.device).generate_rays(camera_indices=0, keep_shape=True)
+    bundle = model.picture_rays(camera.to(model.device))
     height, width = bundle.shape
     seen = model.in_chunks(lambda rays: _render_rays(model, rays, codes, frozen), bundle.flatten())
     content_rgb, content_depth, accumulation, *others = (values.T.reshape(-1, height, width) for values in seen.values())

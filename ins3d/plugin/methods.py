@@ -12,7 +12,7 @@ from ins3d.plugin.hash_content import HashSettings
 from ins3d.plugin.model import InsStylizeModelConfig
 from ins3d.plugin.pipeline import InsStylizePipelineConfig
 from ins3d.plugin.pixel_sampler import PatchSettings
-from ins3d.plugin.ray_content import FrequencySettings, PlanesSettings
+from ins3d.plugin.ray_content import FrequencySettings, GridSettings
 from ins3d.plugin.saved_runs import check_process
 from ins3d.plugin.schedule import FusedAdamConfig, StageScheduleConfig
 from ins3d.plugin.style_field import FrequencyStyle, HashStyle
@@ -32,7 +32,7 @@ def _group(rate: float, stage: Literal["content", "style"], final: float) -> dic
 
 def _optimizers() -> dict[str, Any]:
     return {
-        "content_tables": _group(0.06, "content", final=0.01),
+        "content_tables": _group(0.02, "content", final=0.01),
         "content": _group(0.01, "content", final=0.01),
         "proposals": _group(0.02, "content", final=0.01),
         "style_planes": _group(0.025, "style", final=0.1),
@@ -76,7 +76,9 @@ def small(name: str) -> InsStylizeTrainerConfig:
 def big(name: str) -> InsStylizeTrainerConfig:
     """What a GPU paints in minutes: seven times the pixels, cells as fine as they are, and steps to fill them."""
     model = InsStylizeModelConfig(
-        content=PlanesSettings(resolutions=(64, 128, 256, 512, 1024), num_proposal_samples=(96,), num_samples=48),
+        content=GridSettings(
+            resolutions=(32, 64, 128, 256, 512, 1024, 2048), log2_size=19, num_proposal_samples=(96,), num_samples=48
+        ),
         style_field=HashStyle(resolutions=(128, 256, 512, 1024), log2_size=20),
     )
     pipeline = _pipeline(
@@ -94,9 +96,7 @@ by_device: Callable[[str], InsStylizeTrainerConfig] = big if GPU else small
 
 
 def _hash() -> InsStylizeTrainerConfig:
-    optimizers = _optimizers()
-    optimizers["content_tables"] = _group(0.02, "content", final=0.02)
-    return _trainer("ins-stylize-hash", _pipeline(model=InsStylizeModelConfig(content=HashSettings())), optimizers)
+    return _trainer("ins-stylize-hash", _pipeline(model=InsStylizeModelConfig(content=HashSettings())), _optimizers())
 
 
 def _paper() -> InsStylizeTrainerConfig:

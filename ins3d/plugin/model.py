@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.models.base_model import Model
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor, nn
@@ -31,6 +33,7 @@ from ins3d.plugin.evaluation import image_metrics_and_images
 from ins3d.plugin.rays.chunks import Outputs, in_chunks
 from ins3d.plugin.rays.compositing import uncomposited
 from ins3d.plugin.rays.picture_store import over_background
+from ins3d.plugin.rays.pixel_rays import PictureRays
 from ins3d.plugin.settings import ModelSettings
 from ins3d.plugin.viewer.controls import StyleControls
 from ins3d.style.colors import StyleColors
@@ -80,6 +83,7 @@ class InsStylizeModel(Model):
         self.stylized = config.style_field.setup(density_features, self.ray_content.num_color_features, len(names))
         self.controls = StyleControls(names, config.mix_of(names, PREFIX))
         self._held_code: Tensor | None = None
+        self.picture_rays = PictureRays()
         self.colors = StyleColors(config.colors, len(names))
         weights = loss_weights(config.style_loss, config.content_weight, config.tv_weight)
         self.register_buffer("loss_normalisers", torch.ones(len(names), sum(weight > 0 for weight in weights.values())))
@@ -188,6 +192,11 @@ class InsStylizeModel(Model):
 
     def _normals(self, points: Float[Tensor, "points 3"]) -> dict[str, Tensor]:
         return {"normals": (self.ray_content.normals(points) / 2 + 0.5).clamp(0, 1)}
+
+    @torch.no_grad()
+    def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> Outputs:
+        """As the host's."""
+        return self.get_outputs_for_camera_ray_bundle(self.picture_rays(camera, obb_box))
 
     def get_outputs_for_camera_ray_bundle(self, camera_ray_bundle: RayBundle) -> Outputs:
         """As the host's; the sliders are read once for the whole picture: one that moves meanwhile leaves no seam.

@@ -1,5 +1,6 @@
-"""A content field sampled along rays: where to look, and what is there. Kinds `planes` and `frequency`."""
+"""A content field sampled along rays: where to look, and what is there. Kinds `grid`, `planes` and `frequency`."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,14 @@ from nerfstudio.model_components.ray_samplers import LogSampler, PDFSampler, Pro
 from torch import Tensor, nn
 
 from ins3d.extension.ranges import ranged
-from ins3d.fields.content_features import ContentFeatures, ContentPoint, FrequencyContent, PlanesContent
+from ins3d.fields.content_features import (
+    ContentFeatures,
+    ContentPoint,
+    EncodedContent,
+    FrequencyContent,
+    GridContent,
+    PlanesContent,
+)
 from ins3d.fields.frozen_teacher import FrozenTeacher
 from ins3d.fields.merged_points import SurfacePoints, merge_samples
 from ins3d.plugin.content import CONTENTS, Content, FrozenDensity, GeometryLook, LearnableContent, MovableGeometry
@@ -19,27 +27,56 @@ from ins3d.plugin.rays.compositing import composite
 from ins3d.plugin.rays.field_along_rays import FieldAlongRays
 from ins3d.plugin.rays.look import Look, Merging
 from ins3d.plugin.rays.proposals import CoarseDensity, PlaneDensity
-from ins3d.plugin.rays.still_planes import StillPlanes
+from ins3d.plugin.rays.still_field import StillField
 
 
-@dataclass
-class PlanesSettings:
-    """Feature planes and small networks: pure torch, minutes on a CPU."""
+@dataclass(kw_only=True)
+class EncodedSettings(ABC):
+    """Features that are looked up, and small networks: pure torch, minutes on a CPU."""
 
-    resolutions: tuple[int, ...] = ranged((64, 128, 256), min=2)
-    """Cells along a side of the feature planes."""
-    channels: int = ranged(16, min=1)
-    """Features in each plane."""
     num_proposal_samples: tuple[int, ...] = ranged((48,), min=1)
     """Samples per ray that the proposal networks see, one number each."""
     num_samples: int = ranged(16, min=1)
     """Samples per ray that the content field sees."""
 
+    @abstractmethod
+    def content(self) -> EncodedContent:
+        """The field."""
+
     def setup(self) -> "RayContentField":
         """Builds the field and its proposal networks."""
-        content = PlanesContent(self.resolutions, self.channels)
         proposals = [PlaneDensity() for _ in self.num_proposal_samples]
-        return RayContentField(content, proposals, self.num_proposal_samples, self.num_samples)
+        return RayContentField(self.content(), proposals, self.num_proposal_samples, self.num_samples)
+
+
+@dataclass
+class GridSettings(EncodedSettings):
+    """Features at the corners of grids, in hash tables (instant-ngp)."""
+
+    resolutions: tuple[int, ...] = ranged((32, 80, 200, 512), min=2)
+    """Cells along a side of the scene's cube."""
+    channels: int = ranged(8, min=1)
+    """Features at each corner of a cell."""
+    log2_size: int = ranged(17, min=8, max=24)
+    """Of the tables: 17 keep 131,072 corners for each resolution."""
+
+    def content(self) -> GridContent:
+        """See `EncodedSettings.content`."""
+        return GridContent(self.resolutions, self.channels, self.log2_size)
+
+
+@dataclass
+class PlanesSettings(EncodedSettings):
+    """Feature planes: the default before 0.3."""
+
+    resolutions: tuple[int, ...] = ranged((64, 128, 256), min=2)
+    """Cells along a side of the feature planes."""
+    channels: int = ranged(16, min=1)
+    """Features in each plane."""
+
+    def content(self) -> PlanesContent:
+        """See `EncodedSettings.content`."""
+        return PlanesContent(self.resolutions, self.channels)
 
 
 @dataclass
@@ -106,9 +143,9 @@ class RayContentField(FieldAlongRays, Content, LearnableContent, MovableGeometry
 
     def still_look(self, rays: RayBundle, merging: Merging) -> Look:
         """See `Content.still_look`."""
-        if not StillPlanes.suits(self):
+        if not StillField.suits(self):
             return self.look(rays, merging)
-        return StillPlanes(self).look(rays, merging)
+        return StillField(self).look(rays, merging)
 
     def _look(
         self, samples: RaySamples, positions: Tensor, point: ContentPoint, weights: Tensor, rgb: Tensor, merging: Merging
@@ -219,5 +256,6 @@ class RayContentField(FieldAlongRays, Content, LearnableContent, MovableGeometry
         return lambda positions: teacher(positions).raw_density
 
 
+CONTENTS.register("grid", GridSettings)
 CONTENTS.register("planes", PlanesSettings)
 CONTENTS.register("frequency", FrequencySettings)

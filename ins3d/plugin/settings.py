@@ -8,7 +8,7 @@ from tyro.conf import Suppress
 
 from ins3d.extension.ranges import ranged
 from ins3d.plugin.content import ContentChoice
-from ins3d.plugin.ray_content import PlanesSettings
+from ins3d.plugin.ray_content import GridSettings
 from ins3d.plugin.style_field import HashStyle, StyleFieldChoice
 from ins3d.style.mix import MixSettings
 from ins3d.style.sampling import BLENDED, PARTIAL
@@ -37,7 +37,7 @@ class ModelSettings(StyleSettings, MixSettings, ModelConfig):
     (mip-NeRF's integrated encoding); 0 leaves them, and they shimmer when the camera moves."""
     spread_mult: Suppress[float] = ranged(0.3, min=0, rendered=True)
     """Scale on the samples' depth standard deviation that low-passes SIM's planes; 0 disables."""
-    content: ContentChoice = field(default_factory=PlanesSettings)
+    content: ContentChoice = field(default_factory=GridSettings)
     """What is painted (CIM), and its settings: `planes:num_samples=32,resolutions=64/128`. `planes`: pure torch, minutes on
     a CPU. `hash`: nerfacto's hash grid, with tinycudann when it is there. `frequency`: the paper's 8x256 network, for
     faithful runs; slow. A key that is none is answered with those there are; other packages bring other contents."""

@@ -100,6 +100,7 @@ def measure(data: Path, style: Path, folder: Path, megapixels: float, number: in
 def time_a_frame(config: Path) -> None:
     """Prints seconds of one painted frame, the better of two, and the most memory that the process ever had."""
     pipeline = eval_setup(config, test_mode="inference")[1]
+    assert pipeline.datamanager.train_dataset is not None
     camera, spent = pipeline.datamanager.train_dataset.cameras[:1], []
     for _ in range(2):
         began = time.monotonic()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 
-from ins3d.fields.content_features import ContentFeatures, FrequencyContent, PlanesContent
+from ins3d.fields.content_features import ContentFeatures, FrequencyContent, GridContent, PlanesContent
 
 
 def slow_frequencies(values: np.ndarray, count: int) -> np.ndarray:
@@ -15,10 +15,12 @@ def slow_frequencies(values: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate(parts, axis=-1)
 
 
-@pytest.fixture(params=["planes", "frequency"])
+@pytest.fixture(params=["grid", "planes", "frequency"])
 def content(request: pytest.FixtureRequest, random: torch.Generator) -> ContentFeatures:
     if request.param == "planes":
         return PlanesContent(resolutions=(4, 8), channels=4, num_features=6, width=10)
+    if request.param == "grid":
+        return GridContent(resolutions=(4, 8), channels=4, log2_size=8, num_features=6, width=10)
     return FrequencyContent(width=16)
 
 
@@ -84,7 +86,7 @@ class TestEveryContentField:
             content(torch.zeros(4, 2))
 
 
-class TestPlanesContent:
+class TestEncodedContent:
     def test_density_is_the_exponential(self):
         raw = torch.tensor([[-3.0], [0.0], [2.0]])
         torch.testing.assert_close(PlanesContent((4,), 2).density(raw), torch.tensor([[0.049787], [1.0], [7.389056]]))

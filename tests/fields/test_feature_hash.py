@@ -50,7 +50,7 @@ class TestFeatureHash:
         points = in_ball(20).double()
         weights = torch.randn(20, 2, dtype=torch.float64)
         (features(points) * weights).sum().backward()
-        rows, shares = features._around(0, points)
+        rows, shares = (each[0] for each in features._around(points))
         expected = torch.zeros_like(features.tables[0])
         for point in range(20):
             for corner in range(8):
@@ -59,7 +59,7 @@ class TestFeatureHash:
 
     def test_shares_add_up_to_one_and_rows_fit(self, features: FeatureHash):
         for level in range(2):
-            rows, shares = features._around(level, in_ball(500))
+            rows, shares = (each[level] for each in features._around(in_ball(500)))
             assert torch.allclose(shares.sum(1), torch.ones(500)) and 0 <= int(rows.min()) <= int(rows.max()) < 2**14
 
     def test_cells_finer_than_the_spread_fade_out(self, features: FeatureHash):

@@ -13,7 +13,7 @@ from ins3d.placement.scene import Placement
 from ins3d.plugin.content import CONTENTS, PARAM_GROUPS, Content, GeometryLook, Merging, MovableGeometry, able, build_content
 from tests.plugin.tiny_scenes import Scene, build_pipeline, small_config, small_content
 
-KINDS = ["planes", "hash", "frequency"]
+KINDS = ["grid", "planes", "hash", "frequency"]
 
 
 @pytest.fixture

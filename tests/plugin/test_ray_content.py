@@ -8,7 +8,7 @@ from torch import Tensor
 from ins3d.fields.content_features import ContentFeatures, ContentPoint
 from ins3d.placement.scene import Placement
 from ins3d.plugin.hash_content import HashSettings
-from ins3d.plugin.ray_content import FrequencySettings, PlanesSettings, RayContentField
+from ins3d.plugin.ray_content import FrequencySettings, GridSettings, PlanesSettings, RayContentField
 
 SIGMA = 1.5
 """Density of the box, per scene unit."""
@@ -37,8 +37,9 @@ class Box(ContentFeatures):
         return color_features.expand(*color_features.shape[:-1], 3)
 
 
-def field_of(bounded: bool, kind: str = "planes", num_proposal_samples: int = 24) -> RayContentField:
+def field_of(bounded: bool, kind: str = "grid", num_proposal_samples: int = 24) -> RayContentField:
     kinds = {
+        "grid": GridSettings((8, 32), 4, log2_size=12, num_proposal_samples=(num_proposal_samples,), num_samples=12),
         "planes": PlanesSettings((16, 32), 4, num_proposal_samples=(num_proposal_samples,), num_samples=12),
         "hash": HashSettings(num_proposal_samples=(num_proposal_samples,), num_samples=12),
         "frequency": FrequencySettings(num_coarse_samples=num_proposal_samples, num_samples=12),
@@ -68,7 +69,7 @@ def rays() -> RayBundle:
 
 class TestWeights:
     @pytest.mark.parametrize("training", [False, True])
-    @pytest.mark.parametrize("kind", ["planes", "frequency"])
+    @pytest.mark.parametrize("kind", ["grid", "frequency"])
     def test_in_an_open_scene_every_ray_ends_somewhere(self, rays: RayBundle, kind: str, training: bool):
         along = field_of(bounded=False, kind=kind).train(training)(rays)
         assert float((along.weights.sum(-2) - 1).abs().max()) < 1e-5
@@ -179,7 +180,7 @@ class TestSample:
 
 
 class TestBuildContent:
-    @pytest.mark.parametrize("kind", ["planes", "hash", "frequency"])
+    @pytest.mark.parametrize("kind", ["grid", "planes", "hash", "frequency"])
     def test_every_kind_answers_along_rays(self, rays: RayBundle, kind: str):
         field = field_of(bounded=False, kind=kind)
         along = field(rays)

@@ -205,13 +205,15 @@ def pyramid_of(dataset: InputDataset) -> PicturePyramid:
 def small_content(kind: str) -> Any:
     """A content of a kind, with as few samples as show something."""
     from ins3d.plugin.hash_content import HashSettings
-    from ins3d.plugin.ray_content import FrequencySettings, PlanesSettings
+    from ins3d.plugin.ray_content import FrequencySettings, GridSettings, PlanesSettings
 
     if kind == "frequency":
         return FrequencySettings(num_coarse_samples=24, num_samples=8)
     if kind == "hash":
         return HashSettings(num_proposal_samples=(24,), num_samples=8)
-    return PlanesSettings((16, 32), 4, num_proposal_samples=(24,), num_samples=8)
+    if kind == "planes":
+        return PlanesSettings((16, 32), 4, num_proposal_samples=(24,), num_samples=8)
+    return GridSettings((8, 32), 4, log2_size=12, num_proposal_samples=(24,), num_samples=8)
 
 
 def small_config(scene: Scene, tmp_path: Path, **edits: Any) -> Any:
@@ -237,7 +239,7 @@ def small_config(scene: Scene, tmp_path: Path, **edits: Any) -> Any:
     pipeline.content_steps, pipeline.style_steps = 20, 10
     pipeline.patches.size, pipeline.patches.strides = 16, (1,)
     pipeline.patches.max_rays = 2000
-    model.content = small_content("planes")
+    model.content = small_content("grid")
     model.style_field = HashStyle(resolutions=(16, 32), channels=4, width=16, log2_size=10)
     model.styles = (str(scene.folder.parent / "style.png"),)
     model.perceptual_weights = scene.folder.parent / "tiny_vgg.pth"

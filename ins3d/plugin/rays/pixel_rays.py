@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Int
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.model_components.ray_generators import RayGenerator
 from torch import Tensor
 
@@ -33,12 +34,45 @@ class PixelRays:
         return RayBundle(poses[:, :, 3], directions, area, camera_indices=camera[:, None])
 
 
+class PictureRays:
+    """Rays of whole pictures: of a film, all through one lens, the host undistorts every frame anew (an eighth of its time).
+
+    The lens of the last picture is kept.
+    """
+
+    def __init__(self) -> None:
+        self._lens: tuple[list[Tensor], RayBundle | None] | None = None
+
+    def __call__(self, camera: Cameras, obb_box: OrientedBox | None = None) -> RayBundle:
+        """(height, width) rays through the centres of the pixels of one camera; as the host's `generate_rays`."""
+        lens = None if obb_box is not None else self._lens_of(camera)
+        if lens is None:
+            return camera.generate_rays(camera_indices=0, keep_shape=True, obb_box=obb_box)
+        pose = camera.camera_to_worlds.reshape(-1, 3, 4)[0]
+        directions = lens.directions @ pose[:, :3].T
+        number = torch.zeros(*directions.shape[:2], 1, dtype=torch.long, device=directions.device)
+        times = None if camera.times is None else camera.times.reshape(-1)[0].expand_as(number)
+        return RayBundle(pose[:, 3].expand_as(directions), directions, lens.pixel_area, camera_indices=number, times=times)
+
+    def _lens_of(self, camera: Cameras) -> RayBundle | None:
+        parts = _lens_parts(camera)
+        if self._lens is None or not _same(self._lens[0], parts):
+            self._lens = parts, lens_rays(camera)
+        return self._lens[1]
+
+
+def _lens_parts(cameras: Cameras) -> list[Tensor]:
+    parts = [cameras.fx, cameras.fy, cameras.cx, cameras.cy, cameras.height, cameras.width, cameras.camera_type]
+    return parts if cameras.distortion_params is None else [*parts, cameras.distortion_params]
+
+
+def _same(first: list[Tensor], second: list[Tensor]) -> bool:
+    return len(first) == len(second) and all(map(torch.equal, first, second))
+
+
 def lens_rays(cameras: Cameras) -> RayBundle | None:
     """Rays (height, width) of a picture's pixels in the camera's own axes; None when the pictures' lenses differ."""
-    parts = [cameras.fx, cameras.fy, cameras.cx, cameras.cy, cameras.height, cameras.width, cameras.camera_type]
-    if cameras.distortion_params is not None:
-        parts.append(cameras.distortion_params)
-    if any(bool((part != part[:1]).any()) for part in parts):
+    if any(bool((part != part[:1]).any()) for part in _lens_parts(cameras)):
         return None
     if int(cameras.camera_type[0]) not in (CameraType.PERSPECTIVE.value, CameraType.FISHEYE.value):
         return None  # not all rays of such a picture start in one point

@@ -8,7 +8,7 @@ from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 from ins3d.placement.scene import Placement
-from ins3d.plugin.ray_content import PlanesSettings, RayContentField
+from ins3d.plugin.ray_content import GridSettings, PlanesSettings, RayContentField
 
 CENTER, RADIUS = (0.5, -0.25, 1.0), 2.0
 
@@ -37,11 +37,19 @@ def learned(field: RayContentField) -> RayContentField:
     return field.eval().requires_grad_(False)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["open", "object"])
+KINDS = {"grid": GridSettings((8, 32), 4, 12), "planes": PlanesSettings((16, 32), 4)}
+
+
+FIELDS = {"open": ("grid", False), "object": ("grid", True), "planes": ("planes", False)}
+
+
+@pytest.fixture(scope="module", params=FIELDS)
 def field(request: pytest.FixtureRequest) -> RayContentField:
+    """Of a kind; bounded, or an open scene."""
     torch.manual_seed(0)
-    field = PlanesSettings((16, 32), 4).setup()
-    field.place(Placement(CENTER, RADIUS, 0.5, 20.0, request.param, "the test"), torch.tensor([0.2, 0.5, 0.9]))
+    kind, bounded = FIELDS[request.param]
+    field = KINDS[kind].setup()
+    field.place(Placement(CENTER, RADIUS, 0.5, 20.0, bounded, "the test"), torch.tensor([0.2, 0.5, 0.9]))
     return learned(field)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ins3d.plugin.ray_content import PlanesSettings
+from ins3d.plugin.ray_content import GridSettings
 from ins3d.plugin.rays.generalisation import (
     CELLS,
     Generalisation,
@@ -93,7 +93,7 @@ def test_every_eighth_of_few_pictures_is_left_out_and_no_other():
 class TestScenes:
     """What `ns-train` says."""
 
-    CONTENT = PlanesSettings((32, 64, 128), 8, num_proposal_samples=(16,), num_samples=8)
+    CONTENT = GridSettings((16, 40, 128), 8, 14, num_proposal_samples=(16,), num_samples=8)
     """Large enough to learn pictures by heart."""
 
     def said(self, folder: Path, capsys: Any, wrong: bool, number: int = 12, content_steps: int = 200) -> str:

@@ -3,9 +3,10 @@
 import pytest
 import torch
 from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.model_components.ray_generators import RayGenerator
 
-from ins3d.plugin.rays.pixel_rays import PixelRays
+from ins3d.plugin.rays.pixel_rays import PictureRays, PixelRays
 
 
 def cameras(distorted: bool, same_lens: bool) -> Cameras:
@@ -49,3 +50,31 @@ class TestPixelRays:
     def test_undistort_a_shared_lens_only_once(self):
         assert PixelRays(cameras(True, same_lens=True)).lens is not None
         assert PixelRays(cameras(True, same_lens=False)).lens is None
+
+
+class TestPictureRays:
+    @pytest.mark.parametrize("distorted", [True, False])
+    def test_of_one_lens_after_the_other_are_the_hosts(self, distorted: bool):
+        torch.manual_seed(0)
+        made, rays = cameras(distorted, same_lens=False), PictureRays()
+        made.times = torch.tensor([[0.0], [0.5], [1.0]])
+        for number in (0, 1, 2, 0):
+            camera = made[number : number + 1]
+            ours, theirs = rays(camera), camera.generate_rays(camera_indices=0, keep_shape=True)
+            assert ours.shape == theirs.shape == (30, 40)
+            assert torch.allclose(ours.directions, theirs.directions, atol=1e-6)
+            assert torch.allclose(ours.pixel_area, theirs.pixel_area, rtol=1e-3)
+            for name in ("origins", "camera_indices", "times"):
+                assert torch.equal(getattr(ours, name), getattr(theirs, name))
+
+    def test_undistort_a_lens_once(self, monkeypatch: pytest.MonkeyPatch):
+        made, rays = cameras(True, same_lens=True), PictureRays()
+        rays(made[:1])
+        monkeypatch.setattr(Cameras, "generate_rays", lambda *_, **__: pytest.fail("asked again"))
+        rays(made[1:2])
+
+    def test_within_a_box_are_the_hosts(self):
+        box = OrientedBox.from_params((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (9.0, 9.0, 9.0))
+        camera = cameras(False, same_lens=True)[:1]
+        ours, theirs = PictureRays()(camera, box), camera.generate_rays(camera_indices=0, keep_shape=True, obb_box=box)
+        assert ours.nears is not None and torch.equal(ours.nears, theirs.nears)

@@ -7,7 +7,7 @@ from nerfstudio.cameras.rays import RayBundle
 
 from ins3d.plugin.content import Merging
 from ins3d.plugin.hash_content import HashSettings
-from ins3d.plugin.ray_content import FrequencySettings, PlanesSettings, RayContentField
+from ins3d.plugin.ray_content import FrequencySettings, GridSettings, RayContentField
 from ins3d.plugin.rays.places import SIDE, ProposalGrid, quantiles
 from ins3d.plugin.rays.proposals import PlaneDensity
 from tests.plugin.rays.conftest import CENTER
@@ -100,7 +100,7 @@ class TestPlaces:
         assert field._places is kept
 
     @pytest.mark.parametrize(
-        "settings", [HashSettings(), FrequencySettings(8, 8), PlanesSettings(num_proposal_samples=(8, 8))]
+        "settings", [HashSettings(), FrequencySettings(8, 8), GridSettings(num_proposal_samples=(8, 8))]
     )
     def test_other_kinds_have_none(self, settings: HashSettings):
         assert not getattr(settings.setup(), "has_places", False)

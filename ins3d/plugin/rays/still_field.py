@@ -1,11 +1,11 @@
-"""A content of feature planes that nothing changes any more, as pictures look at it: sooner."""
+"""A content that nothing changes any more, as pictures look at it: sooner."""
 
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
-from ins3d.fields.content_features import PlanesContent
+from ins3d.fields.content_features import EncodedContent
 from ins3d.fields.merged_points import SurfacePoints
 from ins3d.fields.precision import rounded_products
 from ins3d.plugin.rays.compositing import MIN_ACCUMULATION
@@ -14,7 +14,7 @@ from ins3d.plugin.rays.look import Look, Merging
 from ins3d.plugin.rays.places import Steps, steps_along
 
 
-class StillPlanes:
+class StillField:
     """Looks along rays as `FieldAlongRays` does, where nothing learns: 40 dB or better to it (docs/results.md, Frames).
 
     Coordinates lie apart instead of together, what a direction says is computed once for a ray, and networks are rounded
@@ -22,13 +22,13 @@ class StillPlanes:
     """
 
     def __init__(self, field: FieldAlongRays) -> None:
-        assert isinstance(field.content, PlanesContent)
+        assert isinstance(field.content, EncodedContent)
         self.field, self.content, self.placement = field, field.content, field.placement
 
     @staticmethod
     def suits(field: FieldAlongRays) -> bool:
-        """Whether the field is one of planes, whose samples have places of their own: the default."""
-        return isinstance(field.content, PlanesContent) and field.has_places
+        """Whether its samples have places of their own and its features are looked up: the default."""
+        return isinstance(field.content, EncodedContent) and field.has_places
 
     def look(self, rays: RayBundle, merging: Merging) -> Look:
         """See `Content.look`."""

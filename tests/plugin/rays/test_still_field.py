@@ -8,8 +8,8 @@ from ins3d.fields.merged_points import SurfacePoints
 from ins3d.fields.point_encoding import FeaturePlanes
 from ins3d.plugin.content import Look, Merging
 from ins3d.plugin.hash_content import HashSettings
-from ins3d.plugin.ray_content import FrequencySettings, PlanesSettings, RayContentField
-from ins3d.plugin.rays.still_planes import StillPlanes
+from ins3d.plugin.ray_content import FrequencySettings, GridSettings, RayContentField
+from ins3d.plugin.rays.still_field import StillField
 from tests.plugin.tiny_scenes import psnr
 
 MERGING = Merging(4, spread_mult=0.3, footprint_mult=0.6)
@@ -59,13 +59,13 @@ class TestPreparation:
     def test_a_field_that_has_moved_on_is_prepared_again(self, field: RayContentField, rays: RayBundle):
         before, _ = both(field, rays)
         with torch.no_grad():
-            for planes in field.content.planes.planes:
-                planes.mul_(0.5)
+            for table in field.content.tables():
+                table.mul_(0.5)
         after, slow = both(field, rays)
         assert psnr(after.rgb, before.rgb) < 30 and psnr(after.rgb, slow.rgb) > 40
         with torch.no_grad():
-            for planes in field.content.planes.planes:
-                planes.mul_(2.0)
+            for table in field.content.tables():
+                table.mul_(2.0)
 
     @pytest.mark.parametrize("fused", [True, False])
     def test_a_step_of_an_optimizer_is_noticed_whether_it_counts_as_a_write_or_not(self, fused: bool):
@@ -82,7 +82,7 @@ class TestPreparation:
             optimizer.step()
 
     @pytest.mark.parametrize(
-        "settings", [HashSettings(), FrequencySettings(8, 8), PlanesSettings(num_proposal_samples=(8, 8))]
+        "settings", [HashSettings(), FrequencySettings(8, 8), GridSettings(num_proposal_samples=(8, 8))]
     )
     def test_other_kinds_take_the_slow_way(self, settings: HashSettings):
-        assert not StillPlanes.suits(settings.setup())
+        assert not StillField.suits(settings.setup())
