@@ -8,6 +8,7 @@ from torch import nn
 
 from ins3d.plugin.content import SETTING, build_content
 from ins3d.plugin.settings import ModelSettings
+from ins3d.style.sizes import USUAL_SIDE, suited
 from ins3d.style.styles import style_names
 
 BYTES_A_PARAMETER = 16
@@ -21,9 +22,10 @@ def free_memory(device: torch.device) -> int:
 
 def refuse_large_networks(model: ModelSettings, device: torch.device) -> None:
     """ValueError, naming the setting, where content and style together do not fit while they learn."""
-    content = _num_parameters(lambda: build_content(model.content))
+    content = _num_parameters(lambda: build_content(suited(model.content, USUAL_SIDE)))
+    field = suited(model.style_field, USUAL_SIDE)
     channels = 32  # of the content's features, whatever they are: next to nothing beside tables
-    style = _num_parameters(lambda: model.style_field.setup(channels, channels, len(style_names(model.styles))))
+    style = _num_parameters(lambda: field.setup(channels, channels, len(style_names(model.styles))))
     needed, free = BYTES_A_PARAMETER * (content + style), free_memory(device)
     if needed > free:
         setting, number = (SETTING, content) if content > style else ("pipeline.model.style-field", style)

@@ -32,9 +32,9 @@ def _group(rate: float, stage: Literal["content", "style"], final: float) -> dic
 
 def _optimizers() -> dict[str, Any]:
     return {
-        "content_tables": _group(0.02, "content", final=0.01),
-        "content": _group(0.01, "content", final=0.01),
-        "proposals": _group(0.02, "content", final=0.01),
+        "content_tables": _group(0.02, "content", final=0.1),
+        "content": _group(0.01, "content", final=0.1),
+        "proposals": _group(0.02, "content", final=0.1),
         "style_planes": _group(0.025, "style", final=0.1),
         "style": _group(3e-3, "style", final=0.1),
         "gates": _group(0.01, "style", final=0.1),

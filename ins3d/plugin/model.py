@@ -34,18 +34,18 @@ from ins3d.plugin.rays.chunks import Outputs, in_chunks
 from ins3d.plugin.rays.compositing import uncomposited
 from ins3d.plugin.rays.picture_store import over_background
 from ins3d.plugin.rays.pixel_rays import PictureRays
+from ins3d.plugin.rays.scene_pictures import PICTURE_SIDE
 from ins3d.plugin.settings import ModelSettings
 from ins3d.plugin.viewer.controls import StyleControls
 from ins3d.style.colors import StyleColors
 from ins3d.style.losses import loss_weights
 from ins3d.style.objective import StyleObjective
 from ins3d.style.settings import build_objective
+from ins3d.style.sizes import USUAL_SIDE, suited
 from ins3d.style.styles import style_names
 
 PREFIX = "pipeline.model."
 """What the model's options begin with."""
-USUAL_SIDE = 480
-"""Long side, in pixels, of pictures that nobody has told of."""
 
 
 @dataclass
@@ -75,6 +75,12 @@ class InsStylizeModel(Model):
         """Builds the networks. No LPIPS: the host's would be downloaded when a model is built."""
         super().populate_modules()
         config = self.config
+        self.picture_side: int = self.kwargs.get("metadata", {}).get(PICTURE_SIDE, USUAL_SIDE)
+        """Long side, in pixels, of the training pictures as they are worked on."""
+        # Into the settings: they are saved with the run, and what opens it need not know the pictures.
+        config.content, config.style_field = (
+            suited(each, self.picture_side) for each in (config.content, config.style_field)
+        )
         self.ray_content = build_content(config.content)
         moves = config.geometry != "locked"
         movable = self.movable_content if moves or isinstance(self.ray_content, MovableGeometry) else None
@@ -91,8 +97,6 @@ class InsStylizeModel(Model):
         self._has_style = KnownFlag()
         self.teacher: FrozenDensity | None = None
         self._judge: list[StyleObjective] = []
-        self.picture_side = USUAL_SIDE
-        """Long side, in pixels, of the training pictures as they are worked on; set from outside."""
 
     @property
     def background(self) -> Tensor:

@@ -39,7 +39,8 @@ from ins3d.plugin.viewer.controls import StyleControls
 from ins3d.plugin.viewer.page import ScenePage
 from ins3d.style.mix import FILE_NAME as MIX_FILE_NAME
 from ins3d.style.objective import StyleObjective
-from ins3d.style.sampling import MixSampler, steps_for, steps_of_a_style
+from ins3d.style.sampling import MixSampler, steps_for
+from ins3d.style.sizes import steps_of_a_content, steps_of_a_style
 from ins3d.style.stage import StyleStage
 from ins3d.style.stroke_sizes import at_stroke_sizes
 from ins3d.style.styles import Style, check_styles, find_styles
@@ -53,8 +54,8 @@ class InsStylizePipelineConfig(VanillaPipelineConfig):
     _target: type = field(default_factory=lambda: InsStylizePipeline)
     datamanager: InsStylizeDataManagerConfig = field(default_factory=InsStylizeDataManagerConfig)
     model: InsStylizeModelConfig = field(default_factory=InsStylizeModelConfig)
-    content_steps: int = ranged(1850, min=0)
-    """Steps of the content stage."""
+    content_steps: int | None = ranged(None, min=0)
+    """Steps of the content stage. Not given: 1850, and more for pictures of more than 130,000 pixels: 4480 at 1008x756."""
     style_steps: int | None = ranged(None, min=0)
     """Steps of the style stage for one style; every further style adds 45 % of them. Not given: as many as the pictures'
     size asks for, 400 at 135x240 pixels, 610 at 270x480, 1030 at 1008x756."""
@@ -109,8 +110,6 @@ class InsStylizePipeline(VanillaPipeline):
         self.subject: SceneSubject | None = None
         self.while_keeping: Callable[[int, int], None] = lambda done, total: None
         """Told how many samples are kept, between looks at more of them; set by the trainer."""
-        cameras = self.datamanager.train_dataset.cameras
-        self.model.picture_side = int(torch.cat([cameras.height, cameras.width]).max())
         # Keyframes of a camera path get a time, which walks along the styles.
         self.datamanager.includes_time = len(config.model.styles) > 1
         if config.run_dir is not None:
@@ -146,15 +145,20 @@ class InsStylizePipeline(VanillaPipeline):
     def style_steps(self) -> int:
         """Steps of the style stage for all styles together."""
         steps = self.config.style_steps
-        if steps is None:
-            cameras = self.datamanager.train_dataset.cameras
-            steps = steps_of_a_style(int((cameras.height * cameras.width).max()))
-        return steps_for(steps, self.num_new_styles)
+        return steps_for(steps_of_a_style(self._pixels) if steps is None else steps, self.num_new_styles)
 
     @property
     def content_steps(self) -> int:
         """Steps of the content stage; none when the content is finished."""
-        return 0 if self.config.content_checkpoint is not None else self.config.content_steps
+        if self.config.content_checkpoint is not None:
+            return 0
+        return steps_of_a_content(self._pixels) if self.config.content_steps is None else self.config.content_steps
+
+    @property
+    def _pixels(self) -> int:
+        """Of the largest training picture."""
+        cameras = self.datamanager.train_dataset.cameras
+        return int((cameras.height * cameras.width).max())
 
     def _patch_sampler(self) -> WindowSampler:
         cameras, settings = self.datamanager.train_dataset.cameras, self.config.patches

@@ -51,7 +51,7 @@ class WindowSampler:
         self.extent: Extent = height, width
         """(down, across) of the smallest picture, in pixels."""
         drawn = num_steps * settings.num_patches * plan_windows(self.extent, 0, settings).rays_of_step()
-        self.plan = plan_windows(self.extent, min(settings.max_rays, math.ceil(drawn)), settings)
+        self.plan = plan_windows(self.extent, min(settings.rays_of(self.extent), math.ceil(drawn)), settings)
 
     def draw_stride(self, generator: torch.Generator) -> int:
         """One of the plan's."""

@@ -1,7 +1,7 @@
 """A content field sampled along rays: where to look, and what is there. Kinds `grid`, `planes` and `frequency`."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -28,6 +28,10 @@ from ins3d.plugin.rays.field_along_rays import FieldAlongRays
 from ins3d.plugin.rays.look import Look, Merging
 from ins3d.plugin.rays.proposals import CoarseDensity, PlaneDensity
 from ins3d.plugin.rays.still_field import StillField
+from ins3d.style.sizes import USUAL_CELLS, finest_cells
+
+COARSEST = 32
+"""Cells along a side, of the coarsest grid."""
 
 
 @dataclass(kw_only=True)
@@ -41,7 +45,7 @@ class EncodedSettings(ABC):
 
     @abstractmethod
     def content(self) -> EncodedContent:
-        """The field."""
+        """The field; of settings that `suited` has filled in."""
 
     def setup(self) -> "RayContentField":
         """Builds the field and its proposal networks."""
@@ -53,15 +57,26 @@ class EncodedSettings(ABC):
 class GridSettings(EncodedSettings):
     """Features at the corners of grids, in hash tables (instant-ngp)."""
 
-    resolutions: tuple[int, ...] = ranged((32, 80, 200, 512), min=2)
-    """Cells along a side of the scene's cube."""
+    resolutions: tuple[int, ...] = ranged((), min=2)
+    """Cells along a side of the scene's cube. Empty: four, from 32 to about one for every pixel along a picture: 512, or
+    1024 at 1008x756."""
     channels: int = ranged(8, min=1)
     """Features at each corner of a cell."""
-    log2_size: int = ranged(17, min=8, max=24)
-    """Of the tables: 17 keep 131,072 corners for each resolution."""
+    log2_size: int | None = ranged(None, min=8, max=24)
+    """Of the tables: 17 keep 131,072 corners for each resolution. Not given: 17, and one more each time that the finest
+    cells are halved."""
+
+    def suited(self, side: int) -> "GridSettings":
+        """See `SuitsPictures.suited`."""
+        finest, number = finest_cells(side), 4
+        steps = (finest / COARSEST) ** (1 / (number - 1))
+        resolutions = tuple(round(COARSEST * steps**level) for level in range(number))
+        log2_size = 17 + (finest // USUAL_CELLS).bit_length() - 1
+        return replace(self, resolutions=self.resolutions or resolutions, log2_size=self.log2_size or log2_size)
 
     def content(self) -> GridContent:
         """See `EncodedSettings.content`."""
+        assert self.log2_size is not None
         return GridContent(self.resolutions, self.channels, self.log2_size)
 
 

@@ -1,7 +1,7 @@
 """SIM and AM of a scene, by name: where positions are read from, and how wide the networks are."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal, Protocol, runtime_checkable
 
 from ins3d.extension.named_settings import option
@@ -10,8 +10,11 @@ from ins3d.extension.registry import Registry
 from ins3d.fields.point_encoding import FrequencyEncoding
 from ins3d.fields.style_features import StyleHash, StylePlanes, StyleTables
 from ins3d.fields.stylized import StylizedField
+from ins3d.style.sizes import finest_cells
 
 NUM_COLOR_LAYERS = 4
+COARSEST = 128
+"""Cells along a side, of the coarsest features of a style."""
 
 
 @runtime_checkable
@@ -57,13 +60,19 @@ class GatedStyle(ABC):
 class HashStyle(GatedStyle):
     """A feature hash for each style, and narrow networks."""
 
-    resolutions: tuple[int, ...] = ranged((128, 256, 512), min=2)
-    """Cells along a side of the scene's cube."""
+    resolutions: tuple[int, ...] = ranged((), min=2)
+    """Cells along a side of the scene's cube. Empty: 128, 256 and so on to about one for every pixel along a picture:
+    512, or 1024 at 1008x756."""
     channels: int = ranged(8, min=1)
     """Features at each corner of a cell."""
     log2_size: int = ranged(18, min=8, max=24)
     """Of the tables: 18 keep 262,144 corners for each resolution."""
     color_gate: float = 0.5
+
+    def suited(self, side: int) -> "HashStyle":
+        """See `SuitsPictures.suited`."""
+        doublings = range((finest_cells(side) // COARSEST).bit_length())
+        return replace(self, resolutions=self.resolutions or tuple(COARSEST * 2**each for each in doublings))
 
     def encoding(self, num_styles: int) -> StyleHash:
         """See `GatedStyle.encoding`."""

@@ -15,15 +15,6 @@ FURTHER_STYLE = 0.45
 """Steps that each further style adds, as a share of the first one's: styles share what they have in common."""
 
 
-def steps_of_a_style(pixels: int) -> int:
-    """That one style needs in pictures of so many: a step sees less of larger ones.
-
-    >>> steps_of_a_style(135 * 240), steps_of_a_style(270 * 480), steps_of_a_style(1008 * 756)
-    (400, 610, 1030)
-    """
-    return max(int(round(400 * (pixels / 32_400) ** 0.3, -1)), 200)
-
-
 def steps_for(steps: int, num_styles: int) -> int:
     """Of a style stage that learns several styles.
 

@@ -58,7 +58,7 @@ def run_stylize_surface(settings: StylizeSurface) -> None:
 
 def window_plan(settings: StylizeSurface, height: int, width: int) -> WindowPlan:
     """Windows are centred on places of the object, and no larger than the pictures."""
-    plan = plan_windows((height, width), settings.patches.max_rays, settings.patches)
+    plan = plan_windows((height, width), settings.patches.rays_of((height, width)), settings.patches)
     if plan.whole:
         raise ValueError(f"patches.rule: {settings.patches.rule} looks at whole pictures, mostly empty ones; use squares.")
     return plan

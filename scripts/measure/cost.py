@@ -16,8 +16,7 @@ from nerfstudio.utils.eval_utils import eval_setup
 from PIL import Image
 
 from ins3d.files.run_record import peak_memory_mb
-from ins3d.plugin.pipeline import InsStylizePipelineConfig
-from ins3d.style.sampling import steps_of_a_style
+from ins3d.style.sizes import steps_of_a_content, steps_of_a_style
 
 CONTENT_STEPS, STYLE_STEPS = 60, 30
 COLUMNS = (
@@ -44,8 +43,9 @@ class Cost:
 
     @property
     def whole(self) -> float:
-        steps = InsStylizePipelineConfig().content_steps
-        return self.start + steps * self.content + self.samples + steps_of_a_style(int(self.megapixels * 1e6)) * self.style
+        pixels = int(self.megapixels * 1e6)
+        stages = steps_of_a_content(pixels) * self.content + self.samples + steps_of_a_style(pixels) * self.style
+        return self.start + stages
 
     def row(self) -> str:
         numbers = (

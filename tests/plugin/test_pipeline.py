@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from ins3d.style.sampling import steps_of_a_style
+from ins3d.style.sizes import steps_of_a_style
 from tests.plugin.tiny_scenes import HEIGHT, OPEN_PLACEMENT, WIDTH, Scene, build_pipeline, small_config
 
 

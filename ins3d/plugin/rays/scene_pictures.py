@@ -18,6 +18,8 @@ from ins3d.files.pictures import read_pixels
 from ins3d.plugin.data.agreement import MASK_ORIENTATIONS, ORIENTATIONS
 from ins3d.plugin.data.opened_run import VARIABLE
 
+PICTURE_SIDE = "picture_side"
+"""What models are told of the data: the long side, in pixels, of the largest picture as it is worked on."""
 NOT_WORTH_IT = 1.25
 """Pictures with up to so many times as many pixels stay as they are: to reduce them by little costs more than it gains."""
 
@@ -51,6 +53,7 @@ class ScenePictures(InputDataset):
             self.cameras = reduced_cameras(self.cameras, share)
             self.scale_factor = share
         self._sizes = torch.cat([self.cameras.width, self.cameras.height], dim=-1).tolist()
+        self.metadata[PICTURE_SIDE] = max(map(max, self._sizes))
         as_stored = [1] * len(self._sizes)
         self._orientations = outputs.metadata.get(ORIENTATIONS, as_stored)
         self._mask_orientations = outputs.metadata.get(MASK_ORIENTATIONS, as_stored)
