@@ -30,7 +30,7 @@ def steps_of_a_content(pixels: int) -> int:
 
 
 def rays_to_keep(pixels: int) -> int:
-    """In all windows of the style stage together: of larger pictures they cover less, but not by as much as those are larger.
+    """In all windows of the style stage together: of pictures twice as large they cover less, but not half.
 
     >>> rays_to_keep(270 * 480), rays_to_keep(1008 * 756)
     (1000000, 2421070)
