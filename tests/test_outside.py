@@ -86,7 +86,7 @@ class TestContent:
     def test_one_that_is_not_there_is_told_with_the_nearest(self, tmp_path: Path):
         said = ns_train(tmp_path, CONTENT, "somebody_ball", fails=True)
         assert (
-            "pipeline.model.content: there is no 'somebody_ball' (did you mean somebodys_ball?); choose among planes, "
+            "pipeline.model.content: there is no 'somebody_ball' (did you mean somebodys_ball?); choose among grid, planes, "
             "frequency, hash, somebodys_ball, somebodys_nothing." in said
         )
 

@@ -14,8 +14,10 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from ins3d.plugin.finished.scenes import paint_scene
 from ins3d.plugin.methods import METHODS as REGISTERED
 from ins3d.plugin.methods import big, small
+from ins3d.plugin.ray_content import GridSettings
+from ins3d.plugin.style_field import HashStyle
 from ins3d.plugin.trainer import which_settings
-from tests.plugin.tiny_scenes import Scene
+from tests.plugin.tiny_scenes import WIDTH, Scene, build_pipeline, small_config
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 METHODS = {method.config.method_name: method for method in REGISTERED}
@@ -130,3 +132,12 @@ class TestCommandLine:
             and not option.startswith(("--pipeline.datamanager.", "--pipeline.model.loss-coefficients."))
         ]  # fmt: skip
         assert 30 < len(ours) + 1 <= 45  # and pipeline.datamanager.seed
+
+
+def test_sizes_that_pictures_decide_are_saved_with_the_run(open_scene: Scene, tmp_path: Path):
+    config = small_config(open_scene, tmp_path)
+    config.pipeline.model.content, config.pipeline.model.style_field = GridSettings(), HashStyle()
+    pipeline = build_pipeline(config)
+    assert config.pipeline.model.content.resolutions == (32, 81, 203, 512)
+    assert config.pipeline.model.style_field.resolutions == (128, 256, 512)
+    assert pipeline.model.picture_side == WIDTH
