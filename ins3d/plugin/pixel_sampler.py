@@ -23,8 +23,9 @@ class PatchSettings(CachedPatchSettings):
     """What a step of the style stage sees of a scene."""
 
     strides: tuple[int, ...] = ranged((), min=1)
-    """By how much pictures are reduced before patches are cut from them; each step draws one. Empty: 1, and the first at
-    which all of a picture is no more than two patches: strokes, and how they are shared out over the picture."""
+    """By how much pictures are reduced before patches are cut from them; each step draws one. Empty: 1, its
+    doublings, and the first at which all of a picture is no more than two patches: strokes, and how they are shared out over
+    the picture."""
     num_patches: int = ranged(1, min=1)
     """Patches per step, all of one stride."""
     rule: str = "frames"
@@ -58,12 +59,16 @@ class WindowSampler:
         return self.plan.strides[int(torch.randint(len(self.plan.strides), (), generator=generator))]
 
     def draw_window(
-        self, extent: Extent, stride: int, generator: torch.Generator, least: float = LEAST_FOREGROUND
-    ) -> Int[Tensor, "rays 3"]:
-        """The pixels, of pictures reduced by `stride`, of a window of which at least the share `least` is not background."""
+        self, extent: Extent, stride: int, generator: torch.Generator, least: float = LEAST_FOREGROUND,
+        picture: int | None = None,
+    ) -> Int[Tensor, "rays 3"]:  # fmt: skip
+        """The pixels, of pictures reduced by `stride`, of a window of which at least the share `least` is not background.
+
+        Of `picture`, where it is given and is not nearly empty.
+        """
         store = self.pyramid[stride].store
-        for _ in range(MAX_DRAWS):
-            indices = self._draw_anywhere(extent, stride, generator)
+        for draw in range(MAX_DRAWS):
+            indices = self._draw_in(picture if draw < MAX_DRAWS // 5 else None, extent, stride, generator)
             if float(store.counts(indices).mean()) >= least:
                 return indices
         raise ValueError(
@@ -71,13 +76,13 @@ class WindowSampler:
             "background or masked pixels; use a larger stride, or check the pictures' alpha and masks."
         )
 
-    def _draw_anywhere(self, extent: Extent, stride: int, generator: torch.Generator) -> Tensor:
+    def _draw_in(self, picture: int | None, extent: Extent, stride: int, generator: torch.Generator) -> Tensor:
         store = self.pyramid[stride].store
 
         def draw(end: int) -> int:
             return int(torch.randint(end, (1,), generator=generator))
 
-        camera = draw(len(store))
+        camera = draw(len(store)) if picture is None else picture
         height, width = store.sizes[camera].tolist()
         row, column = draw(height - extent[0] + 1), draw(width - extent[1] + 1)
         return window_pixel_indices(camera, row, column, extent).to(store.sizes.device)

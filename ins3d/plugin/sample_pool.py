@@ -71,13 +71,15 @@ def fill_cache(
     """Draws the windows of the sampler's plan, looks at their pixels in chunks, and keeps what `points_of` says of them."""
     windows, chunks, counts = [], [], []
     first, plan = 0, sampler.plan
+    pictures = torch.randperm(len(sampler.pyramid[1].store), generator=generator).tolist()  # one after the other
     for stride, number in plan.counts.items():
         extent = plan.window_at(stride)
+        number = min(number, len(pictures)) if stride in plan.whole else number
         # A window is larger than a patch: as much foreground as one patch needs is enough.
         least = LEAST_FOREGROUND * math.prod(plan.patch_at(stride)) / math.prod(extent)
-        for _ in range(number):
+        for index in range(number):
             windows.append(Window(stride, extent, first))
-            chunks.append(sampler.draw_window(extent, stride, generator, least))
+            chunks.append(sampler.draw_window(extent, stride, generator, least, pictures[index % len(pictures)]))
             counts.append(sampler.pyramid[stride].store.counts(chunks[-1]))
             first += math.prod(extent)
     pixel_indices = torch.cat(chunks)

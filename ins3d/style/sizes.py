@@ -30,12 +30,13 @@ def steps_of_a_content(pixels: int) -> int:
 
 
 def rays_to_keep(pixels: int) -> int:
-    """In all windows of the style stage together: of pictures twice as large they cover less, but not half.
+    """In all windows of the style stage together, twice a picture at each of three strides: what no window shows at stride 1
+    is painted without fine strokes.
 
     >>> rays_to_keep(270 * 480), rays_to_keep(1008 * 756)
-    (1000000, 2421070)
+    (1000000, 4572288)
     """
-    return int(1_000_000 * _growth(pixels))
+    return max(1_000_000, 6 * pixels)
 
 
 def finest_cells(side: int) -> int:

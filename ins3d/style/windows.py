@@ -79,11 +79,12 @@ class Frames:
     """
 
     def plan(self, extent: tuple[int, int], budget: int, strides: tuple[int, ...], size: int) -> WindowPlan:
-        """Strides that are not given: 1, and the first at which all of a picture fits."""
+        """Strides that are not given: 1, its doublings, and the first at which all of a picture fits: without those in
+        between, what the squares leave out knows nothing finer than a picture of 200 pixels shows."""
         check_patch_fits(size, 1, *extent, "patches.size / patches.strides")
         whole = {stride: at for stride in range(1, min(extent) + 1) if _fits(at := _extent_at(extent, stride), size)}
         first = min(whole, default=1)
-        drawn = strides or tuple(dict.fromkeys((1, first)))
+        drawn = strides or (*(2**power for power in range(first.bit_length()) if 2**power < first), first)
         squares = tuple(stride for stride in drawn if stride not in whole)
         plan = Squares().plan(extent, budget, squares, size) if squares else WindowPlan(size, (), {}, {})
         different = sorted(set(drawn))
@@ -133,8 +134,8 @@ class CachedPatchSettings(PatchSettings):
     size: int | None = ranged(None, min=1)
     """Rays along one side of the square patches that are judged. By default 192, or as many as fit into the pictures."""
     max_rays: int | None = ranged(None, min=1)
-    """Rays that are kept; the steps cut their patches out of windows of so many in all. By default a million, and more of
-    pictures with more than 130,000 pixels: 2.4 million at 1008x756."""
+    """Rays that are kept; the steps cut their patches out of windows of so many in all. By default a million, or six
+    times a picture's pixels: every surface is to be seen at every stride."""
 
     def rays_of(self, extent: Extent) -> int:
         """That are kept of pictures of (height, width) pixels."""

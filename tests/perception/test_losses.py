@@ -789,3 +789,13 @@ class TestMasks:
         loss, style = MASKED_LOSSES[name], single(targets)
         expected = loss(maps, style, mask[:1].expand(2, -1, -1, -1))
         torch.testing.assert_close(loss(maps, style, mask[:1]), expected, atol=1e-7, rtol=1e-5)
+
+
+class TestLargeStyles:
+    def test_neighbours_are_searched_among_positions_that_are_spread_over_them(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("ins3d.perception.losses.MOST_NEIGHBOURS", 16)
+        maps, style = (unit_vectors({"relu3_1": torch.randn(1, 8, 12, 12)}) for _ in range(2))
+        spread = torch.linspace(0, 143, 16).long()
+        fewer = {"relu3_1": style["relu3_1"].flatten(2)[:, :, spread].reshape(1, 8, 4, 4)}
+        assert torch.equal(nearest_neighbour_loss(maps, style), nearest_neighbour_loss(maps, fewer))
+        assert float(nearest_neighbour_loss(style, style)) > 0.01

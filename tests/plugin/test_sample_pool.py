@@ -69,6 +69,18 @@ class TestFillCache:
             assert torch.equal(cache.kept[name], values) and cache.kept[name].dtype == values.dtype
         assert not (tmp_path / "run").exists()
 
+    def test_windows_go_round_the_pictures_and_whole_ones_are_kept_once(self, tmp_path: Path, pictures):
+        dataset = picture_dataset(tmp_path, [pictures[0]] * 5)
+        settings = PatchSettings(13, (1, 2), max_rays=12_000, rule="frames")
+        cache = cache_of(WindowSampler(settings, pyramid_of(dataset), dataset.cameras, 10**6), tmp_path / "run")
+        shown = {1: [], 2: []}
+        for window in cache.windows:
+            shown[window.stride].append(int(cache.pixel_indices[window.first, 0]))
+        assert sorted(shown[2]) == [0, 1, 2, 3, 4]  # the budget would do for twenty
+        assert len(shown[1]) > 15 and [shown[1].count(picture) for picture in range(5)] == [
+            len(shown[1]) // 5 + (place < len(shown[1]) % 5) for place in (shown[1][:5].index(each) for each in range(5))
+        ]
+
     def test_in_a_mapped_file_the_values_are_the_same_and_no_file_stays_behind(
         self, tmp_path: Path, pictures, reserved, monkeypatch: pytest.MonkeyPatch
     ):

@@ -85,6 +85,12 @@ class TestFrames:
     def test_a_budget_below_one_window_keeps_one_of_each(self):
         assert plan_windows((480, 270), 10, CachedPatchSettings(rule="frames")).counts == {1: 1, 2: 1}
 
+    def test_of_large_pictures_squares_at_every_doubling_and_all_at_a_stride(self):
+        plan = plan_windows((756, 1008), 4_572_288, CachedPatchSettings(rule="frames"))
+        assert plan.strides == (1, 2, 4) and plan.whole == {4: (189, 252)} and plan.sides == {1: 288, 2: 288}
+        assert all(count * 288**2 > 1.9 * 756 * 1008 for stride, count in plan.counts.items() if stride != 4)
+        assert plan_windows((1080, 1920), 1_000_000, CachedPatchSettings(rule="frames")).strides == (1, 2, 4, 6)
+
     def test_strides_that_show_all_of_a_picture_leave_squares_as_large_as_usual(self):
         plan = plan_windows((270, 480), 1_000_000, CachedPatchSettings(strides=(1, 4), rule="frames"))
         assert plan.patch_at(1) == (192, 192) and plan.patch_at(4) == (67, 120)
