@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ins3d.extension.ranges import ranged
 from ins3d.plugin.rays.picture_pyramid import PicturePyramid
-from ins3d.style.patches import window_pixel_indices
+from ins3d.style.patches import drawn_start, window_pixel_indices
 from ins3d.style.windows import CachedPatchSettings, Extent, plan_windows
 
 LEAST_FOREGROUND = 0.05
@@ -34,7 +34,7 @@ class PatchSettings(CachedPatchSettings):
 
 
 class WindowSampler:
-    """Draws windows uniformly in place.
+    """Draws windows anywhere, at the edges of pictures more often: they lie in few.
 
     Differs from INS, which takes every `stride`-th pixel: a window at a stride is one of pictures that are reduced by it,
     whose pixels are as wide as they stand apart. Colours, and the strokes that such a pixel sees, do not alias.
@@ -79,10 +79,8 @@ class WindowSampler:
     def _draw_in(self, picture: int | None, extent: Extent, stride: int, generator: torch.Generator) -> Tensor:
         store = self.pyramid[stride].store
 
-        def draw(end: int) -> int:
-            return int(torch.randint(end, (1,), generator=generator))
-
-        camera = draw(len(store)) if picture is None else picture
+        camera = int(torch.randint(len(store), (), generator=generator)) if picture is None else picture
         height, width = store.sizes[camera].tolist()
-        row, column = draw(height - extent[0] + 1), draw(width - extent[1] + 1)
+        row = drawn_start(height - extent[0], extent[0], generator)
+        column = drawn_start(width - extent[1], extent[1], generator)
         return window_pixel_indices(camera, row, column, extent).to(store.sizes.device)

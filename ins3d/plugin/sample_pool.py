@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ins3d.plugin.memory import free_memory
 from ins3d.plugin.pixel_sampler import LEAST_FOREGROUND, MAX_DRAWS, WindowSampler
+from ins3d.style.patches import drawn_start
 from ins3d.style.windows import Extent
 
 Progress = Callable[[int, int], None]
@@ -46,14 +47,12 @@ class SampleCache:
         windows = [window for window in self.windows if window.stride == stride]
         device = self.pixel_indices.device
 
-        def draw(end: int) -> int:
-            return int(torch.randint(end, (), generator=generator))
-
         places = torch.empty(0)
         for _ in range(MAX_DRAWS):
-            window = windows[draw(len(windows))]
+            window = windows[int(torch.randint(len(windows), (), generator=generator))]
             height, width = window.extent
-            row, column = draw(height - extent[0] + 1), draw(width - extent[1] + 1)
+            row = drawn_start(height - extent[0], extent[0], generator)
+            column = drawn_start(width - extent[1], extent[1], generator)
             down, across = (torch.arange(side, device=device) for side in extent)
             places = (window.first + (row + down)[:, None] * width + column + across).reshape(-1)
             if float(self.counts[places].mean()) >= LEAST_FOREGROUND:

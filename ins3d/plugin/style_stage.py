@@ -108,14 +108,17 @@ class SceneSubject:
         return Patches(painted, photographs, mask if bool((mask < 1).any()) else None, losses)
 
     def fixed(self, mix: Mix, painted: bool) -> Patches:
-        """See `Subject.fixed`: patches that fit at every stride, which is drawn."""
+        """See `Subject.fixed`: patches that fit at every stride, which is drawn. Of what is painted, at the widest, which
+        shows most of a picture: colours of small squares are those of what they happen to see."""
         generator = torch.Generator().manual_seed(self.data.config.seed)
         shown = mix if painted else Mix(mix.weights, 0.0)
         plan, every = self.sampler.plan, []
-        extents = [plan.patch_at(stride) for stride in plan.strides]
+        strides = (max(plan.strides),) if painted else plan.strides
+        extents = [plan.patch_at(stride) for stride in strides]
         extent = (min(height for height, _ in extents), min(width for _, width in extents))
         for _ in range(NUM_FIXED_PATCHES):  # one at a time: with every sample shaded, patches are large
-            window = self._draw(1, extent, self.sampler.draw_stride(generator), generator)
+            stride = strides[int(torch.randint(len(strides), (), generator=generator))]
+            window = self._draw(1, extent, stride, generator)
             every.append(self.look(window, shown, generator))
         masks = [torch.ones_like(seen.painted[:, :1]) if seen.mask is None else seen.mask for seen in every]
         mask = None if all(seen.mask is None for seen in every) else torch.cat(masks)

@@ -33,6 +33,15 @@ def doubling_strides(size: int, height: int, width: int) -> tuple[int, ...]:
     return tuple(2**power for power in range(largest.bit_length()))
 
 
+def drawn_start(room: int, length: int, generator: torch.Generator) -> int:
+    """Where a stretch of `length` begins, in [0, room]; at the ends more often, else edges lie in hardly any.
+
+    Drawn from a range that reaches half of the length over both ends, and moved in.
+    """
+    margin = min(length // 2, room)
+    return min(max(int(torch.randint(room + 1 + 2 * margin, (), generator=generator)) - margin, 0), room)
+
+
 def check_patch_fits(size: int, stride: int, height: int, width: int, setting: str) -> None:
     """Raises ValueError, with the remedy, when the crop is larger than the picture; `setting` is the option's name."""
     if patch_extent(size, stride) <= min(height, width):

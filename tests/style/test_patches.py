@@ -4,6 +4,7 @@ import torch
 from ins3d.style.patches import (
     check_patch_fits,
     doubling_strides,
+    drawn_start,
     largest_stride_that_fits,
     patch_extent,
     rays_to_patches,
@@ -62,3 +63,17 @@ class TestCheckPatchFits:
             ValueError, match=r"^patch: .* more than the 50x40 picture has; use a patch size of 40 or less\.$"
         ):
             check_patch_fits(size=64, stride=1, height=40, width=50, setting="patch")
+
+
+class TestDrawnStart:
+    def test_edges_are_seen_half_as_often_as_the_middle(self):
+        generator, seen = torch.Generator().manual_seed(0), torch.zeros(200)
+        for _ in range(4000):
+            start = drawn_start(140, 60, generator)
+            assert 0 <= start <= 140
+            seen[start : start + 60] += 1
+        assert float(seen[[0, 199]].min()) > 0.4 * float(seen[60:140].mean())
+        assert float(seen[60:140].std()) < 0.1 * float(seen[60:140].mean())
+
+    def test_without_room_it_begins_at_the_beginning(self):
+        assert drawn_start(0, 60, torch.Generator()) == 0
