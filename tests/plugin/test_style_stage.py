@@ -363,7 +363,7 @@ class TestColors:
         assert float((before.mean - wanted.mean).abs().max()) > 0.02
         # Nearly so: colours that the map moves outside [0, 1] are squeezed.
         assert torch.allclose(after.mean, 0.25 * before.mean + 0.75 * wanted.mean, atol=5e-3)
-        assert torch.allclose(after.covariance, 0.25 * before.covariance + 0.75 * wanted.covariance, atol=5e-3)
+        assert torch.allclose(after.covariance, 0.25 * before.covariance + 0.75 * wanted.covariance, atol=1e-2)
 
     def test_colours_are_those_of_most_of_a_picture_whatever_squares_see(self, trained_pipeline: Make):
         stage = begin(trained_pipeline(patches__size=16, patches__strides=(1, 2), patches__rule="frames"))
