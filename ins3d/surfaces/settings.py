@@ -85,7 +85,7 @@ class StylizeSurface(Painted):
     """Layers whose features carry the content."""
     steps: int = 400
     """Of one style; every further style adds 45 % of them."""
-    patches: CachedPatchSettings = field(default_factory=CachedPatchSettings)
+    patches: CachedPatchSettings = field(default_factory=lambda: CachedPatchSettings(max_rays=1_000_000))
     """What a step judges."""
     views: int = ranged(40, min=4)
     """Cameras around the object; the photographs' own are taken where there are any. Fewer leave sides that nobody sees."""
