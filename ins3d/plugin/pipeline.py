@@ -58,7 +58,7 @@ class InsStylizePipelineConfig(VanillaPipelineConfig):
     """Steps of the content stage. Not given: 1850, and more for pictures of more than 130,000 pixels: 4480 at 1008x756."""
     style_steps: int | None = ranged(None, min=0)
     """Steps of the style stage for one style; every further style adds 45 % of them. Not given: as many as the pictures'
-    size asks for, 400 at 135x240 pixels, 610 at 270x480, 1030 at 1008x756."""
+    size asks for, 400 at 135x240 pixels, 610 at 270x480, 1750 at 1008x756."""
     content_checkpoint: Path | None = None
     """A finished content: content.ckpt or config.yml of an earlier run, or the config.yml of `ns-train nerfacto`. The
     content stage is skipped."""

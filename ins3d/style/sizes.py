@@ -15,9 +15,9 @@ def steps_of_a_style(pixels: int) -> int:
     """That one style needs in pictures of so many: a step sees less of larger ones.
 
     >>> steps_of_a_style(135 * 240), steps_of_a_style(270 * 480), steps_of_a_style(1008 * 756)
-    (400, 610, 1030)
+    (400, 610, 1750)
     """
-    return max(int(round(400 * (pixels / 32_400) ** 0.3, -1)), 200)
+    return max(int(round(400 * (pixels / 32_400) ** 0.3 * _growth(pixels) ** 0.6, -1)), 200)
 
 
 def steps_of_a_content(pixels: int) -> int:

@@ -8,7 +8,7 @@ from ins3d.plugin.style_field import HashStyle
 from ins3d.style.sizes import finest_cells, rays_to_keep, steps_of_a_content, steps_of_a_style, suited
 
 
-@pytest.mark.parametrize(("rule", "most"), [(steps_of_a_content, 4), (steps_of_a_style, 4), (rays_to_keep, 15.4)])
+@pytest.mark.parametrize(("rule", "most"), [(steps_of_a_content, 4), (steps_of_a_style, 6), (rays_to_keep, 15.4)])
 def test_what_costs_time_grows_no_faster_than_pixels(rule, most: float):
     sizes = [rule(pixels) for pixels in (10_000, 130_000, 500_000, 2_000_000)]
     assert sizes == sorted(sizes)
