@@ -21,7 +21,7 @@ _setup_privateuseone_for_python_backend("nogpu")  # a device of its own: the eng
 GPU, CPU = torch.device("nogpu", 0), torch.device("cpu")
 ANSWERS: dict[str, Any] = {
     "is_available": True, "device_count": 1, "is_current_stream_capturing": False, "get_rng_state_all": [],
-    "get_device_name": "none",
+    "get_device_name": "none", "mem_get_info": (2**36, 2**36),
 }  # fmt: skip
 SILENT = ("manual_seed", "manual_seed_all", "_lazy_init", "empty_cache", "synchronize")
 WAITING = ("nonzero", "masked_select", "_unique2", "equal", "repeat_interleave", "_local_scalar_dense")
