@@ -11,6 +11,8 @@ class KnownFlag:
 
     def __call__(self, flag: Tensor) -> bool:
         """`bool(flag)`, of one element."""
+        if flag.is_inference():  # it does not say when it is written to
+            return bool(flag)
         state = flag.data_ptr(), flag._version
         if self._known is None or self._known[:2] != state:
             self._known = *state, bool(flag)

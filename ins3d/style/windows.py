@@ -84,7 +84,8 @@ class Frames:
         check_patch_fits(size, 1, *extent, "patches.size / patches.strides")
         whole = {stride: at for stride in range(1, min(extent) + 1) if _fits(at := _extent_at(extent, stride), size)}
         first = min(whole, default=1)
-        drawn = strides or (*(2**power for power in range(first.bit_length()) if 2**power < first), first)
+        doublings = [2**power for power in range(first.bit_length()) if 2**power < first]
+        drawn = strides or (*(each for each in doublings if size * each <= min(extent)), first)
         squares = tuple(stride for stride in drawn if stride not in whole)
         plan = Squares().plan(extent, budget, squares, size) if squares else WindowPlan(size, (), {}, {})
         different = sorted(set(drawn))

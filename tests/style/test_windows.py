@@ -91,6 +91,13 @@ class TestFrames:
         assert all(count * 288**2 > 1.9 * 756 * 1008 for stride, count in plan.counts.items() if stride != 4)
         assert plan_windows((1080, 1920), 1_000_000, CachedPatchSettings(rule="frames")).strides == (1, 2, 4, 6)
 
+    @pytest.mark.parametrize("size", [None, 128, 256])
+    @pytest.mark.parametrize("long_side", [300, 480, 896, 1920, 3840])
+    def test_of_pictures_of_any_proportion_by_default(self, long_side: int, size: int | None):
+        for short_side in range(max(size or 0, 40), long_side + 1, 37):
+            plan = plan_windows((short_side, long_side), 10**6, CachedPatchSettings(size, rule="frames"))
+            assert plan.whole and all(plan.patch * stride <= short_side for stride in plan.sides)
+
     def test_strides_that_show_all_of_a_picture_leave_squares_as_large_as_usual(self):
         plan = plan_windows((270, 480), 1_000_000, CachedPatchSettings(strides=(1, 4), rule="frames"))
         assert plan.patch_at(1) == (192, 192) and plan.patch_at(4) == (67, 120)

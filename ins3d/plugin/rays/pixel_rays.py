@@ -45,7 +45,7 @@ class PictureRays:
 
     def __call__(self, camera: Cameras, obb_box: OrientedBox | None = None) -> RayBundle:
         """(height, width) rays through the centres of the pixels of one camera; as the host's `generate_rays`."""
-        lens = None if obb_box is not None else self._lens_of(camera)
+        lens = None if obb_box is not None or not camera.shape else self._lens_of(camera)
         if lens is None:
             return camera.generate_rays(camera_indices=0, keep_shape=True, obb_box=obb_box)
         pose = camera.camera_to_worlds.reshape(-1, 3, 4)[0]
@@ -57,7 +57,7 @@ class PictureRays:
     def _lens_of(self, camera: Cameras) -> RayBundle | None:
         parts = _lens_parts(camera)
         if self._lens is None or not _same(self._lens[0], parts):
-            self._lens = parts, lens_rays(camera)
+            self._lens = [part.clone() for part in parts], lens_rays(camera)
         return self._lens[1]
 
 

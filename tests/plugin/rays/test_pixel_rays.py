@@ -67,6 +67,16 @@ class TestPictureRays:
             for name in ("origins", "camera_indices", "times"):
                 assert torch.equal(getattr(ours, name), getattr(theirs, name))
 
+    def test_follow_a_camera_that_is_changed_where_it_is(self):
+        camera, rays = cameras(False, same_lens=True)[:1], PictureRays()
+        before = rays(camera).directions
+        camera.fx *= 2
+        assert not torch.allclose(rays(camera).directions, before, atol=1e-2)
+
+    def test_of_a_camera_that_is_no_batch(self):
+        made = cameras(True, same_lens=True)
+        assert torch.allclose(PictureRays()(made[1]).directions, PictureRays()(made[1:2]).directions, atol=1e-6)
+
     def test_undistort_a_lens_once(self, monkeypatch: pytest.MonkeyPatch):
         made, rays = cameras(True, same_lens=True), PictureRays()
         rays(made[:1])
