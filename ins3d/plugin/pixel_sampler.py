@@ -81,6 +81,7 @@ class WindowSampler:
 
         camera = int(torch.randint(len(store), (), generator=generator)) if picture is None else picture
         height, width = store.sizes[camera].tolist()
-        row = drawn_start(height - extent[0], extent[0], generator)
-        column = drawn_start(width - extent[1], extent[1], generator)
+        edges = not store.has_alpha  # an object's pictures are empty there
+        row = drawn_start(height - extent[0], extent[0], generator, edges)
+        column = drawn_start(width - extent[1], extent[1], generator, edges)
         return window_pixel_indices(camera, row, column, extent).to(store.sizes.device)

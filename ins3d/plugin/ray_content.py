@@ -28,7 +28,7 @@ from ins3d.plugin.rays.field_along_rays import FieldAlongRays
 from ins3d.plugin.rays.look import Look, Merging
 from ins3d.plugin.rays.proposals import CoarseDensity, PlaneDensity
 from ins3d.plugin.rays.still_field import StillField
-from ins3d.style.sizes import USUAL_CELLS, finest_cells
+from ins3d.style.sizes import USUAL_CELLS, USUAL_SIDE, finest_cells
 
 COARSEST = 32
 """Cells along a side, of the coarsest grid."""
@@ -45,7 +45,7 @@ class EncodedSettings(ABC):
 
     @abstractmethod
     def content(self) -> EncodedContent:
-        """The field; of settings that `suited` has filled in."""
+        """The field."""
 
     def setup(self) -> "RayContentField":
         """Builds the field and its proposal networks."""
@@ -76,8 +76,9 @@ class GridSettings(EncodedSettings):
 
     def content(self) -> GridContent:
         """See `EncodedSettings.content`."""
-        assert self.log2_size is not None
-        return GridContent(self.resolutions, self.channels, self.log2_size)
+        own = self.suited(USUAL_SIDE)
+        assert own.log2_size is not None
+        return GridContent(own.resolutions, own.channels, own.log2_size)
 
 
 @dataclass

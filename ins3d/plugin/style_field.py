@@ -10,7 +10,7 @@ from ins3d.extension.registry import Registry
 from ins3d.fields.point_encoding import FrequencyEncoding
 from ins3d.fields.style_features import StyleHash, StylePlanes, StyleTables
 from ins3d.fields.stylized import StylizedField
-from ins3d.style.sizes import finest_cells
+from ins3d.style.sizes import USUAL_SIDE, finest_cells
 
 NUM_COLOR_LAYERS = 4
 COARSEST = 128
@@ -76,7 +76,7 @@ class HashStyle(GatedStyle):
 
     def encoding(self, num_styles: int) -> StyleHash:
         """See `GatedStyle.encoding`."""
-        return StyleHash(num_styles, self.resolutions, self.channels, self.log2_size)
+        return StyleHash(num_styles, self.suited(USUAL_SIDE).resolutions, self.channels, self.log2_size)
 
 
 @dataclass

@@ -33,12 +33,12 @@ def doubling_strides(size: int, height: int, width: int) -> tuple[int, ...]:
     return tuple(2**power for power in range(largest.bit_length()))
 
 
-def drawn_start(room: int, length: int, generator: torch.Generator) -> int:
-    """Where a stretch of `length` begins, in [0, room]; at the ends more often, else edges lie in hardly any.
+def drawn_start(room: int, length: int, generator: torch.Generator, edges: bool = True) -> int:
+    """Where a stretch of `length` begins, in [0, room]; with `edges` at the ends more often, else they lie in hardly any.
 
-    Drawn from a range that reaches half of the length over both ends, and moved in.
+    Drawn then from a range that reaches half of the length over both ends, and moved in.
     """
-    margin = min(length // 2, room)
+    margin = min(length // 2, room) if edges else 0
     return min(max(int(torch.randint(room + 1 + 2 * margin, (), generator=generator)) - margin, 0), room)
 
 

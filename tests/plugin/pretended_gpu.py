@@ -112,7 +112,7 @@ def run(func: Any, args: Any, kwargs: Any) -> Any:
 
 
 def inside(each: Any) -> Any:
-    return each.elem if isinstance(each, GpuTensor) else CPU if isinstance(each, torch.device) else each
+    return each.elem if isinstance(each, GpuTensor) else CPU if isinstance(each, torch.device) and on_gpu(each) else each
 
 
 def outside(each: Any) -> Any:

@@ -133,7 +133,7 @@ class TestDrawPatch:
         cache = cache_of(sampler_of(tmp_path, pictures, (1,), num_steps=1), tmp_path)
         (window,) = cache.windows
         generator = torch.Generator().manual_seed(1)
-        corners = {int(cache.draw_patch((8, 8), 1, generator)[0]) for _ in range(500)}
+        corners = {int(cache.draw_patch((8, 8), 1, generator)[0]) for _ in range(2500)}
         # Side 12, patch 8: offsets 0 to 4 both ways.
         assert window.extent == (12, 12) and corners == {row * 12 + column for row in range(5) for column in range(5)}
 

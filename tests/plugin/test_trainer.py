@@ -546,7 +546,7 @@ class TestSavedSettings:
         trainer = build_trainer(config)
         saved = yaml.load((trainer.base_dir / "config.yml").read_text(), Loader=yaml.Loader)
         assert saved.pipeline.model.content.channels == 4
-        assert saved.pipeline.model.content.resolutions == (16, 32)
+        assert saved.pipeline.model.content.resolutions == (8, 32)
 
     def test_everything_in_a_checkpoint_loads_safely(self, finished_run: Any):
         contents = torch.load(finished_run.checkpoint_dir / "step-000000189.ckpt", weights_only=True)

@@ -20,8 +20,7 @@ def ball(sharpness: float) -> Callable[[Tensor], Tensor]:
 
 def learned(field: RayContentField) -> RayContentField:
     """The field after it has learned a textured ball; sharp enough for a sample to count, and not to look like fog."""
-    parameters = list(field.parameters())
-    optimizer = torch.optim.Adam(parameters, lr=0.02)
+    optimizer = torch.optim.Adam(list(field.parameters()), lr=0.02)
     random = torch.Generator().manual_seed(0)
     for _ in range(60):
         positions = torch.randn(2000, 3, generator=random)
@@ -40,7 +39,7 @@ def learned(field: RayContentField) -> RayContentField:
 KINDS = {"grid": GridSettings((8, 32), 4, 12), "planes": PlanesSettings((16, 32), 4)}
 
 
-FIELDS = {"open": ("grid", False), "object": ("grid", True), "planes": ("planes", False)}
+FIELDS = {"open": ("planes", False), "object": ("planes", True), "grid": ("grid", True)}
 
 
 @pytest.fixture(scope="module", params=FIELDS)

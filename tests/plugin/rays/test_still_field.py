@@ -32,7 +32,7 @@ class TestAgreement:
 
     def test_depth_and_weights_are_nearly_the_same(self, field: RayContentField, rays: RayBundle):
         fast, slow = both(field, rays)
-        torch.testing.assert_close(fast.accumulation, slow.accumulation, atol=2e-3, rtol=0)
+        torch.testing.assert_close(fast.accumulation, slow.accumulation, atol=3e-3, rtol=0)
         torch.testing.assert_close(fast.weights, slow.weights, atol=2e-2, rtol=0)
         seen = slow.accumulation > 0.5
         torch.testing.assert_close(fast.depth[seen], slow.depth[seen], atol=0, rtol=5e-3)
