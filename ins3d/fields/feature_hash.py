@@ -46,6 +46,8 @@ class FeatureHash(nn.Module):
         self.resolutions, self.size = resolutions, 2**log2_size
         self.num_outputs = channels * len(resolutions)
         self.tables = nn.ParameterList(nn.Parameter(torch.randn(self.size, channels) * INITIAL) for _ in resolutions)
+        # With the module, and in no file: a list that becomes a tensor at every look is copied to a GPU, which waits for it.
+        self.register_buffer("cells", torch.tensor(resolutions, dtype=torch.float32), persistent=False)
         self.register_buffer("turns", torch.stack([rotation(level, 3) for level in range(len(resolutions))]))
 
     def forward(
@@ -67,5 +69,4 @@ class FeatureHash(nn.Module):
     ) -> tuple[Int[Tensor, "levels points 8"], Float[Tensor, "levels points 8"]]:
         """(rows of the tables, weights that add up to 1) of the corners of the cells that positions lie in."""
         turned = exact_product(cast(Tensor, self.turns).transpose(1, 2).reshape(-1, 3), positions.T)
-        cells = torch.tensor(self.resolutions, dtype=turned.dtype, device=turned.device)
-        return hashed_corners(turned.reshape(len(cells), 3, -1), cells, self.size)
+        return hashed_corners(turned.reshape(len(self.resolutions), 3, -1), cast(Tensor, self.cells), self.size)
