@@ -6,6 +6,7 @@ tensors. At the end it says which lines of the product waited for it. Kernels, m
 """
 
 import json
+import os
 import sys
 from collections import Counter
 from contextlib import nullcontext
@@ -17,6 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter, tree_map
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
+import ins3d
+
 _setup_privateuseone_for_python_backend("nogpu")  # a device of its own: the engine of gradients asks cuda's true driver
 GPU, CPU = torch.device("nogpu", 0), torch.device("cpu")
 ANSWERS: dict[str, Any] = {
@@ -25,6 +28,7 @@ ANSWERS: dict[str, Any] = {
 }  # fmt: skip
 SILENT = ("manual_seed", "manual_seed_all", "_lazy_init", "empty_cache", "synchronize")
 WAITING = ("nonzero", "masked_select", "_unique2", "equal", "repeat_interleave", "_local_scalar_dense")
+PRODUCT = os.path.dirname(ins3d.__file__) + os.sep
 waits: Counter[str] = Counter()
 
 
@@ -67,10 +71,10 @@ class GpuTensor(torch.Tensor):
 def wait() -> None:
     """Notes the product's line that asked."""
     frame: Any = sys._getframe(1)
-    while frame is not None and ("/ins3d/" not in frame.f_code.co_filename or "site-packages" in frame.f_code.co_filename):
+    while frame is not None and not frame.f_code.co_filename.startswith(PRODUCT):
         frame = frame.f_back
     if frame is not None:
-        waits[f"{frame.f_code.co_filename.rpartition('/ins3d/')[2]}:{frame.f_lineno}"] += 1
+        waits[f"{frame.f_code.co_filename.removeprefix(PRODUCT)}:{frame.f_lineno}"] += 1
 
 
 def on_gpu(device: Any) -> bool:
