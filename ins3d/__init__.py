@@ -83,7 +83,7 @@ MOVED = {
     "mesh_files": "meshes.files",
     "mesh_fitting": "surfaces.mesh_fitting",
     "mesh_queries": "meshes.queries",
-    "object_cameras": "surfaces.cameras",
+    "object_cameras": "placement.cameras",
     "object_pictures": "surfaces.photographs",
     "perceptual_losses": "perception.losses",
     "photo_fitting": "surfaces.photo_fitting",

@@ -31,13 +31,13 @@ HOUSE: tuple[dict[str, Room], ...] = (
     {
         "cli": Room(
             "the command `ins3d`: what users type, read and run",
-            "plugin.finished evaluation pictures surfaces transfer perception extension files",
+            "plugin.finished evaluation pictures surfaces splats transfer perception extension files",
         ),
     },
     {
         "plugin.finished": Room(
             "what is done with a finished scene: evaluation, films, flights",
-            "plugin plugin.rays evaluation runs style files",
+            "plugin plugin.rays splats evaluation runs style fields extension files",
         ),
     },
     {
@@ -51,6 +51,10 @@ HOUSE: tuple[dict[str, Room], ...] = (
         "surfaces": Room(
             "the SDF case: an object as a field, painted, a mesh again",
             "runs style meshes fields placement perception extension files",
+        ),
+        "splats": Room(
+            "Gaussian splats: made of a field, painted, drawn, written",
+            "runs style fields placement perception extension files",
         ),
         "evaluation": Room("judging runs: numbers, pictures, a page", "runs style transfer perception files"),
         "plugin.viewer": Room("the page in a browser: first view, pictures, controls", "plugin.rays style files"),
@@ -80,7 +84,7 @@ HOUSE: tuple[dict[str, Room], ...] = (
         "files": Room("what lies on disk: pictures, films, fields, weights, records"),
         "extension": Room("where other packages plug in, and settings that say their bounds"),
         "fields": Room("what networks say about a point: CIM, SIM, AM and their parts"),
-        "placement": Room("where a scene lies: measured, and mapped into the unit ball"),
+        "placement": Room("where a scene lies: measured, mapped into the unit ball, looked at"),
     },
 )
 ROOMS = {name: room for floor in HOUSE for name, room in floor.items()}

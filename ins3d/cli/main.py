@@ -12,6 +12,7 @@ import tyro
 COMMANDS = {
     "picture": "Paint a picture, and render it at any size, mix and strength.",
     "object": "Paint a mesh, or an object from photographs of it; export it, film it.",
+    "splats": "Gaussian splats of a finished run of ns-train, in any mix of its styles.",
     "film": "Films of a finished run of ns-train: all styles in turn, a sweep of strength, side by side.",
     "evaluate": "Numbers and a report about a finished run of ns-train, or frames of any program; compare several.",
     "doctor": "What a bug report needs: versions, device, encoder, ffmpeg, methods, and what is missing for what.",

@@ -8,8 +8,8 @@ import torch
 
 from ins3d.files.fields import read_meaning, read_numbers, write_field
 from ins3d.meshes.triangles import MeshPlacement
+from ins3d.placement.cameras import ObjectCameras, UpAxis
 from ins3d.style.colors import Colors
-from ins3d.surfaces.cameras import ObjectCameras, UpAxis
 from ins3d.surfaces.content import SurfaceContent, make_surface_content
 from ins3d.surfaces.stylized import Mixes, ShownSurface, StylizedSurface, show_content
 

@@ -14,12 +14,12 @@ from ins3d.meshes.example import example_mesh
 from ins3d.meshes.files import read_mesh
 from ins3d.meshes.queries import SHELL, MeshQueries, turned_outwards
 from ins3d.meshes.triangles import MeshPlacement, SurfaceMesh
+from ins3d.placement.cameras import ObjectCameras, turntable
 from ins3d.runs.objective import torch_device
 from ins3d.runs.record import CONSOLE, make_folder
 from ins3d.runs.training import Training
 from ins3d.runs.training_folder import run_training
 from ins3d.style.mix import Mix
-from ins3d.surfaces.cameras import ObjectCameras, turntable
 from ins3d.surfaces.checkpoint import SurfaceField, SurfaceSpec, cameras_words, save_surface, show_field
 from ins3d.surfaces.content import SurfaceContent
 from ins3d.surfaces.mesh_fitting import mesh_losses, sample_mesh

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ins3d.placement.cameras import turntable
 from ins3d.style.mix import Mix, make_mix, single_style
-from ins3d.surfaces.cameras import turntable
 from ins3d.surfaces.checkpoint import SurfaceField, SurfaceSpec, load_surface, show_field
 from ins3d.surfaces.export_command import run_export
 from ins3d.surfaces.fit_commands import run_fit_mesh

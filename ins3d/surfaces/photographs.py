@@ -19,10 +19,10 @@ from ins3d.files.pictures import StoredPicture, look_at, picture_files, read_pix
 from ins3d.files.sequences import natural
 from ins3d.meshes.queries import MeshQueries
 from ins3d.meshes.triangles import MeshPlacement
+from ins3d.placement.cameras import ObjectCameras, UpAxis, cameras_around
 from ins3d.placement.posed_pictures import PosedPictures
 from ins3d.placement.visual_hull import hull_points
 from ins3d.surfaces.camera_files import Frame, decompose, nerfstudio_frame, paired, shrunk_by
-from ins3d.surfaces.cameras import ObjectCameras, UpAxis, cameras_around
 
 IDR, NERFSTUDIO = "cameras_sphere.npz", ("transforms.json", "transforms_train.json")
 EXAMPLE_VIEWS, EXAMPLE_SIZE = 24, 200

@@ -8,9 +8,9 @@ from torch import Tensor
 from ins3d.extension.ranges import check_ranges
 from ins3d.files.pictures import write_rgb
 from ins3d.files.videos import open_video
+from ins3d.placement.cameras import ObjectCameras, turntable, walk
 from ins3d.runs.objective import torch_device
 from ins3d.runs.record import CONSOLE, make_folder, progress
-from ins3d.surfaces.cameras import ObjectCameras, turntable, walk
 from ins3d.surfaces.checkpoint import SurfaceField, SurfaceSpec, load_surface, show_field
 from ins3d.surfaces.rendering import SurfaceView, render_view
 from ins3d.surfaces.settings import RenderSurface

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from matplotlib import colormaps
 from torch import Tensor
 
-from ins3d.surfaces.cameras import ObjectCameras
+from ins3d.placement.cameras import ObjectCameras
 from ins3d.surfaces.content import STEP
 from ins3d.surfaces.sphere_tracing import trace_rays
 from ins3d.surfaces.stylized import ShownSurface

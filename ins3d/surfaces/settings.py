@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Literal
 
 from ins3d.extension.ranges import ranged
+from ins3d.placement.cameras import UpAxis
 from ins3d.runs.settings import OnDevice, Painted, Trained
 from ins3d.style.mix import MixFilmSettings, MixSettings
 from ins3d.style.windows import CachedPatchSettings
-from ins3d.surfaces.cameras import UpAxis
 
 Clay = Literal["lit", "flat"]
 Format = Literal["obj", "glb", "ply"]

@@ -9,12 +9,12 @@ import torch
 
 from ins3d.extension.ranges import check_ranges
 from ins3d.perception.color_transfer import color_statistics
+from ins3d.placement.cameras import cameras_around
 from ins3d.runs.objective import command_objective, torch_device
 from ins3d.runs.record import CONSOLE
 from ins3d.runs.training_folder import fit_first, is_finished, paint
 from ins3d.style.targets import refuse_small
 from ins3d.style.windows import WindowPlan, plan_windows
-from ins3d.surfaces.cameras import cameras_around
 from ins3d.surfaces.checkpoint import SurfaceSpec, load_surface, read_surface_spec
 from ins3d.surfaces.content import SurfaceContent
 from ins3d.surfaces.export_command import run_export

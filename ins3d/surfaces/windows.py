@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from ins3d.placement.cameras import ObjectCameras
 from ins3d.style.windows import WindowPlan
-from ins3d.surfaces.cameras import ObjectCameras
 from ins3d.surfaces.content import SurfaceContent
 from ins3d.surfaces.sphere_tracing import trace_rays
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ins3d.evaluation.posed_depth import PosedDepth, read_cameras
+from ins3d.evaluation.posed_depth import PosedDepth
+from ins3d.files.cameras import read_cameras
 
 SIZE = (40, 30)
 

@@ -6,7 +6,7 @@ import torch
 
 from ins3d.meshes.triangles import MeshPlacement
 from ins3d.pictures.checkpoint import FieldSpec, load_field, save_field
-from ins3d.surfaces.cameras import ObjectCameras
+from ins3d.placement.cameras import ObjectCameras
 from ins3d.surfaces.checkpoint import SurfaceField, SurfaceSpec, cameras_words, load_surface, save_surface, show_field
 from ins3d.surfaces.content import SurfaceContent
 from ins3d.surfaces.stylized import StylizedSurface

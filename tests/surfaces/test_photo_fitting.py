@@ -8,8 +8,8 @@ from torch import nn
 
 from ins3d.meshes.queries import MeshQueries
 from ins3d.meshes.triangles import MeshPlacement, SurfaceMesh
+from ins3d.placement.cameras import DISTANCE, ObjectCameras, cameras_around, looking_cameras
 from ins3d.surfaces import photo_fitting, sphere_tracing
-from ins3d.surfaces.cameras import DISTANCE, ObjectCameras, cameras_around, looking_cameras
 from ins3d.surfaces.content import PlanesSurface, SurfaceContent
 from ins3d.surfaces.photo_fitting import PhotoLosses, compare_views, hull_distances
 from ins3d.surfaces.photographs import ObjectPictures, picture_mesh

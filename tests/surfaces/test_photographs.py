@@ -11,8 +11,8 @@ from PIL import Image
 
 from ins3d.meshes.queries import MeshQueries
 from ins3d.meshes.triangles import MeshPlacement, SurfaceMesh
+from ins3d.placement.cameras import ObjectCameras, cameras_around
 from ins3d.surfaces.camera_files import shrunk_by
-from ins3d.surfaces.cameras import ObjectCameras, cameras_around
 from ins3d.surfaces.photographs import ObjectPictures, picture_mesh, read_object_pictures, resize_masked
 
 HEIGHT, WIDTH = 12, 16

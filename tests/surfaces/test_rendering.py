@@ -2,8 +2,8 @@ import pytest
 import torch
 from matplotlib import colormaps
 
+from ins3d.placement.cameras import ObjectCameras, cameras_around, turntable
 from ins3d.surfaces import rendering
-from ins3d.surfaces.cameras import ObjectCameras, cameras_around, turntable
 from ins3d.surfaces.rendering import SurfaceView, render_view
 from ins3d.surfaces.sphere_tracing import trace_rays
 from ins3d.surfaces.stylized import ShownSurface

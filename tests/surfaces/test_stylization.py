@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 
+from ins3d.placement.cameras import cameras_around
 from ins3d.runs.training import Training
 from ins3d.style.mix import Mix, single_style
 from ins3d.style.objective import StyleObjective
@@ -10,7 +11,6 @@ from ins3d.style.sampling import MixSampler
 from ins3d.style.stage import StyleStage
 from ins3d.style.windows import PatchSettings, plan_windows
 from ins3d.surfaces import stylization
-from ins3d.surfaces.cameras import cameras_around
 from ins3d.surfaces.content import PlanesSurface
 from ins3d.surfaces.stylization import SurfaceSubject
 from ins3d.surfaces.stylized import StylizedSurface

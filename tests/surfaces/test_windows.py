@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from ins3d.placement.cameras import ObjectCameras, cameras_around, looking_cameras
 from ins3d.style.windows import PatchSettings, plan_windows
-from ins3d.surfaces.cameras import ObjectCameras, cameras_around, looking_cameras
 from ins3d.surfaces.content import PlanesSurface
 from ins3d.surfaces.stylized import show_content
 from ins3d.surfaces.windows import RayWeighting, SurfaceRays, SurfaceWindows, ask_content

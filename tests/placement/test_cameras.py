@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from ins3d.placement.cameras import DISTANCE, ObjectCameras, UpAxis, cameras_around, looking_cameras, turntable, walk
 from ins3d.placement.posed_pictures import PosedPictures
-from ins3d.surfaces.cameras import DISTANCE, ObjectCameras, UpAxis, cameras_around, looking_cameras, turntable, walk
 
 AXES = {"y": torch.tensor([0.0, 1, 0]), "z": torch.tensor([0.0, 0, 1])}
 FRONTS = {"y": torch.tensor([0.0, 0, 1]), "z": torch.tensor([0.0, -1, 0])}

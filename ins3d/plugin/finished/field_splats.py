@@ -1,0 +1,89 @@
+"""What a finished run's field shows cameras, for splats to be made of it, and colours at the splats' centres."""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
+from torch import Tensor
+
+from ins3d.fields.merged_points import SurfacePoints
+from ins3d.plugin.code_renders import render_codes
+from ins3d.plugin.model import InsStylizeModel
+from ins3d.plugin.ray_content import RayContentField
+from ins3d.splats.field_views import FieldView
+from ins3d.splats.gaussians import Gaussians
+from ins3d.splats.views import View
+
+
+def view_of(cameras: Cameras, index: int) -> View:
+    """One of the host's cameras as a pinhole; its lens's distortion is left out: splats know none."""
+    fx, fy, cx, cy = (float(getattr(cameras, name)[index]) for name in ("fx", "fy", "cx", "cy"))
+    width, height = int(cameras.width[index]), int(cameras.height[index])
+    return View(cameras.camera_to_worlds[index].cpu().float(), fx, fy, cx, cy, width, height)
+
+
+def camera_of(view: View) -> Cameras:
+    """The same as one of the host's cameras."""
+    return Cameras(
+        view.camera_to_world[None], *(torch.tensor([[each]]) for each in (view.fx, view.fy, view.cx, view.cy)),
+        width=torch.tensor([[view.width]]), height=torch.tensor([[view.height]]),
+    )  # fmt: skip
+
+
+def look_from(model: InsStylizeModel, view: View, probes: View) -> FieldView:
+    """What the field shows of the content and of each style; along the rays of `probes` also where it is dense."""
+    styles = torch.eye(len(model.controls.names)) if model.has_style else torch.zeros(0, len(model.controls.names))
+    seen = render_codes(model, camera_of(view), styles)
+    alpha = seen.accumulation.permute(1, 2, 0).cpu().clamp(0, 1)
+    pictures = torch.stack([seen.content_rgb, *seen.rgb]).permute(0, 2, 3, 1).cpu()
+    behind = (1 - alpha) * model.background.cpu()
+    rays = camera_of(probes).to(model.device).generate_rays(camera_indices=0, keep_shape=True).flatten()
+    along = model.in_chunks(lambda chunk: _along(model, chunk), rays)
+    return FieldView(view, pictures - behind, alpha, probes, along["edges"].half().cpu(), along["weights"].half().cpu())
+
+
+def _along(model: InsStylizeModel, rays: RayBundle) -> dict[str, Tensor]:
+    content = model.ray_content
+    assert isinstance(content, RayContentField)
+    along = content(rays)
+    frustums = along.samples.frustums
+    edges = torch.cat([frustums.starts[..., 0], frustums.ends[:, -1:, 0]], dim=-1)
+    return {"edges": edges, "weights": along.weights[..., 0]}
+
+
+def painter(model: InsStylizeModel, splats: Gaussians) -> Callable[[Float[Tensor, " styles"]], Float[Tensor, "splats 3"]]:
+    """For a style code: the colours that the style gives the content's at the splats' centres.
+
+    `splats` in the host's coordinates. Under the zero code their own colours come back.
+    """
+    content = cast(RayContentField, model.ray_content)
+    placed = content.placement
+    device = model.device
+    means, rgb = splats.means.to(device), splats.rgb.to(device)
+    size = splats.scales.to(device).log().mean(-1, keepdim=True).exp()
+    positions, spread = placed(means), SPREAD * size * placed.scale_across(means)
+
+    def told(rows: Tensor) -> SurfacePoints:
+        where = rows[:, 0]
+        ones = torch.ones(len(where), 1, 1, device=device)
+        features = rgb[where] if model.stylized.mixes_colors else content.content(positions[where]).color_features
+        return SurfacePoints(positions[where, None], features[:, None], ones, spread[where, None])
+
+    def paint(code: Float[Tensor, " styles"]) -> Float[Tensor, "splats 3"]:
+        def at(rows: Tensor) -> dict[str, Tensor]:
+            points, own = told(rows), rgb[rows[:, 0]]
+            plain = own[:, None] if model.stylized.mixes_colors else model.plain_rgb(points, None)
+            change = model.colors.change(model.styled_rgb(points, None, code) - plain)[:, 0]
+            return {"rgb": model.recolor(own + change, torch.ones(len(own), 1, device=device), code)}
+
+        rows = torch.arange(len(means), device=device)[:, None]
+        return model.in_chunks(at, rows)["rgb"].cpu()
+
+    return paint
+
+
+SPREAD = 0.5
+"""Standard deviation of the places that a splat's colour stands for, in its own."""

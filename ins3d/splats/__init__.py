@@ -1,0 +1,1 @@
+"""Gaussian splats: a painted field becomes splats, splats become pictures and files."""
