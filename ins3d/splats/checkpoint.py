@@ -39,7 +39,10 @@ class PaintSpec:
 
     def views(self) -> list[View]:
         """Those that strokes were learned from."""
-        return [View(**each | {"camera_to_world": torch.tensor(each["camera_to_world"])}) for each in self.cameras]
+        told: list[dict[str, Any]] = [
+            each | {"camera_to_world": torch.tensor(each["camera_to_world"])} for each in self.cameras
+        ]
+        return [View(**each) for each in told]
 
 
 def camera_words(view: View) -> dict[str, Any]:
@@ -63,8 +66,8 @@ class PaintedSplats:
         sizes, parts = mean_size(self.splats.scales), []
         for start in range(0, len(self.splats), AT_ONCE):
             some = slice(start, start + AT_ONCE)
-            asked = (each[some].to(device) for each in (self.splats.rgb, self.splats.means, sizes))
-            parts.append(self.field.rgb(*asked, code.to(device)).cpu())
+            rgb, means, size = (each[some].to(device) for each in (self.splats.rgb, self.splats.means, sizes))
+            parts.append(self.field.rgb(rgb, means, size, code.to(device)).cpu())
         kept = (1 - float(code.sum())) * self.splats.harmonics
         if float(code.sum()) == 1:
             kept = kept[:, :0]
@@ -85,7 +88,8 @@ def load_painted(folder: Path, setting: str) -> PaintedSplats:
     """What was saved. Raises FileNotFoundError or ValueError, naming `setting`, for another folder."""
 
     def build(meaning: dict[str, Any]) -> PaintSpec:
-        return PaintSpec(**meaning | {"styles": tuple(meaning["styles"])})
+        told: dict[str, Any] = meaning | {"styles": tuple(meaning["styles"])}
+        return PaintSpec(**told)
 
     spec = read_meaning(folder, setting, KINDS, build)
     splats, _ = read_ply(folder / SPLATS, setting)

@@ -53,7 +53,7 @@ def _columns(level: Any, slope: Any, xx: Any, middle: Any, wide: int) -> tuple[i
 @compiled
 def draw(starts: Any, entries: Any, across: int, middles: Any, conics: Any, logs: Any, rgb: Any, picture: Any, left: Any,
          last: Any, counts: Any) -> None:  # fmt: skip
-    """Fills `picture` (without a background), and by pixel what is `left` of the light, the `last` entry and the `counts`."""
+    """Fills `picture` (without a background), and by pixel what is `left` of the light, its `last` entry, and `counts`."""
     height, width, channels = picture.shape
     for tile in prange(len(starts) - 1):
         x, y = (tile % across) * TILE, (tile // across) * TILE
@@ -131,7 +131,7 @@ def pull(starts: Any, entries: Any, across: int, middles: Any, conics: Any, logs
 @compiled
 def weigh(starts: Any, entries: Any, across: int, middles: Any, conics: Any, logs: Any, left: Any, cursor: Any,
           splats: Any, weights: Any) -> None:  # fmt: skip
-    """Fills `splats` and `weights`, by pixel and depth; `cursor`: where each pixel's own begin (it is moved to their end)."""
+    """Fills `splats` and `weights`, by pixel and depth; `cursor`: where each pixel's begin (it is moved to their end)."""
     height, width = left.shape
     for tile in prange(len(starts) - 1):
         x, y = (tile % across) * TILE, (tile // across) * TILE

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -30,8 +29,9 @@ from ins3d.style.targets import refuse_small
 from ins3d.style.windows import plan_windows
 
 PAINTED = "painted.ply"
-STROKE = 0.008
-"""Standard deviation of the largest splat, as a share of a picture's long side: half of a fine stroke."""
+STROKE, GROWTH = 0.01, 2.0
+"""Standard deviation of the largest splat, as a share of a picture's long side: half of a stroke; and how many times as many
+splats there may be to come near it."""
 BYTES_A_SPLAT, BYTES_A_PIXEL = 1000, 250
 """That painting takes of memory: a splat's numbers, colours and gradients; the weights behind a pixel."""
 SHOWN = 3
@@ -59,9 +59,7 @@ def run_paint_splats(settings: PaintSplats) -> None:
     names = tuple(style.name for style in objective.styles)
     mix = settings.mix_of(names)
     placement = place_of(splats, views)
-    bar = iter(progress(views, "looking at the splats"))
-    next(bar, None)
-    windows = SplatWindows(splats, views, plan, lambda: next(bar, None))
+    windows = SplatWindows(splats, progress(views, "looking at the splats"), plan)
     if settings.colors == "content":
         objective = command_objective(settings, device, windows.seen_colors(splats), settings.size)
     make_folder(settings.output)
@@ -113,14 +111,7 @@ def check_memory(number: int, views: list[View]) -> None:
 def split_to_strokes(splats: Gaussians, views: list[View]) -> Gaussians:
     """No splat larger than a stroke, where a camera sees it."""
     most = STROKE * max(max(view.shape) for view in views) * nearest_pixel(splats.means, views)
-    large = int((splats.scales.amax(-1) > most).sum())
-    if not large:
-        return splats
-    found = split_large(splats, most)
-    say(f"{large:,} splats are larger than a stroke, and were split: {len(splats):,} became {len(found):,}.")
+    found = split_large(splats, most, GROWTH)
+    if len(found) > len(splats):
+        say(f"Splats that are larger than a stroke were split: {len(splats):,} became {len(found):,}.")
     return found
-
-
-def is_painted(folder: Path) -> bool:
-    """Whether `paint` wrote there."""
-    return (folder / "field.json").is_file() and (folder / PAINTED).exists()

@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tyro.conf import Positional
+
 from ins3d.extension.ranges import ranged
 from ins3d.runs.settings import Painted
-from ins3d.style.mix import MixSettings
+from ins3d.style.mix import MixFilmSettings, MixSettings
 from ins3d.style.windows import PatchSettings
 
 Frame = Literal["dataset", "nerfstudio"]
@@ -14,12 +16,13 @@ Frame = Literal["dataset", "nerfstudio"]
 
 @dataclass
 class ExportSplats(MixSettings):
-    """A finished run of ns-train becomes Gaussian splats, in the colours of any mix of its styles."""
+    """A finished run of ns-train becomes Gaussian splats, in the colours of any mix of its styles. What `paint` has painted
+    is written in another mix."""
 
     load_config: Path = field(kw_only=True)
-    """config.yml of a finished run."""
+    """config.yml of a finished run, or the output folder of `paint`."""
     output: Path | None = None
-    """File to write; by default `splats.ply` beside the config. A .ply as 3DGS writes it, or, where `splat-transform` (npm)
+    """File to write; by default `splats.ply` beside it. A .ply as 3DGS writes it, or, where `splat-transform` (npm)
     is installed, .compressed.ply, .spz, .sog or .html."""
     max_splats: int = ranged(500_000, min=10)
     """Where there would be more, those that show most are kept."""
@@ -68,3 +71,29 @@ class PaintSplats(Painted):
     """Layers whose features carry the content."""
     patches: PatchSettings = field(default_factory=SplatPatches)
     """What a step judges."""
+
+
+@dataclass
+class RenderSplats(MixFilmSettings):
+    """Renders splats: a film (.mp4, .gif) through the cameras that they were painted from, or around what is densest."""
+
+    load: Path = field(kw_only=True)
+    """A .ply of splats, the output folder of `paint`, or config.yml of a finished run."""
+    output: Path = Path("outputs/splats.mp4")
+    """A film to write."""
+    size: int = ranged(480, min=16)
+    """Long side of a picture in pixels."""
+    frames: int = ranged(72, min=1)
+    """Of the film."""
+    fps: int = ranged(24, min=1)
+    """Frames a second."""
+
+
+@dataclass
+class ViewSplats(MixSettings):
+    """Shows splats in a browser, which draws them; sliders mix the styles, where there are any."""
+
+    load: Positional[Path] = field(kw_only=True)
+    """A .ply of splats, the output folder of `paint`, or config.yml of a finished run."""
+    port: int = ranged(7007, min=1)
+    """Of the page."""

@@ -16,12 +16,15 @@ MOST_PARTS = 64
 """Of one splat along one axis."""
 
 
-def split_large(splats: Gaussians, most: Float[Tensor, " splats"]) -> Gaussians:
+def split_large(splats: Gaussians, most: Float[Tensor, " splats"], growth: float) -> Gaussians:
     """Splats whose standard deviations are at most `most`, or a `MOST_PARTS`th of what they were.
 
-    A splat that is larger becomes a row of splats along its longest axis, then each along the next: their optical depths
-    add up to what it had at every place (G-Style and FastSplatStyler split likewise). What is small enough stays as it is.
+    Where that makes more than `growth` times as many, `most` is enlarged for all until it does not. A splat that is larger
+    becomes a row of splats along its longest axis, then each along the next: their optical depths add up to what it had at
+    every place (G-Style and FastSplatStyler split likewise). What is small enough stays as it is.
     """
+    while float(_parts(splats.scales / most[:, None]).prod(-1).sum()) > growth * len(splats):
+        most = 1.2 * most
     for _ in range(3):
         longest, axis = splats.scales.max(dim=-1)
         parts = _parts(longest / most)

@@ -1,6 +1,6 @@
 """Splats as a subject of the style stage: patches of pictures that are sparse products."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -39,20 +39,20 @@ class SplatWindow:
 class SplatWindows:
     """Pictures of every camera at every stride, and windows of them."""
 
-    def __init__(
-        self, splats: Gaussians, views: list[View], plan: WindowPlan, report: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, splats: Gaussians, views: Iterable[View], plan: WindowPlan) -> None:
         """Raises ValueError where no camera sees a splat."""
-        self.plan, self.pictures, self.shine = plan, {stride: [] for stride in plan.counts}, []
+        self.plan = plan
+        self.pictures: dict[int, list[SplatPicture]] = {stride: [] for stride in plan.counts}
+        self.shine: list[Tensor | None] = []
         for view in views:
             for stride, pictures in self.pictures.items():
                 reduced = view.resized(max(view.width // stride, 1), max(view.height // stride, 1))
                 pictures.append(splat_picture(reduced, splats))
             self.shine.append(shine(view, splats) if splats.degree else None)
-            report()
         if max(float((1 - picture.left).mean()) for picture in self.pictures[min(plan.counts)]) < 1e-3:
             raise ValueError(
-                f"cameras: none of {len(views)} cameras sees a splat; give the cameras of this scene, or leave them out."
+                f"cameras: none of {len(self.shine)} cameras sees a splat; give the cameras of this scene, or leave them "
+                "out."
             )
 
     def draw(self, extent: Extent, stride: int, generator: torch.Generator) -> SplatWindow:
@@ -67,7 +67,8 @@ class SplatWindows:
             if float((1 - part.left).mean()) >= LEAST_FOREGROUND:
                 break
         own = self.shine[camera]
-        return SplatWindow(part, torch.zeros(len(part.splats), 3) if own is None else own[torch.from_numpy(part.splats)])
+        which = torch.from_numpy(part.splats)
+        return SplatWindow(part, torch.zeros(len(which), 3) if own is None else own[which])
 
     def seen_colors(self, splats: Gaussians) -> ColorStatistics:
         """Of all that the cameras see."""
@@ -113,8 +114,8 @@ class SplatSubject:
         code, own = mix.code().to(plain), window.shine.to(plain)
         painted = self.field.rgb(plain, self.means[which], self.sizes[which], code) + (1 - mix.strength) * own
         content = self.field.colors.map(picture.rgb(plain + own), 1 - left, code).clamp(0, 1)
-        shown = (picture.rgb(painted) + left * behind, content + left * behind)
-        return Patches(*(rays_to_pictures(rgb, picture.shape) for rgb in shown))
+        shown, kept = (rays_to_pictures(rgb + left * behind, picture.shape) for rgb in (picture.rgb(painted), content))
+        return Patches(shown, kept)
 
     def fixed(self, mix: Mix, painted: bool) -> Patches:
         """See `Subject.fixed`; of what is painted at the widest stride, which shows most of a picture."""
@@ -127,7 +128,8 @@ class SplatSubject:
             stride = strides[int(torch.randint(len(strides), (), generator=generator))]
             seen = self.look(self.windows.draw(extent, stride, generator), mix, generator)
             every.append((seen.painted if painted else seen.photographs, seen.photographs))
-        return Patches(*(torch.cat(parts) for parts in zip(*every, strict=True)))
+        shown, photographs = (torch.cat(parts) for parts in zip(*every, strict=True))
+        return Patches(shown, photographs)
 
     def _behind(self, mix: Mix) -> Float[Tensor, " 3"]:
         """The style's mean colour: before it, no silhouette is an edge that paint cannot remove."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -9,21 +10,19 @@ from nerfstudio.utils.eval_utils import eval_setup
 from rich.progress import Progress
 
 from ins3d.evaluation.settings import check_config
-from ins3d.extension.ranges import check_ranges
 from ins3d.plugin.finished.field_splats import look_from, painter, view_of
 from ins3d.plugin.model import InsStylizeModel
 from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.ray_content import RayContentField
 from ins3d.runs.record import CONSOLE, progress, say
 from ins3d.splats.cameras import between
-from ins3d.splats.converting import check_output, write_splats
 from ins3d.splats.field_views import FieldView
 from ins3d.splats.fitting import Fitted
 from ins3d.splats.gaussians import Gaussians
 from ins3d.splats.making import PaintableSplats, likeness, make_splats, paintable
 from ins3d.splats.settings import ExportSplats
+from ins3d.splats.showing import ShownSplats
 from ins3d.splats.views import View
-from ins3d.style.mix import Mix, make_mix
 
 KEPT = "splats.safetensors"
 """Beside config.yml: the splats as they were fitted."""
@@ -36,36 +35,31 @@ PROBE_SHARE = 0.5
 """Of the pictures' sides: along so many rays the field is asked where it is dense."""
 
 
-def run_export_splats(settings: ExportSplats) -> None:
-    """Writes the file, with progress. Raises FileNotFoundError or ValueError with the remedy."""
-    check_config(settings.load_config)
-    check_ranges(settings)
-    output = settings.output or settings.load_config.parent / "splats.ply"
-    check_output(output)
-    _, loaded, _, _ = eval_setup(settings.load_config, test_mode="test")
+def run_splats(path: Path, settings: ExportSplats | None = None) -> ShownSplats:
+    """The splats of a finished run: those kept beside it, or made now, as an export with these settings makes them.
+
+    Raises FileNotFoundError or ValueError naming `load-config`.
+    """
+    path = path / "config.yml" if path.is_dir() else path
+    settings = settings or ExportSplats(load_config=path)
+    check_config(path)
+    _, loaded, _, _ = eval_setup(path, test_mode="test")
     pipeline = cast(InsStylizePipeline, loaded)
     pipeline.eval()
-    mix = _mix(pipeline, settings)
-    splats = paintable_splats(pipeline, settings)
-    painted = splats.painted(mix.code(), painter(pipeline.model, splats.splats))
-    if settings.frame == "dataset":
-        painted = in_dataset(painted, pipeline)
-    write_splats(output, painted)
-    what = mix.describe(pipeline.model.controls.names) if pipeline.model.has_style else "the content, which has no style yet"
-    say(f"{what}: {len(painted):,} splats, {output.stat().st_size / 1e6:.1f} MB in {output}")
+    model, made = pipeline.model, paintable_splats(pipeline, settings, path.parent / KEPT)
+    paint = painter(model, made.splats)
+    cameras = pipeline.datamanager.train_dataset.cameras
+    views = [view_of(cameras, index) for index in range(len(cameras))]
+    names = model.controls.names if model.has_style else ()
+    return ShownSplats(
+        names, lambda code: made.painted(code, paint), views, model.background.cpu(), model.controls.mix,
+        in_dataset=lambda splats: in_dataset(splats, pipeline), folder=path.parent,
+    )  # fmt: skip
 
 
-def _mix(pipeline: InsStylizePipeline, settings: ExportSplats) -> Mix:
-    """Those given, else the run's own."""
-    controls = pipeline.model.controls
-    if settings.mix or settings.at_stroke_size is not None or controls.mix is None:
-        return settings.mix_of(controls.names)
-    return make_mix(controls.mix.weights, settings.strength, controls.names, "mix", "strength")
-
-
-def paintable_splats(pipeline: InsStylizePipeline, settings: ExportSplats) -> PaintableSplats:
+def paintable_splats(pipeline: InsStylizePipeline, settings: ExportSplats, kept: Path) -> PaintableSplats:
     """Those kept beside the run, or made now."""
-    model, kept = pipeline.model, settings.load_config.parent / KEPT
+    model = pipeline.model
     if not isinstance(model.ray_content, RayContentField):
         raise ValueError(
             f"load-config: content {model.ray_content.kind} says nothing along rays; no splats can be made of it."
