@@ -52,7 +52,8 @@ def views_around(splats: Gaussians, number: int, size: int) -> list[View]:
     weight = splats.opacities
     solid = splats.means[weight > 0.3] if int((weight > 0.3).sum()) > 10 else splats.means
     middle = solid.median(dim=0).values
-    radius = (solid - middle).norm(dim=-1).median().clamp(min=1e-9)
+    own = splats.scales.amax(-1).median()  # of few splats: what they cover themselves
+    radius = torch.maximum((solid - middle).norm(dim=-1).median(), 2 * own)
     height = 1 - 2 * (torch.arange(2 * number) + 0.5) / (2 * number)
     angle = torch.arange(2 * number) * torch.pi * (3 - 5**0.5)
     flat = (1 - height.square()).sqrt()
@@ -107,7 +108,8 @@ def place_of(splats: Gaussians, views: list[View]) -> Placement:
         )
     every, depth = torch.cat(points), torch.cat(depths)
     some = torch.linspace(0, len(every) - 1, 1_000_000).long().unique()
-    return placement_from_points(every[some], depth[some], "what the cameras see of the splats")
+    found = placement_from_points(every[some], depth[some], "what the cameras see of the splats")
+    return replace(found, radius=max(found.radius, 2 * float(splats.scales.amax(-1).median())))  # few are all in one place
 
 
 def between(views: list[View], number: int, generator: torch.Generator) -> list[View]:
@@ -119,8 +121,8 @@ def between(views: list[View], number: int, generator: torch.Generator) -> list[
     apart = torch.cdist(places, places).fill_diagonal_(float("inf"))
     found = []
     for index in torch.linspace(0, len(views) - 1, number).round().long().tolist():
-        near = apart[index].argsort()[:NEIGHBOURS]
-        other = views[int(near[int(torch.randint(len(near), (), generator=generator))])]
+        near = [*apart[index].argsort()[: min(NEIGHBOURS, len(views) - 1)].tolist(), index]
+        other = views[near[int(torch.randint(max(len(near) - 1, 1), (), generator=generator))]]
         share = 0.2 + 0.6 * float(torch.rand((), generator=generator))
         rotations = torch.stack([each.camera_to_world[:, :3] for each in (views[index], other)])
         turned = Slerp([0, 1], Rotation.from_matrix(rotations.double().numpy()))(share).as_matrix()

@@ -25,6 +25,7 @@ NUM_FIXED_PATCHES = 16
 LEAST_FOREGROUND = 0.15
 """A patch of which less is splats is cut elsewhere."""
 MAX_DRAWS = 50
+FEWEST_PIXELS = 100
 
 
 @dataclass
@@ -71,13 +72,14 @@ class SplatWindows:
         return SplatWindow(part, torch.zeros(len(which), 3) if own is None else own[which])
 
     def seen_colors(self, splats: Gaussians) -> ColorStatistics:
-        """Of all that the cameras see."""
+        """Of all that the cameras see; of the splats themselves where that is next to nothing."""
         found = []
         for camera, picture in enumerate(self.pictures[max(self.plan.counts)]):
             which, own = torch.from_numpy(picture.splats), self.shine[camera]
             rgb = picture.rgb(splats.rgb[which] + (0 if own is None else own[which]))
             found.append(rgb[picture.left[:, 0] < 0.5])
-        return color_statistics(torch.cat(found).clamp(0, 1))
+        seen = torch.cat(found)
+        return color_statistics((seen if len(seen) >= FEWEST_PIXELS else splats.rgb.repeat(2, 1)).clamp(0, 1))
 
 
 class SplatSubject:
