@@ -37,7 +37,7 @@ HOUSE: tuple[dict[str, Room], ...] = (
     {
         "plugin.finished": Room(
             "what is done with a finished scene: evaluation, films, flights",
-            "plugin plugin.rays splats evaluation runs style fields extension files",
+            "plugin plugin.rays splats evaluation runs style fields files",
         ),
     },
     {

@@ -1,5 +1,6 @@
 """A page on which the browser draws splats, with sliders for the styles (viser)."""
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,9 +16,8 @@ from ins3d.runs.record import say
 from ins3d.splats.gaussians import Gaussians, rotation_matrices
 from ins3d.splats.settings import ViewSplats
 from ins3d.splats.showing import ShownSplats
+from ins3d.splats.views import View
 from ins3d.style.mix import Mix
-
-NAME = "/splats"
 
 
 class SplatPage:
@@ -27,6 +27,8 @@ class SplatPage:
         self.shown = shown
         self.server = viser.ViserServer(port=port, verbose=False)
         self.server.scene.set_up_direction(_upwards(shown))
+        self._handle: Any = None
+        self._number, self._one_at_a_time = 0, threading.Lock()
         self.sliders: list[Any] = []
         self.strength: Any = None
         if shown.names:
@@ -55,16 +57,33 @@ class SplatPage:
         self.told.content = f"{time.perf_counter() - began:.2f} s"
 
     def _show(self, splats: Gaussians) -> None:
+        """Under a name of its own each time: the page (viser 0.2.7) keeps the colours of a name that it knows."""
         rgb, opacities = splats.rgb.clamp(0, 1).numpy(), splats.opacities[:, None].numpy()
-        self.server.scene._add_gaussian_splats(NAME, splats.means.numpy(), covariances(splats), rgb, opacities)
+        with self._one_at_a_time:
+            before, self._number = self._handle, self._number + 1
+            name = f"/splats_{self._number}"
+            self._handle = self.server.scene._add_gaussian_splats(
+                name, splats.means.numpy(), covariances(splats), rgb, opacities
+            )
+            if before is not None:
+                before.remove()
 
     def _begin(self, client: viser.ClientHandle) -> None:
         """A page opens at one of the cameras."""
-        view = self.shown.views[len(self.shown.views) // 2]
+        view = most_central(self.shown.views)
         axes = view.axes()  # viser's cameras look along +z, y is down
         client.camera.wxyz = transforms.SO3.from_matrix(axes.T.double().numpy()).wxyz
         client.camera.position = view.center.double().numpy()
         client.camera.fov = 2 * float(np.arctan(view.height / 2 / view.fy))
+
+
+def most_central(views: list[View]) -> View:
+    """The one from which the others are nearest, by place and by viewing axis."""
+    places = torch.stack([view.center for view in views])
+    axes = torch.stack([view.camera_to_world[:, 2] for view in views])
+    apart = torch.cdist(places, places)
+    apart = apart / apart.median().clamp(min=1e-9) + torch.cdist(axes, axes)
+    return views[int(apart.sum(1).argmin())]
 
 
 def _upwards(shown: ShownSplats) -> tuple[float, float, float]:
@@ -84,6 +103,6 @@ def view_shown(settings: ViewSplats, open_shown: Callable[[], ShownSplats]) -> N
     check_ranges(settings)
     shown = open_shown()
     page = SplatPage(shown, shown.mix_of(settings), settings.port)
-    say(f"{NAME[1:]}: http://localhost:{page.server.get_port()}; Ctrl-C ends it.")
+    say(f"splats: http://localhost:{page.server.get_port()}; Ctrl-C ends it.")
     while True:
         time.sleep(3600)

@@ -32,7 +32,7 @@ PAINTED = "painted.ply"
 STROKE, GROWTH = 0.01, 2.0
 """Standard deviation of the largest splat, as a share of a picture's long side: half of a stroke; and how many times as many
 splats there may be to come near it."""
-BYTES_A_SPLAT, BYTES_A_PIXEL = 1000, 250
+BYTES_A_SPLAT, BYTES_A_PIXEL = 1000, 500
 """That painting takes of memory: a splat's numbers, colours and gradients; the weights behind a pixel."""
 SHOWN = 3
 """Views side by side in picture.png."""

@@ -13,8 +13,8 @@ from ins3d.splats.compositing import seen_rgb, weights_of
 from ins3d.splats.gaussians import Gaussians
 from ins3d.splats.views import View
 
-LEAST_WEIGHT = 1 / 512
-"""Less of a splat in a pixel is left out, and its others make up for it: half of all weights, and nothing to be seen."""
+LEAST_WEIGHT = 1 / 256
+"""Less of a splat in a pixel is left out, and its others make up for it: most of all weights, and hardly to be seen."""
 
 
 @dataclass

@@ -21,8 +21,8 @@ from ins3d.files.pictures import write_rgb
 from ins3d.files.run_record import run_record
 from ins3d.meshes.files import read_mesh
 from ins3d.meshes.queries import MeshQueries
-from ins3d.style.mix import Mix
 from ins3d.placement.cameras import cameras_around, turntable
+from ins3d.style.mix import Mix
 from ins3d.surfaces.checkpoint import load_surface, show_field
 from ins3d.surfaces.content import SurfaceContent
 from ins3d.surfaces.export_command import run_export

@@ -104,8 +104,8 @@ def ball(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def settings_of(ball: Path, output: Path, **edits) -> PaintSplats:
     told = {
-        "splats": ball / "ball.ply", "cameras": ball / "transforms.json", "styles": (str(ball / "red.png"),), "output": output,
-        "size": 64, "steps": 12, "device": "cpu", "perceptual_encoder": "compact",
+        "splats": ball / "ball.ply", "cameras": ball / "transforms.json", "styles": (str(ball / "red.png"),),
+        "output": output, "size": 64, "steps": 12, "device": "cpu", "perceptual_encoder": "compact",
     }  # fmt: skip
     return PaintSplats(**{**told, **edits})
 

@@ -33,10 +33,14 @@ def camera_of(view: View) -> Cameras:
     )  # fmt: skip
 
 
-def look_from(model: InsStylizeModel, view: View, probes: View) -> FieldView:
-    """What the field shows of the content and of each style; along the rays of `probes` also where it is dense."""
-    styles = torch.eye(len(model.controls.names)) if model.has_style else torch.zeros(0, len(model.controls.names))
-    seen = render_codes(model, camera_of(view), styles)
+def look_from(
+    model: InsStylizeModel, view: View, probes: View, codes: Float[Tensor, "codes styles"] | None = None
+) -> FieldView:
+    """What the field shows of the content and of each style, or under given codes; and where it is dense along the rays of
+    `probes`."""
+    if codes is None:
+        codes = torch.eye(len(model.controls.names)) if model.has_style else torch.zeros(0, len(model.controls.names))
+    seen = render_codes(model, camera_of(view), codes)
     alpha = seen.accumulation.permute(1, 2, 0).cpu().clamp(0, 1)
     pictures = torch.stack([seen.content_rgb, *seen.rgb]).permute(0, 2, 3, 1).cpu()
     behind = (1 - alpha) * model.background.cpu()

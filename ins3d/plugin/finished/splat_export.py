@@ -69,7 +69,7 @@ def paintable_splats(pipeline: InsStylizePipeline, settings: ExportSplats, kept:
     found = PaintableSplats.load(kept, about)
     if found is not None:
         return found
-    views = _views(pipeline, settings)
+    views = training_views(pipeline, settings)
     seen = [_look(model, view) for view in progress(views, "looking at the field")]
     behind = None if model.ray_content.placement.is_bounded else model.background.cpu()
     with Progress(console=CONSOLE, transient=True) as bar:
@@ -88,7 +88,7 @@ def _look(model: InsStylizeModel, view: View) -> FieldView:
     return look_from(model, view, view.reduced(max(round(PROBE_SHARE * max(view.shape)), 1)))
 
 
-def _views(pipeline: InsStylizePipeline, settings: ExportSplats) -> list[View]:
+def training_views(pipeline: InsStylizePipeline, settings: ExportSplats) -> list[View]:
     """Training cameras, evenly, and twice as many places between them, as large as there is time for."""
     cameras = pipeline.datamanager.train_dataset.cameras
     every = [view_of(cameras, index) for index in range(len(cameras))]
