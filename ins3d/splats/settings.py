@@ -29,7 +29,7 @@ class ExportSplats(MixSettings):
     size: int | None = ranged(None, min=16)
     """Long side, in pixels, of the pictures that splats are fitted to: larger ones take longer, and make more and finer
     splats. By default the training pictures', or what a CPU has a minute for."""
-    steps: int = ranged(300, min=0)
+    steps: int = ranged(250, min=0)
     """Of fitting them to the field's pictures."""
     degree: Literal[0, 1] = 0
     """Of the colours' spherical harmonics: 1 keeps some of how the content changes with the view; the file grows by half."""
