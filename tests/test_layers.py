@@ -37,13 +37,13 @@ HOUSE: tuple[dict[str, Room], ...] = (
     {
         "plugin.finished": Room(
             "what is done with a finished scene: evaluation, films, flights",
-            "plugin plugin.rays splats evaluation runs style fields files",
+            "plugin plugin.rays splats evaluation runs style files",
         ),
     },
     {
         "plugin": Room(
             "the door to nerfstudio: methods, trainer, model, two stages",
-            "plugin.viewer plugin.rays plugin.data evaluation style fields placement extension files",
+            "plugin.viewer plugin.rays plugin.data splats evaluation style fields placement extension files",
         ),
     },
     {
@@ -73,7 +73,7 @@ HOUSE: tuple[dict[str, Room], ...] = (
             "styles, mixes, windows, losses, the objective, the style stage",
             "perception extension files",
         ),
-        "plugin.data": Room("a scene's files as they come: read, compared, mended for the host", "files"),
+        "plugin.data": Room("a scene as it comes: read, compared, mended for the host, measured", "placement files"),
     },
     {
         "perception": Room("what a picture looks like: encoders, losses, LPIPS, colours", "files"),

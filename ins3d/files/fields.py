@@ -46,7 +46,7 @@ def read_meaning(folder: Path, setting: str, commands: tuple[str, ...], build: C
     Raises FileNotFoundError where there is none, and ValueError for what none of the `commands` made or `build` does
     not take.
     """
-    makers = f"{', '.join(commands[:-1])} or {commands[-1]}"
+    makers = " or ".join(filter(None, [", ".join(commands[:-1]), commands[-1]]))
     if not (folder / MEANING).is_file():
         raise FileNotFoundError(f"{setting}: there is no {MEANING} in {folder}; give the output folder of {makers}.")
     try:

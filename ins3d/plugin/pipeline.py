@@ -23,6 +23,7 @@ from ins3d.plugin.content_checkpoint import (
     load_strictly,
     save_content,
 )
+from ins3d.plugin.data.scene_measure import has_empty_background, measure_placement, small_pictures
 from ins3d.plugin.datamanager import InsStylizeDataManager, InsStylizeDataManagerConfig
 from ins3d.plugin.host_fixes import mend_the_films, mend_the_host, mend_the_viewer
 from ins3d.plugin.memory import refuse_large_networks
@@ -31,12 +32,12 @@ from ins3d.plugin.pixel_sampler import PatchSettings, WindowSampler
 from ins3d.plugin.rays.generalisation import FIRST_STEPS, WORTH_IT, SeenPictures, generalisation
 from ins3d.plugin.rays.picture_store import over_background
 from ins3d.plugin.saved_runs import upgrade, upgrade_state
-from ins3d.plugin.scene_measure import has_empty_background, measure_placement, small_pictures
 from ins3d.plugin.settings import check_model
 from ins3d.plugin.style_checkpoint import StyleCheckpoint, load_kept_styles, load_styles, take_over_settings
 from ins3d.plugin.style_stage import SceneSubject
 from ins3d.plugin.viewer.controls import StyleControls
 from ins3d.plugin.viewer.page import ScenePage
+from ins3d.plugin.viewer.splats import SplatArrays
 from ins3d.style.mix import FILE_NAME as MIX_FILE_NAME
 from ins3d.style.objective import StyleObjective
 from ins3d.style.sampling import MixSampler, steps_for
@@ -125,6 +126,12 @@ class InsStylizePipeline(VanillaPipeline):
                 self.datamanager.left_out_steps = FIRST_STEPS
             self.sampler = self._patch_sampler()
             self._prepare_content()
+
+    def kept_splats(self) -> Callable[[Tensor], SplatArrays] | None:
+        """See `field_splats.kept_splats`; of a run without a folder there are none."""
+        from ins3d.plugin.field_splats import kept_splats  # every ns-* command imports this file
+
+        return None if self.config.run_dir is None else kept_splats(self.model, self.config.run_dir)
 
     @property
     def model(self) -> InsStylizeModel:

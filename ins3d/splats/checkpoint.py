@@ -16,7 +16,7 @@ from ins3d.splats.views import View
 from ins3d.style.colors import Colors
 
 SPLATS = "unpainted.ply"
-KINDS = ("paint", "splats")
+KINDS = ("paint",)
 AT_ONCE = 65_536
 """Splats whose colours are asked for together."""
 

@@ -88,6 +88,12 @@ def rotation_matrices(quaternions: Float[Tensor, "splats 4"]) -> Float[Tensor, "
     return torch.stack(rows, dim=-1).reshape(-1, 3, 3)
 
 
+def covariances(splats: Gaussians) -> Float[Tensor, "splats 3 3"]:
+    """Of the splats' places."""
+    spread = rotation_matrices(splats.rotations) * splats.scales[:, None]
+    return spread @ spread.mT
+
+
 def quaternion_of(rotation: Float[Tensor, "3 3"]) -> Float[Tensor, " 4"]:
     """w, x, y, z of a rotation matrix."""
     from scipy.spatial.transform import Rotation

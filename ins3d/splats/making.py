@@ -44,23 +44,24 @@ class PaintableSplats:
         return self.splats.painted(paint(code) + torch.einsum("s,snc->nc", code, self.residuals))
 
     def save(self, path: Path, about: dict[str, object]) -> None:
-        """Writes one file, whole or not at all; `about` is what `load` compares."""
+        """Writes one file, whole or not at all; `about` is what `load` looks for."""
         state = {each.name: getattr(self.splats, each.name).contiguous() for each in fields(Gaussians)}
         state["residuals"] = self.residuals.contiguous()
         replace_file(path, lambda aside: save_file(state, aside, {"about": json.dumps(about, sort_keys=True)}))
 
     @classmethod
     def load(cls, path: Path, about: dict[str, object]) -> "PaintableSplats | None":
-        """What was saved under the same `about`; None where there is none, or of another."""
+        """What was saved, if `about` is a part of what it was saved with; else None."""
         if not path.is_file():
             return None
         try:
             with safe_open(path, "pt") as file:
-                if (file.metadata() or {}).get("about") != json.dumps(about, sort_keys=True):
+                told = json.loads((file.metadata() or {}).get("about", "{}"))
+                if any(name not in told or told[name] != value for name, value in about.items()):
                     return None
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
             return cls(residuals=state.pop("residuals"), splats=Gaussians(**state))
-        except (OSError, SafetensorError, KeyError, TypeError):
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
             return None  # cut off: made again
 
 

@@ -9,11 +9,10 @@ import numpy as np
 import torch
 import viser
 import viser.transforms as transforms
-from jaxtyping import Float
 
 from ins3d.extension.ranges import check_ranges
 from ins3d.runs.record import say
-from ins3d.splats.gaussians import Gaussians, rotation_matrices
+from ins3d.splats.gaussians import Gaussians, covariances
 from ins3d.splats.settings import ViewSplats
 from ins3d.splats.showing import ShownSplats
 from ins3d.splats.views import View
@@ -63,7 +62,7 @@ class SplatPage:
             before, self._number = self._handle, self._number + 1
             name = f"/splats_{self._number}"
             self._handle = self.server.scene._add_gaussian_splats(
-                name, splats.means.numpy(), covariances(splats), rgb, opacities
+                name, splats.means.numpy(), covariances(splats).numpy(), rgb, opacities
             )
             if before is not None:
                 before.remove()
@@ -90,12 +89,6 @@ def _upwards(shown: ShownSplats) -> tuple[float, float, float]:
     """What the cameras have above them, in the mean."""
     up = torch.nn.functional.normalize(torch.stack([view.camera_to_world[:, 1] for view in shown.views]).mean(0), dim=0)
     return float(up[0]), float(up[1]), float(up[2])
-
-
-def covariances(splats: Gaussians) -> Float[np.ndarray, "splats 3 3"]:
-    """Of the splats' places."""
-    spread = rotation_matrices(splats.rotations) * splats.scales[:, None]
-    return (spread @ spread.mT).numpy()
 
 
 def view_shown(settings: ViewSplats, open_shown: Callable[[], ShownSplats]) -> None:

@@ -68,6 +68,7 @@ def read_ply(path: Path, setting: str) -> tuple[Gaussians, list[str]]:
     if len(rest) not in (0, 9, 24, 45):
         raise ValueError(f"{setting}: {path} has {len(rest)} numbers f_rest_*; degrees 0 to 3 have 0, 9, 24 or 45.")
     every = torch.cat([columns(*REQUIRED), *([columns(*rest)] if rest else [])], dim=-1)
+    every[:, 6] = every[:, 6].clamp(-30, 30)  # some write what is opaque as infinite
     whole = every.isfinite().all(-1) & (every[:, 10:14].norm(dim=-1) > 0)
     notes = [] if whole.all() else [
         f"{path.name}: {int((~whole).sum())} of {len(every)} splats are left out: their numbers are not finite, or their "

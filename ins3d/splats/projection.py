@@ -17,6 +17,9 @@ LEAST_ALPHA = 1 / 255
 MARGIN = 1.3
 """Of the picture, within which an ellipse's shape is that of its own place: farther out the linearised camera explodes."""
 
+LARGEST = 1e4
+"""Standard deviation of a splat, in its distances: it covers all of any picture, and the square of its square is finite."""
+
 
 @dataclass
 class Ellipses:
@@ -48,6 +51,7 @@ def project(
     middles = torch.stack([view.fx * across + view.cx, view.fy * down + view.cy], dim=-1)
     limits = MARGIN * view.width / (2 * view.fx), MARGIN * view.height / (2 * view.fy)
     across, down = across.clamp(-limits[0], limits[0]), down.clamp(-limits[1], limits[1])
+    scales = torch.minimum(scales, LARGEST * away.detach()[:, None])
     spread = axes @ (rotation_matrices(rotations) * scales[:, None, :])
     columns = (view.fx / away)[:, None] * (spread[:, 0] - across[:, None] * spread[:, 2])
     rows = (view.fy / away)[:, None] * (spread[:, 1] - down[:, None] * spread[:, 2])
@@ -59,5 +63,6 @@ def project(
         reach = sigmas[:, None] * torch.stack([xx, yy], dim=-1).sqrt()
         extent = reach.new_tensor([view.width, view.height])
         inside = ((middles + reach > 0) & (middles - reach < extent)).all(-1)
-        seen = (z > NEAR) & (opacities > LEAST_ALPHA) & inside & middles.isfinite().all(-1)
+        finite = torch.cat([middles, conics, reach], dim=-1).isfinite().all(-1)  # huge ones overflow
+        seen = (z > NEAR) & (opacities > LEAST_ALPHA) & inside & finite & (conics[:, [0, 2]] > 0).all(-1)
     return Ellipses(middles, conics, z, reach, seen)

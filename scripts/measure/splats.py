@@ -22,9 +22,9 @@ from rich.table import Table
 
 from ins3d.files.pictures import write_rgb
 from ins3d.files.run_record import run_record
-from ins3d.plugin.finished.field_splats import look_from, painter, view_of
+from ins3d.plugin.field_splats import KEPT, look_from, painter, view_of
 from ins3d.plugin.finished.scenes import open_scene
-from ins3d.plugin.finished.splat_export import KEPT, paintable_splats, training_views
+from ins3d.plugin.finished.splat_export import paintable_splats, training_views
 from ins3d.splats import compositing
 from ins3d.splats.compositing import render
 from ins3d.splats.gaussians import plain_gaussians

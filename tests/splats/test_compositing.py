@@ -72,6 +72,7 @@ class TestRender:
     def test_wild_splats_leave_the_picture_finite(self):
         wild = some_splats(6)
         wild.scales[0], wild.scales[1], wild.means[2], wild.means[3] = 1e6, 1e-12, 1e18, a_view().center
+        wild.scales[4], wild.scales[5] = 1e13, torch.tensor([1e13, 1e-13, 1e-13])
         picture, gradients = with_gradients(render, wild)
         assert picture.isfinite().all()
         assert all(gradient.isfinite().all() for gradient in gradients.values())

@@ -14,8 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ins3d.splats.gaussians import plain_gaussians
-from ins3d.splats.page import SplatPage, covariances, most_central
+from ins3d.splats.gaussians import covariances, plain_gaussians
+from ins3d.splats.page import SplatPage, most_central
 from ins3d.splats.showing import ShownSplats
 from ins3d.style.mix import Mix
 from tests.splats.clouds import a_view, some_splats
@@ -46,7 +46,7 @@ def free_port() -> int:
 
 def test_covariances_are_those_of_the_turned_scales():
     splats = some_splats(5)
-    found = torch.from_numpy(covariances(splats))
+    found = covariances(splats)
     assert torch.allclose(torch.linalg.eigvalsh(found), (splats.scales**2).sort(-1).values, rtol=1e-3, atol=1e-7)
 
 

@@ -205,5 +205,5 @@ class TestShown:
         assert imageio.mimread(tmp_path / "f.gif")[0].shape[:2] == (48, 48)
 
     def test_another_folder_is_named(self, tmp_path: Path):
-        with pytest.raises(FileNotFoundError, match="load: there is no field.json in .*; give the output folder of paint"):
+        with pytest.raises(FileNotFoundError, match="load: there is no field.json in .*; give the output folder of paint."):
             open_splats(tmp_path, "load")

@@ -72,6 +72,10 @@ class TestReading:
         assert len(found) == 1
         assert notes == ["s.ply: 3 of 4 splats are left out: their numbers are not finite, or their rotations none."]
 
+    def test_what_is_opaque_may_be_infinite(self, tmp_path: Path):
+        found, notes = read_ply(text_ply(tmp_path / "s.ply", NAMES, [[*ROW[:6], float("inf"), *ROW[7:]]]), "splats")
+        assert found.opacities.tolist() == [1.0] and not notes
+
     def test_huge_scales_stay_finite(self, tmp_path: Path):
         found, _ = read_ply(text_ply(tmp_path / "s.ply", NAMES, [[*ROW[:7], 1e6, -1e6, 0, *ROW[10:]]]), "splats")
         assert found.scales.isfinite().all() and (found.scales > 0).all()

@@ -1,6 +1,5 @@
 """A finished run's field becomes a file of Gaussian splats; they are kept, so that another mix takes a second."""
 
-import hashlib
 import math
 from pathlib import Path
 from typing import cast
@@ -10,7 +9,7 @@ from nerfstudio.utils.eval_utils import eval_setup
 from rich.progress import Progress
 
 from ins3d.evaluation.settings import check_config
-from ins3d.plugin.finished.field_splats import look_from, painter, view_of
+from ins3d.plugin.field_splats import KEPT, fingerprint, look_from, painter, view_of
 from ins3d.plugin.model import InsStylizeModel
 from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.ray_content import RayContentField
@@ -24,8 +23,6 @@ from ins3d.splats.settings import ExportSplats
 from ins3d.splats.showing import ShownSplats
 from ins3d.splats.views import View
 
-KEPT = "splats.safetensors"
-"""Beside config.yml: the splats as they were fitted."""
 CAMERAS = 60
 """That splats are fitted to; a third of them stands where photographs were taken."""
 JUDGED_CAMERAS = 5
@@ -65,7 +62,7 @@ def paintable_splats(pipeline: InsStylizePipeline, settings: ExportSplats, kept:
             f"load-config: content {model.ray_content.kind} says nothing along rays; no splats can be made of it."
         )
     about = {name: getattr(settings, name) for name in ("max_splats", "size", "steps", "degree")}
-    about["network"] = _fingerprint(pipeline)
+    about["network"] = fingerprint(pipeline.model)
     found = PaintableSplats.load(kept, about)
     if found is not None:
         return found
@@ -122,12 +119,3 @@ def in_dataset(splats: Gaussians, pipeline: InsStylizePipeline) -> Gaussians:
     outputs = pipeline.datamanager.train_dataparser_outputs
     rotation, translation = outputs.dataparser_transform[:, :3].cpu(), outputs.dataparser_transform[:, 3].cpu()
     return splats.mapped(rotation.T, -rotation.T @ translation, 1 / float(outputs.dataparser_scale))
-
-
-def _fingerprint(pipeline: InsStylizePipeline) -> str:
-    """Of all that the run has learned."""
-    digest = hashlib.sha1(usedforsecurity=False)
-    for name, value in pipeline.model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

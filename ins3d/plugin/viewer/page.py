@@ -14,6 +14,7 @@ from viser import ClientHandle
 from ins3d.plugin.viewer.controls import StyleControls
 from ins3d.plugin.viewer.first_view import FirstView
 from ins3d.plugin.viewer.renders import Renders
+from ins3d.plugin.viewer.splats import SplatLayer
 from ins3d.plugin.viewer.thumbnails import strips
 
 FULL_SIDES = (512, 1024)
@@ -38,7 +39,11 @@ class ScenePage(Viewer):
         self._doing, self._size, self._said = "", "none yet", 0.0
         cameras, placement = pipeline.datamanager.train_dataset.cameras, pipeline.model.ray_content.placement
         self.first_view = FirstView.of(cameras, placement.center.cpu())
+        self.splats: SplatLayer | None = None
         super().__init__(config, log_filename, datapath, pipeline, trainer, **kwargs)
+        painted = pipeline.kept_splats() if trainer is None else None
+        if painted is not None:
+            self.splats = SplatLayer(self.viser_server, painted, VISER_NERFSTUDIO_SCALE_RATIO)
         self._controls: StyleControls = pipeline.style
         self._learned_side: int = pipeline.model.picture_side
         self._code = self._controls.code()
@@ -68,6 +73,17 @@ class ScenePage(Viewer):
                 gui.add_markdown(name.replace("_", " "))
         for element in controls.of_the_mix:
             self._add(element)
+        if self.splats is not None:
+            switch = gui.add_checkbox("As splats", False, hint="Drawn by the browser; off: pictures of the field itself.")
+            switch.on_update(lambda _: self._switch_splats(switch.value))
+
+    def _switch_splats(self, on: bool) -> None:
+        assert self.splats is not None
+        if on:
+            self.splats.show(self._code)
+        else:
+            self.splats.hide()
+            self._trigger_rerender()
 
     def _add(self, element: ViewerElement) -> None:
         element.install(self.viser_server)
@@ -123,7 +139,15 @@ class ScenePage(Viewer):
 
     # ---- pictures
 
+    @property
+    def shows_splats(self) -> bool:
+        """Whether the browser draws, and no picture is wanted."""
+        return self.splats is not None and self.splats.shown
+
     def _trigger_rerender(self) -> None:
+        if self.splats is not None and self.splats.shown:
+            self.splats.show(self._code)
+            return
         for renders in list(self.render_statemachines.values()):
             renders.move()
 

@@ -92,6 +92,8 @@ class Renders(RenderStateMachine):
     def _draw(self) -> None:
         """All pictures that follow a move; where nothing has moved, the full one alone."""
         self.render_trigger.clear()
+        if self.viewer.shows_splats:
+            return
         moved, self._moved = self._moved, False
         coarsest, *finer = rungs(self._first_side(), self.viewer.control_panel.max_res)
         if moved or not finer:

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import torch
 
+from ins3d.plugin.field_splats import camera_of, look_from, painter, view_of
 from ins3d.plugin.finished import splat_export
-from ins3d.plugin.finished.field_splats import camera_of, look_from, painter, view_of
 from ins3d.plugin.finished.scenes import open_scene as open_run
 from ins3d.plugin.finished.splat_export import run_splats
+from ins3d.plugin.style_field import FrequencyStyle
 from ins3d.splats.compositing import render
+from ins3d.splats.gaussians import plain_gaussians
 from ins3d.splats.ply import read_ply
 from ins3d.splats.settings import ExportSplats
 from ins3d.splats.showing import ShownSplats, export_shown
@@ -81,6 +83,20 @@ class TestSplats:
         model, splats = open_run(run).pipeline.model, shown.painted(torch.zeros(2))
         inside = replace(splats, rgb=splats.rgb.clamp(0, 1))
         assert torch.allclose(painter(model, inside)(torch.zeros(2)), inside.rgb, atol=1e-5)
+
+    def test_the_papers_network_which_mixes_features_and_knows_directions_is_asked_too(
+        self, open_scene: Scene, tmp_path: Path
+    ):
+        style = FrequencyStyle(width=16, num_frequencies=4)
+        model = train(
+            small_config(open_scene, tmp_path, content_steps=5, style_steps=2, model__style_field=style)
+        ).pipeline.model
+        points = torch.rand(50, 3, generator=torch.Generator().manual_seed(0)) * 0.1
+        upright = torch.tensor([1.0, 0, 0, 0]).expand(50, 4)
+        splats = plain_gaussians(points, torch.full((50, 3), 0.01), upright, torch.full((50,), 0.9), torch.rand(50, 3))
+        paint = painter(model.eval(), splats)
+        assert torch.allclose(paint(torch.zeros(1)), splats.rgb, atol=1e-5)
+        assert (paint(torch.ones(1)) - splats.rgb).abs().max() > 1e-3
 
     def test_are_kept_beside_the_run_and_not_made_again(
         self, run: Path, shown: ShownSplats, monkeypatch: pytest.MonkeyPatch

@@ -20,6 +20,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ins3d.plugin.finished.splat_export import run_splats
+from ins3d.splats.settings import ExportSplats
 from tests.plugin.tiny_scenes import Scene, build_trainer, small_config, train
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -178,6 +180,31 @@ def test_sliders_and_the_switch_change_the_picture_and_the_button_saves_the_mix(
     wait_for(lambda: redness(page) < -20, "the style again")
     type_into(page, "Strength", 0)
     wait_for(lambda: abs(redness(page)) < 20, "the content, by strength 0")
+
+
+def test_a_switch_shows_the_splats_that_were_exported_and_sliders_recolour_them(run: Path, browser: Any, shots: Path):
+    (run / "style_mix.json").unlink(missing_ok=True)
+    run_splats(run / "config.yml", ExportSplats(load_config=run / "config.yml", steps=40, size=64))
+    port = free_port()
+    command = [Path(sys.executable).parent / "ns-viewer", "--load-config", run / "config.yml"]
+    viewer = subprocess.Popen(
+        [str(part) for part in [*command, "--viewer.websocket-port", port]], stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        with opened(browser, port) as page:
+            wait_for(lambda: redness(page) > 20, "the first style, red")
+            field(page, "As splats").dispatch_event("click")
+            time.sleep(3)
+            wait_for(lambda: redness(page) > 20, "red splats")
+            page.screenshot(path=shots / "splats.png")
+            type_into(page, "blue", 1)
+            type_into(page, "red", 0)
+            wait_for(lambda: redness(page) < -20, "blue splats")
+            field(page, "As splats").dispatch_event("click")
+            wait_for(lambda: redness(page) < -20 and picture(page).std() > 5, "a blue picture")
+    finally:
+        viewer.kill()
 
 
 def test_a_training_can_be_watched_from_its_first_step_to_its_end(

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 
-from ins3d.plugin.scene_measure import SMALL_SIDE, measure_placement, small_pictures
+from ins3d.plugin.data.scene_measure import SMALL_SIDE, measure_placement, small_pictures
 from tests.plugin.tiny_scenes import Scene, in_scene_units, make_open_scene, small_config
 
 

@@ -1,6 +1,8 @@
-"""What a finished run's field shows cameras, for splats to be made of it, and colours at the splats' centres."""
+"""A run's field as splats: what it shows cameras, colours at splats' centres, and the splats that an export has kept."""
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -13,8 +15,10 @@ from ins3d.fields.merged_points import SurfacePoints
 from ins3d.plugin.code_renders import render_codes
 from ins3d.plugin.model import InsStylizeModel
 from ins3d.plugin.ray_content import RayContentField
+from ins3d.plugin.viewer.splats import SplatArrays
 from ins3d.splats.field_views import FieldView
-from ins3d.splats.gaussians import Gaussians
+from ins3d.splats.gaussians import Gaussians, covariances
+from ins3d.splats.making import PaintableSplats
 from ins3d.splats.views import View
 
 
@@ -79,8 +83,10 @@ def painter(model: InsStylizeModel, splats: Gaussians) -> Callable[[Float[Tensor
     def paint(code: Float[Tensor, " styles"]) -> Float[Tensor, "splats 3"]:
         def at(rows: Tensor) -> dict[str, Tensor]:
             points, own = told(rows), rgb[rows[:, 0]]
-            plain = own[:, None] if model.stylized.mixes_colors else model.plain_rgb(points, None)
-            change = model.colors.change(model.styled_rgb(points, None, code) - plain)[:, 0]
+            before, after = points.color_features, model.stylized.color_features(points, code).to(own)
+            if not model.stylized.mixes_colors:  # without a direction, even where strokes have one: splats do not know it
+                before, after = (content.restyle(points, features, None) for features in (before, after))
+            change = model.colors.change(after - before)[:, 0]
             return {"rgb": model.recolor(own + change, torch.ones(len(own), 1, device=device), code)}
 
         rows = torch.arange(len(means), device=device)[:, None]
@@ -91,3 +97,36 @@ def painter(model: InsStylizeModel, splats: Gaussians) -> Callable[[Float[Tensor
 
 SPREAD = 0.5
 """Standard deviation of the places that a splat's colour stands for, in its own."""
+
+
+# ---- kept beside a run
+
+KEPT = "splats.safetensors"
+"""Beside config.yml: the splats as they were fitted."""
+
+
+def fingerprint(model: InsStylizeModel) -> str:
+    """Of all that a run has learned: splats of another state of it are not its own."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    for name, value in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def kept_splats(model: InsStylizeModel, folder: Path) -> Callable[[Float[Tensor, " styles"]], SplatArrays] | None:
+    """By style code: what a page is told of the splats kept in a run's folder; None where there are none of this state."""
+    if not (folder / KEPT).is_file():
+        return None
+    made = PaintableSplats.load(folder / KEPT, {"network": fingerprint(model)})
+    if made is None:
+        return None
+    paint, spread = painter(model, made.splats), covariances(made.splats)
+
+    def painted(code: Float[Tensor, " styles"]) -> SplatArrays:
+        splats = made.painted(code, paint)
+        return SplatArrays(
+            splats.means.numpy(), spread.numpy(), splats.rgb.clamp(0, 1).numpy(), splats.opacities[:, None].numpy()
+        )
+
+    return painted
