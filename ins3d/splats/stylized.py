@@ -67,7 +67,7 @@ def mean_size(scales: Float[Tensor, "splats 3"]) -> Float[Tensor, "splats 1"]:
     """One standard deviation for the three of each splat: their geometric mean.
 
     >>> import torch
-    >>> mean_size(torch.tensor([[1.0, 2.0, 4.0]]))
-    tensor([[2.0000]])
+    >>> mean_size(torch.tensor([[1.0, 2.0, 4.0]])).round(decimals=4).tolist()
+    [[2.0]]
     """
     return scales.log().mean(-1, keepdim=True).exp()
