@@ -19,6 +19,7 @@ from ins3d.plugin.viewer.splats import SplatArrays
 from ins3d.splats.field_views import FieldView
 from ins3d.splats.gaussians import Gaussians, covariances
 from ins3d.splats.making import PaintableSplats
+from ins3d.splats.stylized import SPREAD, mean_size
 from ins3d.splats.views import View
 
 
@@ -71,7 +72,7 @@ def painter(model: InsStylizeModel, splats: Gaussians) -> Callable[[Float[Tensor
     placed = content.placement
     device = model.device
     means, rgb = splats.means.to(device), splats.rgb.to(device)
-    size = splats.scales.to(device).log().mean(-1, keepdim=True).exp()
+    size = mean_size(splats.scales.to(device))
     positions, spread = placed(means), SPREAD * size * placed.scale_across(means)
 
     def told(rows: Tensor) -> SurfacePoints:
@@ -93,10 +94,6 @@ def painter(model: InsStylizeModel, splats: Gaussians) -> Callable[[Float[Tensor
         return model.in_chunks(at, rows)["rgb"].cpu()
 
     return paint
-
-
-SPREAD = 0.5
-"""Standard deviation of the places that a splat's colour stands for, in its own."""
 
 
 # ---- kept beside a run

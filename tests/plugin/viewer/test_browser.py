@@ -82,9 +82,9 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-@pytest.fixture(scope="module")
-def page(run: Path, browser: Any) -> Iterator[Any]:
-    """The page of `ns-viewer`, painted."""
+@contextmanager
+def viewed(run: Path, browser: Any) -> Iterator[Any]:
+    """The page of `ns-viewer` in a process of its own."""
     port = free_port()
     command = [Path(sys.executable).parent / "ns-viewer", "--load-config", run / "config.yml"]
     viewer = subprocess.Popen(
@@ -93,10 +93,17 @@ def page(run: Path, browser: Any) -> Iterator[Any]:
     )  # fmt: skip
     try:
         with opened(browser, port) as page:
-            wait_for(lambda: picture(page).std() > 5, "a picture")
             yield page
     finally:
         viewer.kill()
+
+
+@pytest.fixture(scope="module")
+def page(run: Path, browser: Any) -> Iterator[Any]:
+    """The page of `ns-viewer`, painted."""
+    with viewed(run, browser) as page:
+        wait_for(lambda: picture(page).std() > 5, "a picture")
+        yield page
 
 
 def picture(page: Any) -> np.ndarray:
@@ -185,26 +192,17 @@ def test_sliders_and_the_switch_change_the_picture_and_the_button_saves_the_mix(
 def test_a_switch_shows_the_splats_that_were_exported_and_sliders_recolour_them(run: Path, browser: Any, shots: Path):
     (run / "style_mix.json").unlink(missing_ok=True)
     run_splats(run / "config.yml", ExportSplats(load_config=run / "config.yml", steps=40, size=64))
-    port = free_port()
-    command = [Path(sys.executable).parent / "ns-viewer", "--load-config", run / "config.yml"]
-    viewer = subprocess.Popen(
-        [str(part) for part in [*command, "--viewer.websocket-port", port]], stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        with opened(browser, port) as page:
-            wait_for(lambda: redness(page) > 20, "the first style, red")
-            field(page, "As splats").dispatch_event("click")
-            time.sleep(3)
-            wait_for(lambda: redness(page) > 20, "red splats")
-            page.screenshot(path=shots / "splats.png")
-            type_into(page, "blue", 1)
-            type_into(page, "red", 0)
-            wait_for(lambda: redness(page) < -20, "blue splats")
-            field(page, "As splats").dispatch_event("click")
-            wait_for(lambda: redness(page) < -20 and picture(page).std() > 5, "a blue picture")
-    finally:
-        viewer.kill()
+    with viewed(run, browser) as page:
+        wait_for(lambda: redness(page) > 20, "the first style, red")
+        field(page, "As splats").dispatch_event("click")
+        time.sleep(3)
+        wait_for(lambda: redness(page) > 20, "red splats")
+        page.screenshot(path=shots / "splats.png")
+        type_into(page, "blue", 1)
+        type_into(page, "red", 0)
+        wait_for(lambda: redness(page) < -20, "blue splats")
+        field(page, "As splats").dispatch_event("click")
+        wait_for(lambda: redness(page) < -20 and picture(page).std() > 5, "a blue picture")
 
 
 def test_a_training_can_be_watched_from_its_first_step_to_its_end(
