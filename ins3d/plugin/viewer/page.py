@@ -19,6 +19,8 @@ from ins3d.plugin.viewer.thumbnails import strips
 
 FULL_SIDES = (512, 1024)
 """Pixels of the long side of full pictures, at most: while a scene is learned, and when it is finished."""
+TRAINING = 0.9
+"""Share of the time that is not for the pictures of pages on which nobody moves."""
 SAY_EVERY = 0.5
 """Seconds."""
 FIRST_IN_PANEL = -2.0
@@ -55,6 +57,7 @@ class ScenePage(Viewer):
             self._show_as_finished()
         else:
             self.control_panel._max_res.value = min(FULL_SIDES[0], self._learned_side)
+            self.control_panel._train_util.value = TRAINING
 
     # ---- the panel
 

@@ -1,5 +1,6 @@
 """Which pictures a page gets: coarse ones while something moves, finer and finer ones when nothing does."""
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -79,15 +80,21 @@ class Renders(RenderStateMachine):
             if not self.viewer.ready:
                 time.sleep(0.05)
             elif self.render_trigger.wait(0.2):
+                # By a thread that ends: one that has drawn keeps OpenMP's threads, and with more of those than there are
+                # cores the training's sleep at every barrier instead of spinning; steps took a quarter longer.
                 self._drawing = True
-                try:
-                    self._draw()
-                except GivenUp:
-                    pass
-                except Exception:  # of one picture: the page must not stay as it is for good
-                    CONSOLE.print_exception()
-                finally:
-                    self._drawing = False
+                drawing = threading.Thread(target=self._draw_or_say)
+                drawing.start()
+                drawing.join()
+                self._drawing = False
+
+    def _draw_or_say(self) -> None:
+        try:
+            self._draw()
+        except GivenUp:
+            pass
+        except Exception:  # of one picture: the page must not stay as it is for good
+            CONSOLE.print_exception()
 
     def _draw(self) -> None:
         """All pictures that follow a move; where nothing has moved, the full one alone."""

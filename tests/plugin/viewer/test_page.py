@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Lock, Thread, current_thread
 from types import ModuleType
 from typing import Any
 
@@ -85,6 +85,17 @@ class TestOpening:
         served.set_camera_visibility(True)
         assert len(served.camera_handles) == len(served.pipeline.datamanager.train_dataset)
         assert all(handle.visible for handle in served.camera_handles.values())
+
+
+class TestResting:
+    def test_no_thread_that_has_drawn_is_left(self, page: Any, served: ScenePage):
+        """Its OpenMP threads would be with it: training beside them took a quarter longer."""
+        (renders,) = served.render_statemachines.values()
+        drew, show = [], renders._show
+        renders._show = lambda side: (drew.append(current_thread()), show(side))[1]  # type: ignore[method-assign]
+        renders.move()
+        wait_for(lambda: drew and not renders.busy, "the pictures")
+        assert all(thread is not renders and not thread.is_alive() for thread in drew)
 
 
 class TestMoving:
