@@ -105,8 +105,19 @@ class InsStylizeTrainer(Trainer):
             return
         try:
             super().train()
+        except KeyboardInterrupt:  # the host would show where it was, line by line
+            CONSOLE.print(self._where_it_stopped(), soft_wrap=True)
+            raise SystemExit(130) from None
         finally:
             self.progress.stop()
+
+    def _where_it_stopped(self) -> str:
+        saved = max(self.checkpoint_dir.glob("step-*.ckpt"), default=None)
+        if saved is None:
+            every = self.config.steps_per_save
+            return f"Stopped before anything was saved (--steps-per-save {every}): it has to be begun anew."
+        step = int(saved.stem.removeprefix("step-")) + 1
+        return f"Stopped. The same command with --load-dir {self.checkpoint_dir} goes on at step {step} of {self.total_steps}."
 
     def train_iteration(self, step: int) -> Any:
         """One step, with its progress."""

@@ -525,17 +525,23 @@ class TestFaults:
         assert checkpoints_of(trainer) == ["step-000000005.ckpt"]
         assert not list(trainer.base_dir.glob("*.writing*"))
 
-    def test_a_stopped_run_leaves_no_progress_bar_behind(self, open_scene: Scene, tmp_path: Path):
-        trainer = build_trainer(small_config(open_scene, tmp_path))
+    @pytest.mark.parametrize(("every", "said"), [(1000, "before anything was saved"), (1, "goes on at step 2 of")])
+    def test_ctrl_c_ends_in_a_sentence_and_leaves_no_progress_bar(
+        self, open_scene: Scene, tmp_path: Path, every: int, said: str
+    ):
+        trainer = build_trainer(small_config(open_scene, tmp_path, steps_per_save=every))
         trainer.progress.in_terminal = True
+        learn = trainer.pipeline.get_train_loss_dict
 
         def stop(step: int) -> Any:
-            raise KeyboardInterrupt
+            if step == 2:
+                raise KeyboardInterrupt
+            return learn(step)
 
-        trainer.train_iteration(0)
         trainer.pipeline.get_train_loss_dict = stop
-        with pytest.raises(KeyboardInterrupt):
+        with CONSOLE.capture() as shown, pytest.raises(SystemExit) as stopped:
             trainer.train()
+        assert stopped.value.code == 130 and said in shown.get()
         assert trainer.progress.bar is None
 
 
