@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ins3d.evaluation.frame_judge import judge_frames
     from ins3d.pictures.painted import fit_picture, open_picture, paint_picture
-    from ins3d.plugin.content import CONTENTS
+    from ins3d.plugin.contents.content import CONTENTS
     from ins3d.plugin.finished.scenes import open_scene, paint_scene, scene_config
     from ins3d.style.losses import LOSSES
     from ins3d.style.mix import Mix
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ins3d.surfaces.painted import fit_object, open_object, paint_object
 
 _EXPORTED = {
-    "CONTENTS": "plugin.content",
+    "CONTENTS": "plugin.contents.content",
     "LOSSES": "style.losses",
     "Mix": "style.mix",
     "STYLES": "style.styles",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ins3d.pictures.content import PICTURE_NETWORKS
-from ins3d.plugin.content import CONTENTS
+from ins3d.plugin.contents.content import CONTENTS
 from ins3d.plugin.style_field import STYLE_FIELDS
 from ins3d.style.losses import LOSSES
 from ins3d.style.styles import STYLES

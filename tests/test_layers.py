@@ -37,13 +37,19 @@ HOUSE: tuple[dict[str, Room], ...] = (
     {
         "plugin.finished": Room(
             "what is done with a finished scene: evaluation, films, flights",
-            "plugin plugin.rays splats evaluation runs style files",
+            "plugin plugin.contents plugin.rays splats evaluation runs style files",
         ),
     },
     {
         "plugin": Room(
             "the door to nerfstudio: methods, trainer, model, two stages",
-            "plugin.viewer plugin.rays plugin.data splats evaluation style fields placement extension files",
+            "plugin.contents plugin.viewer plugin.rays plugin.data splats evaluation style fields placement extension files",
+        ),
+    },
+    {
+        "plugin.contents": Room(
+            "what is painted: the protocol of a content, splats as one",
+            "plugin.rays splats fields placement extension",
         ),
     },
     {
@@ -89,7 +95,7 @@ HOUSE: tuple[dict[str, Room], ...] = (
 )
 ROOMS = {name: room for floor in HOUSE for name, room in floor.items()}
 FLOOR = {name: len(HOUSE) - number for number, floor in enumerate(HOUSE) for name in floor}
-KNOWS_THE_HOST = ("plugin", "plugin.rays", "plugin.data", "plugin.viewer", "plugin.finished")
+KNOWS_THE_HOST = ("plugin", "plugin.contents", "plugin.rays", "plugin.data", "plugin.viewer", "plugin.finished")
 
 PACKAGE_FILES = sorted(PACKAGE.rglob("*.py"))
 SCRIPT_FILES = sorted(SCRIPTS.rglob("*.py"))

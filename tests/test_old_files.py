@@ -86,8 +86,8 @@ class TestScenes:
         assert 28 < psnr(here["rgb"].clamp(0, 1), outputs["rgb"].clamp(0, 1)) < 60
 
     def test_its_content_can_be_painted_anew(self, run: Path):
-        from ins3d.plugin.content import build_content
         from ins3d.plugin.content_checkpoint import load_content
+        from ins3d.plugin.contents.content import build_content
         from ins3d.plugin.ray_content import PlanesSettings
 
         content = load_content(run / "content.ckpt")

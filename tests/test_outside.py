@@ -87,12 +87,12 @@ class TestContent:
         said = ns_train(tmp_path, CONTENT, "somebody_ball", fails=True)
         assert (
             "pipeline.model.content: there is no 'somebody_ball' (did you mean somebodys_ball?); choose among grid, planes, "
-            "frequency, hash, somebodys_ball, somebodys_nothing." in said
+            "frequency, hash, splats, somebodys_ball, somebodys_nothing." in said
         )
 
     def test_one_that_is_none_is_told_which_method_it_lacks(self, tmp_path: Path):
         said = ns_train(tmp_path, CONTENT, "somebodys_nothing", fails=True)
-        assert "ins3d.contents: somebodys_nothing is no content: it has no setup; see ins3d.plugin.content" in said
+        assert "ins3d.contents: somebodys_nothing is no content: it has no setup; see ins3d.plugin.contents.content" in said
 
 
 @pytest.mark.slow

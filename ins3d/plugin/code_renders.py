@@ -9,7 +9,7 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
-from ins3d.plugin.content import FrozenDensity, GeometryLook, Look
+from ins3d.plugin.contents.content import FrozenDensity, GeometryLook, Look
 from ins3d.plugin.model import InsStylizeModel
 
 EMPTY, SOLID = 0.01, 0.05

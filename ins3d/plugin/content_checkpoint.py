@@ -10,11 +10,14 @@ from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from torch import Tensor
 
 from ins3d.files.whole import replace_file
-from ins3d.plugin.content import CONTENTS, Content, ContentSettings
+from ins3d.plugin.contents.content import CONTENTS, Content, ContentSettings
+from ins3d.plugin.contents.splat_files import SplatCheckpoint, read_splatfacto, read_splats
 from ins3d.plugin.hash_content import HashSettings
 from ins3d.plugin.saved_runs import SETTING, upgrade_content
 
 FILE_NAME = "content.ckpt"
+SPLATS = (".ply", ".splat", ".spz", ".sog", ".ksplat")
+"""Endings of files of splats; but the first they are named with a converter."""
 
 
 @dataclass
@@ -30,6 +33,13 @@ class ContentCheckpoint:
     poses: Tensor | None
     """Camera to world of the training pictures, 3x4 each; unknown for nerfacto's runs."""
     source: str
+    is_placed = True
+    """Its state says where the scene lies."""
+
+    def give_to(self, content: Content, outputs: DataparserOutputs) -> None:
+        """All that was learned. Raises ValueError for content of another scene, or built otherwise."""
+        check_same_scene(self, outputs)
+        load_strictly(content, self)
 
 
 def save_content(path: Path, settings: ContentSettings, content: Content, outputs: DataparserOutputs) -> None:
@@ -45,16 +55,23 @@ def save_content(path: Path, settings: ContentSettings, content: Content, output
     replace_file(path, lambda aside: torch.save(contents, aside))
 
 
+def load_finished(path: Path) -> ContentCheckpoint | SplatCheckpoint:
+    """As `load_content`; or a .ply of splats, or config.yml of a plain nerfacto or splatfacto run."""
+    if path.suffix.lower() in SPLATS and path.is_file():
+        return read_splats(path)
+    if path.suffix in (".yml", ".yaml") and path.is_file() and not (path.parent / FILE_NAME).is_file():
+        return _read_hosts_run(path)
+    return load_content(path)
+
+
 def load_content(path: Path) -> ContentCheckpoint:
-    """Reads `content.ckpt`, a run's folder, its config.yml, or the config.yml of a plain nerfacto run."""
-    if path.is_dir():
-        path = path / FILE_NAME
-    if path.suffix in (".yml", ".yaml") and path.is_file():
-        sibling = path.parent / FILE_NAME
-        return _read_ours(sibling) if sibling.is_file() else _read_nerfacto(path)
+    """Reads `content.ckpt`, the folder of a run of ours, or its config.yml."""
+    if path.is_dir() or path.suffix in (".yml", ".yaml"):
+        path = (path if path.is_dir() else path.parent) / FILE_NAME
     if not path.is_file():
         raise FileNotFoundError(
-            f"{SETTING}: {path} does not exist; give content.ckpt, the folder of a run, or a run's config.yml."
+            f"{SETTING}: {path} does not exist; give content.ckpt, the folder of a run, a run's config.yml, or a .ply of "
+            "splats."
         )
     return _read_ours(path)
 
@@ -106,24 +123,21 @@ def _read_ours(path: Path) -> ContentCheckpoint:
         raise ValueError(f"{SETTING}: {path} is not a content checkpoint of ins3d ({error!r}).") from error
 
 
-def _read_nerfacto(config_file: Path) -> ContentCheckpoint:
-    """The field and the proposal networks of `ns-train nerfacto`, whatever its sizes."""
+def _read_hosts_run(config_file: Path) -> ContentCheckpoint | SplatCheckpoint:
+    """What `ns-train nerfacto` or `ns-train splatfacto` has learned, whatever its sizes."""
     config = yaml.load(config_file.read_text(), Loader=yaml.Loader)
     model = getattr(getattr(config, "pipeline", None), "model", None)
-    if type(model).__name__ == "InsStylizeModelConfig":
+    kind = type(model).__name__
+    if kind == "InsStylizeModelConfig":
         raise ValueError(f"{SETTING}: the content stage of {config_file} did not finish; resume it with --load-dir first.")
-    if model is None or type(model).__name__ != "NerfactoModelConfig":
+    if model is None or kind not in ("NerfactoModelConfig", "SplatfactoModelConfig"):
         name = getattr(config, "method_name", "something else")
-        raise ValueError(f"{SETTING}: {config_file} is a run of {name}; give a run of ins3d or of nerfacto.")
+        raise ValueError(f"{SETTING}: {config_file} is a run of {name}; give a run of ins3d, of nerfacto or of splatfacto.")
+    if kind == "SplatfactoModelConfig":
+        return read_splatfacto(config_file, config, _state_of(config_file, config))
     if model.disable_scene_contraction:
         raise ValueError(f"{SETTING}: {config_file} was trained without scene contraction, which is not supported.")
-    files = sorted((config_file.parent / config.relative_model_dir).glob("step-*.ckpt"))
-    if not files:
-        raise FileNotFoundError(f"{SETTING}: there is no checkpoint beside {config_file}; let the nerfacto run finish.")
-    try:
-        state = torch.load(files[-1], map_location="cpu", weights_only=True)["pipeline"]
-    except Exception as error:  # truncated and foreign files raise many kinds
-        raise ValueError(f"{SETTING}: {files[-1]} is not a whole checkpoint ({error!r}).") from error
+    state = _state_of(config_file, config)
     transforms = yaml.safe_load((config_file.parent / "dataparser_transforms.json").read_text())
     return ContentCheckpoint(
         _hash_settings(model, state),
@@ -133,6 +147,17 @@ def _read_nerfacto(config_file: Path) -> ContentCheckpoint:
         None,
         str(config_file),
     )
+
+
+def _state_of(config_file: Path, config: Any) -> dict[str, Tensor]:
+    """The pipeline's, of the last checkpoint of a run of the host's."""
+    files = sorted((config_file.parent / config.relative_model_dir).glob("step-*.ckpt"))
+    if not files:
+        raise FileNotFoundError(f"{SETTING}: there is no checkpoint beside {config_file}; let the run finish.")
+    try:
+        return torch.load(files[-1], map_location="cpu", weights_only=True)["pipeline"]
+    except Exception as error:  # truncated and foreign files raise many kinds
+        raise ValueError(f"{SETTING}: {files[-1]} is not a whole checkpoint ({error!r}).") from error
 
 
 def _hash_settings(model: Any, state: dict[str, Tensor]) -> HashSettings:

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from ins3d.fields.merged_points import SurfacePoints
 from ins3d.plugin.code_renders import render_codes
+from ins3d.plugin.contents.splat_content import SplatContent
 from ins3d.plugin.model import InsStylizeModel
 from ins3d.plugin.ray_content import RayContentField
 from ins3d.plugin.viewer.splats import SplatArrays
@@ -68,25 +68,26 @@ def painter(model: InsStylizeModel, splats: Gaussians) -> Callable[[Float[Tensor
 
     `splats` in the host's coordinates. Under the zero code their own colours come back.
     """
-    content = cast(RayContentField, model.ray_content)
+    content = model.ray_content
     placed = content.placement
     device = model.device
     means, rgb = splats.means.to(device), splats.rgb.to(device)
     size = mean_size(splats.scales.to(device))
+    field = content if isinstance(content, RayContentField) and not model.stylized.mixes_colors else None
     positions, spread = placed(means), SPREAD * size * placed.scale_across(means)
 
     def told(rows: Tensor) -> SurfacePoints:
         where = rows[:, 0]
         ones = torch.ones(len(where), 1, 1, device=device)
-        features = rgb[where] if model.stylized.mixes_colors else content.content(positions[where]).color_features
+        features = rgb[where] if field is None else field.content(positions[where]).color_features
         return SurfacePoints(positions[where, None], features[:, None], ones, spread[where, None])
 
     def paint(code: Float[Tensor, " styles"]) -> Float[Tensor, "splats 3"]:
         def at(rows: Tensor) -> dict[str, Tensor]:
             points, own = told(rows), rgb[rows[:, 0]]
             before, after = points.color_features, model.stylized.color_features(points, code).to(own)
-            if not model.stylized.mixes_colors:  # without a direction, even where strokes have one: splats do not know it
-                before, after = (content.restyle(points, features, None) for features in (before, after))
+            if field is not None:  # without a direction, even where strokes have one: splats do not know it
+                before, after = (field.restyle(points, features, None) for features in (before, after))
             change = model.colors.change(after - before)[:, 0]
             return {"rgb": model.recolor(own + change, torch.ones(len(own), 1, device=device), code)}
 
@@ -94,6 +95,15 @@ def painter(model: InsStylizeModel, splats: Gaussians) -> Callable[[Float[Tensor
         return model.in_chunks(at, rows)["rgb"].cpu()
 
     return paint
+
+
+def own_splats(model: InsStylizeModel) -> PaintableSplats | None:
+    """Those of a content that is splats itself; None of others."""
+    content = model.ray_content
+    if not isinstance(content, SplatContent):
+        return None
+    splats = Gaussians(**{name: value.cpu() for name, value in vars(content.splats).items()})
+    return PaintableSplats(splats, torch.zeros(len(model.controls.names) if model.has_style else 0, 1, 3))
 
 
 # ---- kept beside a run
@@ -113,9 +123,9 @@ def fingerprint(model: InsStylizeModel) -> str:
 
 def kept_splats(model: InsStylizeModel, folder: Path) -> Callable[[Float[Tensor, " styles"]], SplatArrays] | None:
     """By style code: what a page is told of the splats kept in a run's folder; None where there are none of this state."""
-    if not (folder / KEPT).is_file():
-        return None
-    made = PaintableSplats.load(folder / KEPT, {"network": fingerprint(model)})
+    made = own_splats(model)
+    if made is None and (folder / KEPT).is_file():
+        made = PaintableSplats.load(folder / KEPT, {"network": fingerprint(model)})
     if made is None:
         return None
     paint, spread = painter(model, made.splats), covariances(made.splats)

@@ -12,7 +12,7 @@ from nerfstudio.utils.external import TCNN_EXISTS
 from torch import Tensor
 
 from ins3d.fields.content_features import ContentFeatures, ContentPoint
-from ins3d.plugin.content import CONTENTS, SETTING
+from ins3d.plugin.contents.content import CONTENTS, SETTING
 from ins3d.plugin.ray_content import RayContentField
 
 Implementation = Literal["auto", "tcnn", "torch"]

@@ -6,7 +6,7 @@ import psutil
 import torch
 from torch import nn
 
-from ins3d.plugin.content import SETTING, build_content
+from ins3d.plugin.contents.content import SETTING, build_content
 from ins3d.plugin.settings import ModelSettings
 from ins3d.style.sizes import USUAL_SIDE, suited
 from ins3d.style.styles import style_names

@@ -18,7 +18,7 @@ from ins3d.fields.merged_points import SurfacePoints
 from ins3d.fields.precision import rounded_products
 from ins3d.fields.stylized import squeezed
 from ins3d.placement.flags import KnownFlag
-from ins3d.plugin.content import (
+from ins3d.plugin.contents.content import (
     PARAM_GROUPS,
     FrozenDensity,
     GeometryLook,
@@ -172,8 +172,7 @@ class InsStylizeModel(Model):
         # With gradients slowly: for whoever wants them, and for tests, whose reference this is.
         asked = self._at_once if torch.is_grad_enabled() else self.in_chunks
         seen = asked(self._seen, ray_bundle)
-        points = ray_bundle.origins + ray_bundle.directions * seen["content_depth"]
-        return {**seen, **asked(self._normals, points)}
+        return {**seen, **asked(self._normals, _surface(ray_bundle, seen["content_depth"]))}
 
     def _at_once(self, look_at: Callable[[Any], dict[str, Tensor]], rows: RayBundle | Tensor) -> dict[str, Tensor]:
         return look_at(rows)
@@ -194,8 +193,12 @@ class InsStylizeModel(Model):
             "accumulation": painted.accumulation,
         }
 
-    def _normals(self, points: Float[Tensor, "points 3"]) -> dict[str, Tensor]:
-        return {"normals": (self.ray_content.normals(points) / 2 + 0.5).clamp(0, 1)}
+    def _normals(self, surface: Float[Tensor, "rays 6"]) -> dict[str, Tensor]:
+        """Of places and the directions that they are seen along: a surface that is seen faces the ray."""
+        points, directions = surface.split(3, dim=-1)
+        found = self.ray_content.normals(points)
+        found = torch.where((found * directions).sum(-1, keepdim=True) > 0, -found, found)
+        return {"normals": (found / 2 + 0.5).clamp(0, 1)}
 
     @torch.no_grad()
     def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> Outputs:
@@ -217,7 +220,7 @@ class InsStylizeModel(Model):
         depth = seen["content_depth"].to(rays.origins)
 
         def normals() -> Tensor:
-            found = self.in_chunks(self._normals, rays.origins + rays.directions * depth)
+            found = self.in_chunks(self._normals, _surface(rays, depth))
             return found["normals"].to(depth).reshape(*shape, 3)
 
         return Outputs({**{name: values.to(depth).reshape(*shape, -1) for name, values in seen.items()}, "normals": normals})
@@ -347,3 +350,8 @@ class InsStylizeModel(Model):
             self._judge.append(self.build_objective())
             CONSOLE.print(f"Gram distances by {self._judge[0].features.source}.")
         return self._judge[0]
+
+
+def _surface(rays: RayBundle, depth: Float[Tensor, "rays 1"]) -> Float[Tensor, "rays 6"]:
+    """What rays see at depths: places, and their own directions."""
+    return torch.cat([rays.origins + rays.directions * depth, rays.directions], dim=-1)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import tyro
+from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
@@ -17,19 +18,27 @@ from ins3d.placement.scene import Placement
 from ins3d.plugin.content_checkpoint import (
     FILE_NAME,
     ContentCheckpoint,
-    check_same_scene,
     explain_mismatch,
     load_content,
-    load_strictly,
+    load_finished,
     save_content,
 )
+from ins3d.plugin.contents.splat_files import SplatCheckpoint
 from ins3d.plugin.data.scene_measure import has_empty_background, measure_placement, small_pictures
 from ins3d.plugin.datamanager import InsStylizeDataManager, InsStylizeDataManagerConfig
 from ins3d.plugin.host_fixes import mend_the_films, mend_the_host, mend_the_viewer
 from ins3d.plugin.memory import refuse_large_networks
 from ins3d.plugin.model import PREFIX, InsStylizeModel, InsStylizeModelConfig
 from ins3d.plugin.pixel_sampler import PatchSettings, WindowSampler
-from ins3d.plugin.rays.generalisation import FIRST_STEPS, WORTH_IT, SeenPictures, generalisation
+from ins3d.plugin.rays.generalisation import (
+    FIRST_STEPS,
+    WORTH_IT,
+    SeenPictures,
+    blurred_mean,
+    generalisation,
+    likeness,
+)
+from ins3d.plugin.rays.look import Merging
 from ins3d.plugin.rays.picture_store import over_background
 from ins3d.plugin.saved_runs import upgrade, upgrade_state
 from ins3d.plugin.settings import check_model
@@ -47,6 +56,9 @@ from ins3d.style.stroke_sizes import at_stroke_sizes
 from ins3d.style.styles import Style, check_styles, find_styles
 from ins3d.style.targets import refuse_small
 
+LEAST_SEEN = 0.01
+"""Mean accumulation of the training pixels, below which splats are not of this scene."""
+
 
 @dataclass
 class InsStylizePipelineConfig(VanillaPipelineConfig):
@@ -61,8 +73,8 @@ class InsStylizePipelineConfig(VanillaPipelineConfig):
     """Steps of the style stage for one style; every further style adds 45 % of them. Not given: as many as the pictures'
     size asks for, 400 at 135x240 pixels, 610 at 270x480, 1750 at 1008x756."""
     content_checkpoint: Path | None = None
-    """A finished content: content.ckpt or config.yml of an earlier run, or the config.yml of `ns-train nerfacto`. The
-    content stage is skipped."""
+    """A finished content: content.ckpt or config.yml of an earlier run, the config.yml of `ns-train nerfacto` or `ns-train
+    splatfacto`, or a .ply of Gaussian splats of this scene. The content stage is skipped."""
     style_checkpoint: Path | None = None
     """A finished run of the same scene (its folder): its styles are kept to the last bit, and those of
     pipeline.model.styles are added. The content is that run's."""
@@ -99,9 +111,9 @@ class InsStylizePipeline(VanillaPipeline):
                 _check_settings(config)
         if config.model.perceptual_weights is not None:
             config.model.perceptual_weights = Path(config.model.perceptual_weights).absolute()
-        self._checkpoint: ContentCheckpoint | None = None
+        self._checkpoint: ContentCheckpoint | SplatCheckpoint | None = None
         if config.content_checkpoint is not None and test_mode == "val":
-            self._checkpoint = load_content(config.content_checkpoint)
+            self._checkpoint = load_finished(config.content_checkpoint)
             # The field must be built as it was; the settings are saved with this run.
             config.model.content = self._checkpoint.settings
         if test_mode == "val":
@@ -176,15 +188,20 @@ class InsStylizePipeline(VanillaPipeline):
 
     def _prepare_content(self) -> None:
         if self._checkpoint is not None:
-            check_same_scene(self._checkpoint, self.datamanager.train_dataparser_outputs)
-            load_strictly(self.model.ray_content, self._checkpoint)
+            self._checkpoint.give_to(self.model.ray_content, self.datamanager.train_dataparser_outputs)
             self.model.background.copy_(self.datamanager.background)
             CONSOLE.print(f"Content from {self._checkpoint.source}: the content stage is skipped.", soft_wrap=True)
+            if not self._checkpoint.is_placed:
+                self._place_content()
+                self._compare_with_photographs(self._checkpoint.source)
             self._checkpoint = None
             if self._kept is not None:
                 load_kept_styles(self.model, self._kept)
                 self.model.stylized.keep_styles(len(self._kept.styles))
             return
+        self._place_content()
+
+    def _place_content(self) -> None:
         placement = self._placement()
         self.model.ray_content.place(placement, self.datamanager.background)
         kind = "an object before an empty background" if placement.bounded else "an open scene"
@@ -192,6 +209,31 @@ class InsStylizePipeline(VanillaPipeline):
             f"Placed by {placement.found_by}: {kind}, radius {placement.radius:.3g}, "
             f"depths {placement.near:.3g} to {placement.far:.3g}."
         )
+
+    def _compare_with_photographs(self, source: str) -> None:
+        """Of what somebody made elsewhere it is not known whether it is this scene. ValueError where nothing of it shows."""
+        content, data, accumulations = self.model.ray_content.eval(), self.datamanager, []
+
+        def render(rays: RayBundle) -> Tensor:
+            look = content.look(rays, Merging(1))
+            accumulations.append(look.accumulation)
+            return look.rgb
+
+        generator, background = torch.Generator().manual_seed(data.config.seed), self.model.background
+        pictures = SeenPictures(data.store, data.train_ray_generator)
+        blurred = blurred_mean(data.store, background, generator)
+        found, guessed = likeness(pictures, render, background, blurred, generator)
+        if float(torch.cat(accumulations).mean()) < LEAST_SEEN:
+            raise ValueError(
+                f"pipeline.content-checkpoint: none of the training pictures shows a splat of {source}; give splats of this "
+                "scene, in the coordinates of its cameras."
+            )
+        CONSOLE.print(f"The splats show the photographs at {found:.1f} dB.")
+        if found < guessed:
+            CONSOLE.print(
+                f"[bold red]That is no better than a blurred mean of the photographs ({guessed:.1f} dB): are they splats of "
+                "this scene, in the coordinates of its cameras?", soft_wrap=True
+            )  # fmt: skip
 
     def _placement(self) -> Placement:
         model = self.config.model

@@ -22,7 +22,7 @@ from ins3d.fields.content_features import (
 )
 from ins3d.fields.frozen_teacher import FrozenTeacher
 from ins3d.fields.merged_points import SurfacePoints, merge_samples
-from ins3d.plugin.content import CONTENTS, Content, FrozenDensity, GeometryLook, LearnableContent, MovableGeometry
+from ins3d.plugin.contents.content import CONTENTS, Content, FrozenDensity, GeometryLook, LearnableContent, MovableGeometry
 from ins3d.plugin.rays.compositing import composite
 from ins3d.plugin.rays.field_along_rays import FieldAlongRays
 from ins3d.plugin.rays.look import Look, Merging

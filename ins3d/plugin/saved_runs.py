@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ins3d.extension.old_options import refuse_old_options
-from ins3d.plugin.content import CONTENTS
+from ins3d.plugin.contents.content import CONTENTS
 from ins3d.plugin.hash_content import HashSettings
 from ins3d.plugin.ray_content import ContentSettings, FrequencySettings, PlanesSettings
 from ins3d.plugin.style_field import FrequencyStyle, PlanesStyle

@@ -7,7 +7,7 @@ from nerfstudio.models.base_model import ModelConfig
 from tyro.conf import Suppress
 
 from ins3d.extension.ranges import ranged
-from ins3d.plugin.content import ContentChoice
+from ins3d.plugin.contents.content import ContentChoice
 from ins3d.plugin.ray_content import GridSettings
 from ins3d.plugin.style_field import HashStyle, StyleFieldChoice
 from ins3d.style.mix import MixSettings

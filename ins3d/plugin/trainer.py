@@ -117,7 +117,9 @@ class InsStylizeTrainer(Trainer):
             every = self.config.steps_per_save
             return f"Stopped before anything was saved (--steps-per-save {every}): it has to be begun anew."
         step = int(saved.stem.removeprefix("step-")) + 1
-        return f"Stopped. The same command with --load-dir {self.checkpoint_dir} goes on at step {step} of {self.total_steps}."
+        return (
+            f"Stopped. The same command with --load-dir {self.checkpoint_dir} goes on at step {step} of {self.total_steps}."
+        )
 
     def train_iteration(self, step: int) -> Any:
         """One step, with its progress."""

@@ -1,6 +1,6 @@
 """The compositor of `loops`, with gradients: what `compositing` does where numba is installed."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +11,12 @@ from torch import Tensor
 from ins3d.splats import loops
 from ins3d.splats.projection import Ellipses
 from ins3d.splats.views import View
+
+if TYPE_CHECKING:
+    from ins3d.splats.crossings import Cells
+
+NO_PAIRS = np.zeros(0, np.int32), np.zeros(0, np.float32)
+"""Where only their number is wanted."""
 
 
 class Tiles(NamedTuple):
@@ -59,8 +65,8 @@ class Composite(torch.autograd.Function):
         """The picture."""
         numbers = tuple(each.detach().contiguous().numpy() for each in (middles, conics, opacities.log(), rgb))
         picture = np.zeros((view.height, view.width, rgb.shape[1]), np.float32)
-        left, (last, counts) = np.ones(view.shape, np.float32), np.full((2, *view.shape), -1, np.int32)
-        loops.draw(*tiles, *numbers, picture, left, last, counts)
+        left, (last, ends) = np.ones(view.shape, np.float32), np.full((2, *view.shape), -1, np.int64)
+        loops.draw(*tiles, *numbers, picture, left, last, ends, *NO_PAIRS)
         ctx.kept = tiles, numbers, left, last
         ctx.save_for_backward(opacities, background)
         return torch.from_numpy(picture) + torch.from_numpy(left)[..., None] * background
@@ -84,12 +90,31 @@ def weights(view: View, ellipses: Ellipses, opacities: Float[Tensor, " splats"])
     """As `compositing.weights_of`."""
     tiles = tiles_of(view, ellipses)
     numbers = tuple(each.contiguous().numpy() for each in (ellipses.middles, ellipses.conics, opacities.log()))
-    left, (last, counts) = np.ones(view.shape, np.float32), np.zeros((2, *view.shape), np.int32)
+    ones, (last, ends) = np.ones(view.shape, np.float32), np.zeros((2, *view.shape), np.int64)
     nothing = np.zeros((len(opacities), 0), np.float32), np.zeros((*view.shape, 0), np.float32)
-    loops.draw(*tiles, *numbers, *nothing, left.copy(), last, counts)
-    starts = np.append(0, counts.ravel().cumsum())
-    splats, found = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
-    loops.weigh(*tiles, *numbers, left, starts[:-1].reshape(view.shape).copy(), splats, found)
-    return csr_matrix((found, splats, starts.astype(np.int32)), (len(starts) - 1, len(opacities))), torch.from_numpy(
-        left.ravel()
-    )
+    loops.draw(*tiles, *numbers, *nothing, ones.copy(), last, ends, *NO_PAIRS)
+    starts, found = _room_for(ends.ravel())
+    loops.draw(*tiles, *numbers, *nothing, ones, last, starts[:-1].reshape(view.shape).copy(), *found)
+    matrix = csr_matrix((found[1], found[0], starts.astype(np.int32)), (len(starts) - 1, len(opacities)))
+    return matrix, torch.from_numpy(ones.ravel())
+
+
+def marched(cells: "Cells") -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """As `crossings.march`; threads that ask at once do not wait for each other."""
+    told = [
+        each.contiguous().numpy()
+        for each in (cells.rays, cells.ray_starts, cells.entries, cells.entry_starts, cells.points, cells.middles,
+                     cells.conics, cells.opacities.log())
+    ]  # fmt: skip
+    left, counts = np.ones(len(cells.points), np.float32), np.zeros(len(cells.points), np.int64)
+    loops.march(*told, left, counts, *NO_PAIRS)
+    starts, (which, weights) = _room_for(counts)
+    loops.march(*told, left, starts[:-1].copy(), which, weights)
+    rays = torch.repeat_interleave(torch.arange(len(counts)), torch.from_numpy(counts))
+    return rays, torch.from_numpy(which).long(), torch.from_numpy(weights), torch.from_numpy(left)
+
+
+def _room_for(counts: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """(where the pairs of each begin, and the end; room for their splats and weights)."""
+    starts = np.append(0, counts.cumsum())
+    return starts, (np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32))

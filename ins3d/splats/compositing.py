@@ -14,11 +14,13 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix, vstack
 from torch import Tensor
 
 from ins3d.splats.gaussians import Gaussians
+from ins3d.splats.harmonics import view_colors
 from ins3d.splats.projection import LEAST_ALPHA, Ellipses, project
 from ins3d.splats.views import View
 
@@ -112,21 +114,11 @@ def weights_of(view: View, splats: Gaussians) -> tuple[csr_matrix, Float[Tensor,
     return csr_matrix(matrix), torch.cat([pairs.left for pairs in bands])
 
 
-HARMONIC = 0.4886025119029199
-"""The constant of the spherical harmonics of degree 1."""
-
-
 def seen_rgb(splats: Gaussians, view: View) -> Float[Tensor, "splats 3"]:
-    """Colours as a camera sees them; degrees above 1 are left out."""
+    """Colours as a camera sees them."""
     if splats.degree == 0:
         return splats.rgb
-    return splats.rgb + (view_harmonics(splats.means, view)[..., None] * splats.harmonics[:, :3]).sum(1)
-
-
-def view_harmonics(means: Float[Tensor, "splats 3"], view: View) -> Float[Tensor, "splats 3"]:
-    """The three spherical harmonics of degree 1, in the order of the 3DGS files, towards each splat."""
-    x, y, z = torch.nn.functional.normalize(means - view.center, dim=-1).unbind(-1)
-    return HARMONIC * torch.stack([-y, z, -x], dim=-1)
+    return splats.rgb + view_colors(splats.harmonics, F.normalize(splats.means - view.center, dim=-1))
 
 
 # ---- pairs
@@ -172,10 +164,10 @@ def find_pairs(band: View, ellipses: Ellipses, opacities: Float[Tensor, " splats
     alphas = torch.exp(level + (slope + curve * across) * across).clamp_(max=MOST_ALPHA)
     pixels, sorting = torch.sort((pick(begin, 0, place) + step).int(), stable=True)
     alphas, splats = pick(alphas, 0, sorting), pick(pick(rows.splats, 0, place), 0, sorting)
-    before, left = _light(pixels, alphas, band.width * band.height)
+    before, left = light_of(pixels, alphas, band.width * band.height)
     lit = (before > LEAST_LIGHT).nonzero()[:, 0]
     splats, pixels, alphas, before, sorting = (pick(each, 0, lit) for each in (splats, pixels, alphas, before, sorting))
-    return Pairs(splats, pixels, _starts(pixels, len(left)), alphas, before, left, rows, sorting, across)
+    return Pairs(splats, pixels, starts_of(pixels, len(left)), alphas, before, left, rows, sorting, across)
 
 
 def _rows_of_ellipses(
@@ -209,15 +201,18 @@ def _rows_of_ellipses(
     return rows, row * band.width + first.long(), size, (level[kept], slope[kept], curve[kept])
 
 
-def _light(pixels: Tensor, alphas: Tensor, number: int) -> tuple[Tensor, Tensor]:
-    """(how much light reaches each pair, how much is left of each pixel's)."""
-    starts = _starts(pixels, number)
+def light_of(
+    pixels: Int[Tensor, " pairs"], alphas: Float[Tensor, " pairs"], number: int
+) -> tuple[Float[Tensor, " pairs"], Float[Tensor, " {number}"]]:
+    """Of pairs sorted by pixel and depth: (how much light reaches each pair, how much is left of each pixel's)."""
+    starts = starts_of(pixels, number)
     passed = torch.cat([alphas.new_zeros(1, dtype=torch.double), torch.log1p(-alphas.double()).cumsum_(0)])
     before = (passed[:-1] - passed[starts[:-1]].index_select(0, pixels)).exp_().float()
     return before, (passed[starts[1:]] - passed[starts[:-1]]).exp_().float()
 
 
-def _starts(pixels: Tensor, number: int) -> Int[Tensor, " ends"]:
+def starts_of(pixels: Int[Tensor, " pairs"], number: int) -> Int[Tensor, " ends"]:
+    """Where the pairs of each pixel begin, and the end; pairs sorted by pixel."""
     counts = torch.bincount(pixels, minlength=number)
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 

@@ -9,9 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
-from ins3d.splats.compositing import composite, view_harmonics
+from ins3d.splats.compositing import composite
 from ins3d.splats.field_views import FieldView
 from ins3d.splats.gaussians import Gaussians
+from ins3d.splats.harmonics import view_colors
 from ins3d.splats.projection import project
 from ins3d.splats.views import View, nearest_pixel
 
@@ -59,7 +60,8 @@ class _Learned(nn.Module):
         ellipses = project(view, splats.means, splats.scales, splats.rotations, splats.opacities)
         rgb = self.rgb[looks]
         if splats.degree:
-            rgb = rgb + (view_harmonics(splats.means.detach(), view)[..., None] * splats.harmonics).sum(1)
+            towards = F.normalize(splats.means.detach() - view.center, dim=-1)
+            rgb = rgb + view_colors(splats.harmonics, towards)
         drawn = composite(view, ellipses, splats.opacities, rgb.movedim(0, 1).flatten(1), background.repeat(len(looks)))
         return drawn.unflatten(-1, (len(looks), 3)).movedim(2, 0)
 

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ins3d.splats.harmonics import NUMBER, turned_harmonics
+
 
 @dataclass(frozen=True)
 class Gaussians:
@@ -34,7 +36,7 @@ class Gaussians:
     @property
     def degree(self) -> int:
         """Of the spherical harmonics, 0 to 3."""
-        return {0: 0, 3: 1, 8: 2, 15: 3}[self.harmonics.shape[1]]
+        return NUMBER.index(self.harmonics.shape[1])
 
     def painted(self, rgb: Float[Tensor, "splats 3"]) -> "Gaussians":
         """The same splats in other colours; how these change with the view stays."""
@@ -43,16 +45,12 @@ class Gaussians:
     def mapped(self, rotation: Float[Tensor, "3 3"], translation: Float[Tensor, " 3"], scale: float) -> "Gaussians":
         """Under a similarity: every place p becomes scale * rotation p + translation.
 
-        Colours of degree 1 turn with the splats; those of higher degrees raise ValueError, for they would not.
+        What changes with the view turns with the splats.
         """
-        if self.degree > 1:
-            raise ValueError(f"splats: colours of degree {self.degree} cannot be turned; use 1 or 0.")
         turn = quaternion_of(rotation).to(self.rotations)
         harmonics = self.harmonics
-        if self.degree == 1:  # the coefficients belong to -y, z and -x
-            across = harmonics[:, [2, 0, 1]] * harmonics.new_tensor([-1.0, -1.0, 1.0])[:, None]
-            turned = torch.einsum("ij,njc->nic", rotation.to(harmonics), across)
-            harmonics = turned[:, [1, 2, 0]] * harmonics.new_tensor([-1.0, 1.0, -1.0])[:, None]
+        if self.degree:
+            harmonics = torch.einsum("ij,njc->nic", turned_harmonics(rotation.to(harmonics), self.degree), harmonics)
         return replace(
             self,
             means=scale * self.means @ rotation.to(self.means).T + translation.to(self.means),

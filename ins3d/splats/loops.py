@@ -1,6 +1,7 @@
-"""The compositor as loops over tiles and splats, compiled by numba: what `compositing` uses where numba is installed.
+"""Loops that numba compiles: what `compositing` and `crossings` use where numba is installed.
 
-The same sums as there in half the time: a splat is drawn row by row, and nothing is kept of its pixels.
+The same sums as there in half the time: a splat is drawn row by row, and nothing is kept of its pixels; a ray ends where it
+is dark.
 """
 
 import inspect
@@ -28,6 +29,11 @@ def inlined(function: Any) -> Any:
     return numba.njit(fastmath=True, inline="always")(inspect.unwrap(function))
 
 
+def unlocked(function: Any) -> Any:
+    """Compiled, kept on disk; other threads run beside it. What checks shapes in tests is taken off first."""
+    return numba.njit(fastmath=True, cache=True, nogil=True)(inspect.unwrap(function))
+
+
 @inlined
 def _rows(splat: int, top: int, tall: int, middles: Any, conics: Any, logs: Any) -> tuple[int, int]:
     """First and end of the rows of a tile that a splat reaches."""
@@ -52,8 +58,12 @@ def _columns(level: Any, slope: Any, xx: Any, middle: Any, wide: int) -> tuple[i
 
 @compiled
 def draw(starts: Any, entries: Any, across: int, middles: Any, conics: Any, logs: Any, rgb: Any, picture: Any, left: Any,
-         last: Any, counts: Any) -> None:  # fmt: skip
-    """Fills `picture` (without a background), and by pixel what is `left` of the light, its `last` entry, and `counts`."""
+         last: Any, ends: Any, splats: Any, weights: Any) -> None:  # fmt: skip
+    """Fills `picture` (without a background), and by pixel what is `left` of the light and its `last` entry.
+
+    Moves each pixel's of `ends` on by as many splats as it has, and fills `splats` and `weights` from there on, where they
+    are not empty.
+    """
     height, width, channels = picture.shape
     for tile in prange(len(starts) - 1):
         x, y = (tile % across) * TILE, (tile // across) * TILE
@@ -75,10 +85,13 @@ def draw(starts: Any, entries: Any, across: int, middles: Any, conics: Any, logs
                     alpha = min(np.exp(level + (slope - HALF * xx * right) * right), MOST_ALPHA)
                     for channel in range(channels):
                         picture[y + row, x + column, channel] += alpha * light * rgb[splat, channel]
+                    if len(splats):
+                        place = ends[y + row, x + column]
+                        splats[place], weights[place] = splat, alpha * light
                     light *= ONE - alpha
                     left[y + row, x + column] = light
                     last[y + row, x + column] = entry
-                    counts[y + row, x + column] += 1
+                    ends[y + row, x + column] += 1
                     dark += light <= LEAST_LIGHT
             if dark == wide * tall:
                 break
@@ -128,30 +141,26 @@ def pull(starts: Any, entries: Any, across: int, middles: Any, conics: Any, logs
                     behind[y + row, x + column] += alpha * light * own
 
 
-@compiled
-def weigh(starts: Any, entries: Any, across: int, middles: Any, conics: Any, logs: Any, left: Any, cursor: Any,
-          splats: Any, weights: Any) -> None:  # fmt: skip
-    """Fills `splats` and `weights`, by pixel and depth; `cursor`: where each pixel's begin (it is moved to their end)."""
-    height, width = left.shape
-    for tile in prange(len(starts) - 1):
-        x, y = (tile % across) * TILE, (tile // across) * TILE
-        wide, tall = min(TILE, width - x), min(TILE, height - y)
-        for entry in range(starts[tile], starts[tile + 1]):
-            splat = entries[entry]
-            xx, xy, yy = conics[splat, 0], conics[splat, 1], conics[splat, 2]
-            middle = middles[splat, 0] - x - HALF
-            first_row, end_row = _rows(splat, y, tall, middles, conics, logs)
-            for row in range(first_row, end_row):
-                down = row + HALF + y - middles[splat, 1]
-                level, slope = logs[splat] - HALF * yy * down * down, -xy * down
-                first, end = _columns(level, slope, xx, middle, wide)
-                for column in range(first, end):
-                    light = left[y + row, x + column]
-                    if light <= LEAST_LIGHT:
-                        continue
-                    right = column - middle
-                    alpha = min(np.exp(level + (slope - HALF * xx * right) * right), MOST_ALPHA)
-                    place = cursor[y + row, x + column]
-                    splats[place], weights[place] = splat, alpha * light
-                    cursor[y + row, x + column] = place + 1
-                    left[y + row, x + column] = light * (ONE - alpha)
+@unlocked
+def march(rays: Any, ray_starts: Any, entries: Any, entry_starts: Any, points: Any, middles: Any, conics: Any, logs: Any,
+          left: Any, ends: Any, which: Any, weights: Any) -> None:  # fmt: skip
+    """Moves each of `ends` on by as many splats as the ray crosses, and fills `which` and `weights` from there on, where
+    they are not empty; `left`: what is left of each ray's light."""
+    for cell in range(len(ray_starts) - 1):
+        for place in range(ray_starts[cell], ray_starts[cell + 1]):
+            ray, light = rays[place], ONE
+            for entry in range(entry_starts[cell], entry_starts[cell + 1]):
+                splat = entries[entry]
+                right, down = points[ray, 0] - middles[splat, 0], points[ray, 1] - middles[splat, 1]
+                across = conics[splat, 0] * right * right + conics[splat, 2] * down * down
+                power = logs[splat] - HALF * across - conics[splat, 1] * right * down
+                if power < LOG_LEAST_ALPHA:
+                    continue
+                alpha = min(np.exp(power), MOST_ALPHA)
+                if len(which):
+                    which[ends[ray]], weights[ends[ray]] = splat, alpha * light
+                ends[ray] += 1
+                light *= ONE - alpha
+                if light <= LEAST_LIGHT:
+                    break
+            left[ray] = light

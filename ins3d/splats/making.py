@@ -34,8 +34,9 @@ class PaintableSplats:
 
     splats: Gaussians
     """In the content's colours."""
-    residuals: Float[Tensor, "styles splats 3"]
-    """Added to what the network says at their centres: a splat stands for more than its centre."""
+    residuals: Float[Tensor, "styles #splats 3"]
+    """Added to what the network says at their centres: a splat stands for more than its centre. One for all where there are
+    none."""
 
     def painted(self, code: Float[Tensor, " styles"], paint: Paint) -> Gaussians:
         """In the colours of a mix; under the zero code the content's."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ins3d.files.whole import written_whole
 from ins3d.splats.gaussians import Gaussians, plain_gaussians
+from ins3d.splats.harmonics import NUMBER
 
 CONSTANT = 0.28209479177387814
 """The spherical harmonic of degree 0: rgb = .5 + CONSTANT * f_dc."""
@@ -65,15 +66,21 @@ def read_ply(path: Path, setting: str) -> tuple[Gaussians, list[str]]:
         return torch.from_numpy(np.stack([table[name].astype(np.float32) for name in wanted], axis=-1))
 
     rest = sorted((name for name in names if re.fullmatch(r"f_rest_\d+", name)), key=lambda name: int(name[7:]))
-    if len(rest) not in (0, 9, 24, 45):
-        raise ValueError(f"{setting}: {path} has {len(rest)} numbers f_rest_*; degrees 0 to 3 have 0, 9, 24 or 45.")
+    notes = []
+    if len(rest) not in [3 * number for number in NUMBER]:
+        notes.append(
+            f"{path.name}: how colours change with the view is left out: {len(rest)} numbers f_rest_*, where degrees 0 to 3 "
+            "have 0, 9, 24 or 45."
+        )
+        rest = []
     every = torch.cat([columns(*REQUIRED), *([columns(*rest)] if rest else [])], dim=-1)
     every[:, 6] = every[:, 6].clamp(-30, 30)  # some write what is opaque as infinite
     whole = every.isfinite().all(-1) & (every[:, 10:14].norm(dim=-1) > 0)
-    notes = [] if whole.all() else [
-        f"{path.name}: {int((~whole).sum())} of {len(every)} splats are left out: their numbers are not finite, or their "
-        "rotations none."
-    ]  # fmt: skip
+    if not whole.all():
+        notes.append(
+            f"{path.name}: {int((~whole).sum())} of {len(every)} splats are left out: their numbers are not finite, or "
+            "their rotations none."
+        )
     every = every[whole]
     if not len(every):
         raise ValueError(f"{setting}: {path} holds no splats; export it anew.")

@@ -9,14 +9,15 @@ from nerfstudio.cameras.rays import RayBundle, RaySamples
 from nerfstudio.field_components.field_heads import FieldHeadNames
 from nerfstudio.models.nerfacto import NerfactoModel
 
-from ins3d.plugin.content import Content, build_content
 from ins3d.plugin.content_checkpoint import (
     check_same_scene,
     explain_mismatch,
     load_content,
+    load_finished,
     load_strictly,
     save_content,
 )
+from ins3d.plugin.contents.content import Content, build_content
 from tests.plugin.tiny_scenes import Scene, build_trainer, small_config, train
 
 NUM_IMAGES = 11
@@ -60,7 +61,7 @@ def nerfacto_run(open_scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def field_from(path: Path) -> Content:
-    checkpoint = load_content(path)
+    checkpoint = load_finished(path)
     field = build_content(checkpoint.settings)
     load_strictly(field, checkpoint)
     return field.eval()
@@ -107,7 +108,7 @@ class TestNerfactoRuns:
                 assert torch.allclose(ours(positions), theirs(positions), rtol=1e-4, atol=1e-5)
 
     def test_sampling_keeps_nerfactos_numbers_and_bounds(self, nerfacto_run):
-        checkpoint = load_content(nerfacto_run[0] / "config.yml")
+        checkpoint = load_finished(nerfacto_run[0] / "config.yml")
         assert checkpoint.settings.num_proposal_samples == (12, 10) and checkpoint.settings.num_samples == 8
         assert checkpoint.settings.implementation == "torch"
         assert float(checkpoint.state["placement.near"]) == pytest.approx(0.07)
@@ -118,7 +119,7 @@ class TestNerfactoRuns:
         folder, _ = nerfacto_run
         config = small_config(open_scene, tmp_path, content_checkpoint=folder / "config.yml", style_steps=3)
         trainer = train(config)
-        expected = load_content(folder / "config.yml").state
+        expected = load_finished(folder / "config.yml").state
         saved = load_content(trainer.base_dir / "content.ckpt").state
         assert saved.keys() == expected.keys()
         assert all(torch.equal(saved[name], expected[name]) for name in expected)
@@ -132,15 +133,15 @@ class TestNerfactoRuns:
         folder, _ = nerfacto_run
         (folder / "nerfstudio_models" / "step-000000007.ckpt").unlink()
         file = folder / "config.yml"
-        text = f"pipeline.content-checkpoint: there is no checkpoint beside {file}; let the nerfacto run finish."
+        text = f"pipeline.content-checkpoint: there is no checkpoint beside {file}; let the run finish."
         with pytest.raises(FileNotFoundError, match=f"^{re.escape(text)}$"):
-            load_content(folder / "config.yml")
+            load_finished(folder / "config.yml")
 
     def test_a_truncated_checkpoint_is_named(self, nerfacto_run):
         file = nerfacto_run[0] / "nerfstudio_models" / "step-000000007.ckpt"
         file.write_bytes(file.read_bytes()[:1000])
         with pytest.raises(ValueError, match=rf"^pipeline\.content-checkpoint: .*{re.escape(str(file))}"):
-            load_content(nerfacto_run[0] / "config.yml")
+            load_finished(nerfacto_run[0] / "config.yml")
 
     def test_a_run_of_another_method_is_refused(self, nerfacto_run, tmp_path: Path):
         from nerfstudio.configs.method_configs import method_configs
@@ -149,9 +150,10 @@ class TestNerfactoRuns:
         config.output_dir, config.timestamp, config.experiment_name = tmp_path / "other", "run", "scene"
         config.save_config()
         file = config.get_base_dir() / "config.yml"
-        text = f"pipeline.content-checkpoint: {file} is a run of vanilla-nerf; give a run of ins3d or of nerfacto."
+        remedy = "give a run of ins3d, of nerfacto or of splatfacto."
+        text = f"pipeline.content-checkpoint: {file} is a run of vanilla-nerf; {remedy}"
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
-            load_content(file)
+            load_finished(file)
 
 
 class TestOurFiles:
@@ -190,7 +192,7 @@ class TestOurFiles:
     def test_a_folder_without_content_is_refused(self, tmp_path: Path):
         text = (
             f"pipeline.content-checkpoint: {tmp_path / 'content.ckpt'} does not exist; give content.ckpt, the folder of a "
-            "run, or a run's config.yml."
+            "run, a run's config.yml, or a .ply of splats."
         )
         with pytest.raises(FileNotFoundError, match=f"^{re.escape(text)}$"):
             load_content(tmp_path)

@@ -72,6 +72,15 @@ class TestReading:
         assert len(found) == 1
         assert notes == ["s.ply: 3 of 4 splats are left out: their numbers are not finite, or their rotations none."]
 
+    def test_colours_of_no_degree_are_those_of_degree_0_and_it_is_said(self, tmp_path: Path):
+        """fast-gaussian-initialization writes 12 numbers."""
+        names = [*NAMES, *(f"f_rest_{number}" for number in range(12))]
+        found, notes = read_ply(text_ply(tmp_path / "s.ply", names, [[*ROW, *[0.1] * 12]]), "splats")
+        assert found.degree == 0 and notes == [
+            "s.ply: how colours change with the view is left out: 12 numbers f_rest_*, where degrees 0 to 3 have 0, 9, 24 "
+            "or 45."
+        ]
+
     def test_what_is_opaque_may_be_infinite(self, tmp_path: Path):
         found, notes = read_ply(text_ply(tmp_path / "s.ply", NAMES, [[*ROW[:6], float("inf"), *ROW[7:]]]), "splats")
         assert found.opacities.tolist() == [1.0] and not notes
@@ -86,7 +95,6 @@ class TestReading:
             (["x", "y", "z", "red"], [[1, 2, 3, 4]], "holds triangles or points: it has no f_dc_0; give a .ply of splats"),
             (NAMES[:-1], [ROW[:-1]], "holds splats of a kind unknown here: it has no rot_3"),
             (NAMES, [], "holds no splats; export it anew."),
-            ([*NAMES, "f_rest_0"], [[*ROW, 0]], "has 1 numbers f_rest_*; degrees 0 to 3 have 0, 9, 24 or 45."),
             (NAMES, [[*ROW[:6], float("nan"), *ROW[7:]]], "holds no splats; export it anew."),
         ],
     )

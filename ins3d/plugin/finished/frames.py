@@ -15,8 +15,8 @@ from ins3d.evaluation.geometry_warp import MIN_OPACITY, GeometryView
 from ins3d.evaluation.settings import Flight
 from ins3d.evaluation.stages import tracked
 from ins3d.plugin.code_renders import CodeRenders, render_codes
-from ins3d.plugin.content import FrozenDensity
 from ins3d.plugin.content_checkpoint import FILE_NAME, load_content
+from ins3d.plugin.contents.content import FrozenDensity
 from ins3d.plugin.evaluation import depth_drift
 from ins3d.plugin.finished.camera_paths import camera_path
 from ins3d.plugin.rays.picture_store import over_background

@@ -9,7 +9,7 @@ from nerfstudio.utils.eval_utils import eval_setup
 from rich.progress import Progress
 
 from ins3d.evaluation.settings import check_config
-from ins3d.plugin.field_splats import KEPT, fingerprint, look_from, painter, view_of
+from ins3d.plugin.field_splats import KEPT, fingerprint, look_from, own_splats, painter, view_of
 from ins3d.plugin.model import InsStylizeModel
 from ins3d.plugin.pipeline import InsStylizePipeline
 from ins3d.plugin.ray_content import RayContentField
@@ -55,8 +55,11 @@ def run_splats(path: Path, settings: ExportSplats | None = None) -> ShownSplats:
 
 
 def paintable_splats(pipeline: InsStylizePipeline, settings: ExportSplats, kept: Path) -> PaintableSplats:
-    """Those kept beside the run, or made now."""
+    """Those that are painted, kept beside the run, or made now."""
     model = pipeline.model
+    own = own_splats(model)
+    if own is not None:
+        return own
     if not isinstance(model.ray_content, RayContentField):
         raise ValueError(
             f"load-config: content {model.ray_content.kind} says nothing along rays; no splats can be made of it."

@@ -96,13 +96,23 @@ def generalisation(
     """`render` gives the colours (rays 3) of rays over the background."""
     generator = torch.Generator().manual_seed(seed)
     blurred = blurred_mean(learned.store, background, generator)
-    values: list[float] = []
-    for pictures in (learned, others):
-        pixels = pictures.store.draw_pixels(RAYS, generator)
-        truth = over_background(pictures.store.colors(pixels), background)
-        for shown in (render(pictures.rays(pixels)), blurred[cell_of(pictures.store, pixels)]):
-            values.append(float(peak_signal_noise_ratio(shown.clamp(0, 1), truth, data_range=1.0)))
-    return Generalisation(values[0], values[2], values[1], values[3])
+    (of_learned, learned_blurred), (held, held_blurred) = (
+        likeness(pictures, render, background, blurred, generator) for pictures in (learned, others)
+    )
+    return Generalisation(of_learned, held, learned_blurred, held_blurred)
+
+
+@torch.no_grad()
+def likeness(
+    pictures: SeenPictures, render: Callable[[RayBundle], Tensor], background: Float[Tensor, " 3"],
+    blurred: Float[Tensor, "cells 3"], generator: torch.Generator,
+) -> tuple[float, float]:  # fmt: skip
+    """PSNR, in dB, of some pixels: as they are rendered, and told by a blurred mean of pictures."""
+    pixels = pictures.store.draw_pixels(RAYS, generator)
+    truth = over_background(pictures.store.colors(pixels), background)
+    shown = render(pictures.rays(pixels)), blurred[cell_of(pictures.store, pixels)]
+    ours, theirs = (float(peak_signal_noise_ratio(each.clamp(0, 1), truth, data_range=1.0)) for each in shown)
+    return ours, theirs
 
 
 def blurred_mean(

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from ins3d.fields.merged_points import SurfacePoints
-from ins3d.plugin.content import Content, LearnableContent, Look
+from ins3d.plugin.contents.content import Content, LearnableContent, Look
 
 
 @dataclass

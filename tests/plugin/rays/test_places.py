@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from nerfstudio.cameras.rays import RayBundle
 
-from ins3d.plugin.content import Merging
+from ins3d.plugin.contents.content import Merging
 from ins3d.plugin.hash_content import HashSettings
 from ins3d.plugin.ray_content import FrequencySettings, GridSettings, RayContentField
 from ins3d.plugin.rays.places import SIDE, ProposalGrid, quantiles

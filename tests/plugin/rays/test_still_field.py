@@ -6,7 +6,7 @@ from nerfstudio.cameras.rays import RayBundle
 
 from ins3d.fields.merged_points import SurfacePoints
 from ins3d.fields.point_encoding import FeaturePlanes
-from ins3d.plugin.content import Look, Merging
+from ins3d.plugin.contents.content import Look, Merging
 from ins3d.plugin.hash_content import HashSettings
 from ins3d.plugin.ray_content import FrequencySettings, GridSettings, RayContentField
 from ins3d.plugin.rays.still_field import StillField

@@ -68,7 +68,7 @@ class Content(nn.Module, ABC):
 
     @abstractmethod
     def normals(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, "points 3"]:
-        """Unit vectors out of the surface at points in scene units."""
+        """Unit vectors out of the surface at points in scene units; pictures turn those that face away from their rays."""
 
     @abstractmethod
     def param_groups(self) -> dict[str, list[nn.Parameter]]:

@@ -10,7 +10,16 @@ import torch
 from nerfstudio.cameras.rays import RayBundle
 
 from ins3d.placement.scene import Placement
-from ins3d.plugin.content import CONTENTS, PARAM_GROUPS, Content, GeometryLook, Merging, MovableGeometry, able, build_content
+from ins3d.plugin.contents.content import (
+    CONTENTS,
+    PARAM_GROUPS,
+    Content,
+    GeometryLook,
+    Merging,
+    MovableGeometry,
+    able,
+    build_content,
+)
 from tests.plugin.tiny_scenes import Scene, build_pipeline, small_config, small_content
 
 KINDS = ["grid", "planes", "hash", "frequency"]
@@ -139,7 +148,7 @@ class TestWhatIsNone:
 
     def test_what_is_built_must_be_a_content(self):
         with pytest.raises(
-            TypeError, match=r"NumberSettings.setup returns int, which is no ins3d.plugin.content.Content\.$"
+            TypeError, match=r"NumberSettings.setup returns int, which is no ins3d.plugin.contents.content.Content\.$"
         ):
             build_content(NumberSettings())
 

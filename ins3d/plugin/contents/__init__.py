@@ -1,0 +1,1 @@
+"""What is painted: the protocol of a content, and splats as one."""
