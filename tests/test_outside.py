@@ -79,8 +79,8 @@ class TestContent:
     def test_geometry_that_cannot_move_is_refused(self, tmp_path: Path):
         said = ns_train(tmp_path, CONTENT, "somebodys_ball", "--pipeline.model.geometry", "distilled", fails=True)
         assert (
-            "pipeline.model.geometry: distilled changes densities, and content somebodys_ball has no movable geometry; "
-            "use locked." in said
+            "pipeline.model.geometry: distilled changes densities, and of the content (somebodys_ball) none can be changed; "
+            "use --pipeline.model.geometry locked and --pipeline.content-style-mult 0." in said
         )
 
     def test_one_that_is_not_there_is_told_with_the_nearest(self, tmp_path: Path):

@@ -108,8 +108,8 @@ class InsStylizeModel(Model):
         """The content as one whose density can be changed."""
         return able(
             self.ray_content, MovableGeometry,
-            f"pipeline.model.geometry: {self.config.geometry} changes densities, and content {{}} has no movable geometry; "
-            "use locked.",
+            f"pipeline.model.geometry: {self.config.geometry} changes densities, and of the content ({{}}) none can be "
+            "changed; use --pipeline.model.geometry locked and --pipeline.content-style-mult 0.",
         )  # fmt: skip
 
     @property
@@ -171,8 +171,11 @@ class InsStylizeModel(Model):
             return self.learnable_content.training_outputs(ray_bundle, self.config.view_dropout)
         # With gradients slowly: for whoever wants them, and for tests, whose reference this is.
         asked = self._at_once if torch.is_grad_enabled() else self.in_chunks
-        seen = asked(self._seen, ray_bundle)
-        return {**seen, **asked(self._normals, _surface(ray_bundle, seen["content_depth"]))}
+        order = self.ray_content.best_order(ray_bundle)
+        rays = ray_bundle if order is None else ray_bundle[order]
+        seen = asked(self._seen, rays)
+        seen = {**seen, **asked(self._normals, _surface(rays, seen["content_depth"]))}
+        return seen if order is None else {name: values[order.argsort()] for name, values in seen.items()}
 
     def _at_once(self, look_at: Callable[[Any], dict[str, Tensor]], rows: RayBundle | Tensor) -> dict[str, Tensor]:
         return look_at(rows)

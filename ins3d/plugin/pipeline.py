@@ -23,6 +23,7 @@ from ins3d.plugin.content_checkpoint import (
     load_finished,
     save_content,
 )
+from ins3d.plugin.contents.splat_content import NO_FILE, SplatSettings
 from ins3d.plugin.contents.splat_files import SplatCheckpoint
 from ins3d.plugin.data.scene_measure import has_empty_background, measure_placement, small_pictures
 from ins3d.plugin.datamanager import InsStylizeDataManager, InsStylizeDataManagerConfig
@@ -226,7 +227,7 @@ class InsStylizePipeline(VanillaPipeline):
         if float(torch.cat(accumulations).mean()) < LEAST_SEEN:
             raise ValueError(
                 f"pipeline.content-checkpoint: none of the training pictures shows a splat of {source}; give splats of this "
-                "scene, in the coordinates of its cameras."
+                "scene, in the coordinates of its cameras, that are not transparent."
             )
         CONSOLE.print(f"The splats show the photographs at {found:.1f} dB.")
         if found < guessed:
@@ -360,8 +361,10 @@ def _check_settings(config: InsStylizePipelineConfig) -> None:
     if config.content_style_mult > 0 and config.model.geometry == "locked":
         raise ValueError(
             "pipeline.content-style-mult: locked geometry keeps the content as it is, so its rate must be 0; "
-            "use --pipeline.model.geometry distilled to let it move."
+            "or let a content that can move do so with --pipeline.model.geometry distilled."
         )
+    if isinstance(config.model.content, SplatSettings) and config.content_checkpoint is None:
+        raise ValueError(NO_FILE)
     if config.content_style_mult > 0 and config.style_checkpoint is not None:
         raise ValueError(
             "pipeline.content-style-mult: a content that moves would change the kept styles of pipeline.style-checkpoint; "

@@ -20,6 +20,8 @@ WIDEST = 0.5
 OUTSIDE = 0.3
 """How far outside the rays, in the plane at distance 1, an ellipse's shape is still that of its own place."""
 RAYS_A_CELL = 16
+GRID = 64
+"""Cells across and down, of which those without a ray say which splats need not be looked at."""
 MOST_PAIRS = 4_000_000
 """At once, of some 60 bytes each; fewer rays are looked at together where there are more."""
 DEEP = 3.0
@@ -147,7 +149,9 @@ class CrossedSplats:
         margin = (self.sigmas * margin)[:, None]
         near = (seen[:, 2] > NEAR) & ((middles + margin > low) & (middles - margin < high)).all(-1)
         which = near.nonzero()[:, 0]
-        which = which[seen[which, 2].argsort()]
+        which = which[_on_a_ray(plane.points, middles[which] - margin[which], middles[which] + margin[which], low, high)]
+        # By distance: by depth along the middle ray, it would matter which rays are looked at together.
+        which = which[seen[which].norm(dim=-1).argsort()]
         middles, away = middles[which], away[which]
         at = torch.maximum(torch.minimum(middles, high + OUTSIDE), low - OUTSIDE)
         shrunk = (LARGEST * away / self.largest[which]).clamp(max=1)
@@ -172,6 +176,19 @@ class CrossedSplats:
         found = (along * place).sum(-1) / (along * along).sum(-1).clamp(min=1e-24)
         middle, most = (towards * directions[rays]).sum(-1), DEEP * self.largest[splats]
         return torch.maximum(torch.minimum(found, middle + most), middle - most).clamp(min=NEAR)
+
+
+def _on_a_ray(points: Tensor, first: Tensor, last: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Whether a box (from `first` to `last`) may have a ray in it: few rays are scattered over much that none looks at."""
+
+    def cell_of(places: Tensor) -> Tensor:
+        return ((places - low) / (high - low).clamp(min=1e-9) * GRID).floor().clamp(0, GRID - 1).long()
+
+    column, row = cell_of(points).unbind(-1)
+    counts = torch.bincount(row * GRID + column, minlength=GRID**2).reshape(GRID, GRID)
+    sums = F.pad(counts.cumsum(0).cumsum(1), (1, 0, 1, 0))
+    (left, top), (right, bottom) = cell_of(first).unbind(-1), (cell_of(last) + 1).unbind(-1)
+    return sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left] > 0
 
 
 def march(

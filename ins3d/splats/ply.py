@@ -83,7 +83,7 @@ def read_ply(path: Path, setting: str) -> tuple[Gaussians, list[str]]:
         )
     every = every[whole]
     if not len(every):
-        raise ValueError(f"{setting}: {path} holds no splats; export it anew.")
+        raise ValueError(" ".join([f"{setting}: {path} holds no splats; export it anew.", *notes]))
     splats = plain_gaussians(
         every[:, :3], every[:, 7:10].clamp(-30, 30).exp(), every[:, 10:14], every[:, 6].sigmoid(),
         0.5 + CONSTANT * every[:, 3:6],

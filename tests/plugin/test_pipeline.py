@@ -13,7 +13,7 @@ class TestSettings:
     def test_locked_geometry_and_moving_content_exclude_each_other(self, open_scene: Scene, tmp_path: Path):
         text = (
             "pipeline.content-style-mult: locked geometry keeps the content as it is, so its rate must be 0; "
-            "use --pipeline.model.geometry distilled to let it move."
+            "or let a content that can move do so with --pipeline.model.geometry distilled."
         )
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
             build_pipeline(small_config(open_scene, tmp_path, content_style_mult=0.1))
@@ -127,8 +127,8 @@ class TestSettings:
     def test_a_content_checkpoint_that_does_not_exist_is_refused(self, open_scene: Scene, tmp_path: Path):
         path = tmp_path / "nothing.ckpt"
         text = (
-            f"pipeline.content-checkpoint: {path} does not exist; give content.ckpt, the folder of a run, or a run's "
-            "config.yml."
+            f"pipeline.content-checkpoint: {path} does not exist; give content.ckpt, the folder of a run, a run's "
+            "config.yml, or a .ply of splats."
         )
         with pytest.raises(FileNotFoundError, match=f"^{re.escape(text)}$"):
             build_pipeline(small_config(open_scene, tmp_path, content_checkpoint=path))

@@ -95,7 +95,7 @@ class TestReading:
             (["x", "y", "z", "red"], [[1, 2, 3, 4]], "holds triangles or points: it has no f_dc_0; give a .ply of splats"),
             (NAMES[:-1], [ROW[:-1]], "holds splats of a kind unknown here: it has no rot_3"),
             (NAMES, [], "holds no splats; export it anew."),
-            (NAMES, [[*ROW[:6], float("nan"), *ROW[7:]]], "holds no splats; export it anew."),
+            (NAMES, [[*ROW[:6], float("nan"), *ROW[7:]]], "holds no splats; export it anew. s.ply: 1 of 1 splats are left"),
         ],
     )
     def test_what_holds_no_splats_is_named(self, names: list[str], rows: list[list[float]], message: str, tmp_path: Path):

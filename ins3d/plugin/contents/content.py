@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, TypeVar, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor, nn
 
@@ -53,6 +53,10 @@ class Content(nn.Module, ABC):
     def still_look(self, rays: RayBundle, merging: Merging) -> Look:
         """As `look`, in eval mode, where nothing learns and no density moves; a content may have a faster way."""
         return self.look(rays, merging)
+
+    def best_order(self, rays: RayBundle) -> Int[Tensor, " rays"] | None:
+        """In which rays are looked at soonest, where it matters."""
+        return None
 
     @abstractmethod
     def restyle(

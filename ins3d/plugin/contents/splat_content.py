@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from nerfstudio.cameras.rays import RayBundle
 from scipy.spatial import KDTree
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from ins3d.splats.crossings import CrossedSplats, Crossings
 from ins3d.splats.gaussians import Gaussians
 from ins3d.splats.harmonics import NUMBER, view_colors
 
+NO_FILE = f"{SETTING}: splats have no file; give one, --pipeline.content-checkpoint scene.ply."
 NEIGHBOURS = 8
 """Splats that say where a surface faces."""
 
@@ -35,7 +36,7 @@ class SplatSettings:
     def setup(self) -> "SplatContent":
         """Builds a content with room for so many; ValueError where nothing was loaded."""
         if not self.number:
-            raise ValueError(f"{SETTING}: splats have no file; give one, --pipeline.content-checkpoint scene.ply.")
+            raise ValueError(NO_FILE)
         return SplatContent(self.number, self.degree)
 
 
@@ -81,6 +82,10 @@ class SplatContent(Content):
         order = which.argsort(stable=True)
         parts = [self._look(rays[order[part]], merging) for part in _runs(which[order])]
         return _together(parts, order.argsort())
+
+    def best_order(self, rays: RayBundle) -> Int[Tensor, " rays"]:
+        """See `Content.best_order`: by origin."""
+        return rays.origins.unique(dim=0, return_inverse=True)[1].argsort(stable=True)
 
     def _look(self, rays: RayBundle, merging: Merging) -> Look:
         origin = rays.origins[0]
