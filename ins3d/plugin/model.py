@@ -243,7 +243,8 @@ class InsStylizeModel(Model):
         `movable`: with what another density needs (`GeometryLook`), though the settings say that none moves.
         """
         config = self.config
-        number = None if config.shading == "full" else config.num_points[0 if self.training else 1]
+        learned = self.training or self.ray_content.points_as_learned
+        number = None if config.shading == "full" else config.num_points[0 if learned else 1]
         locked = config.geometry == "locked" and not movable
         still = locked and not self.ray_content.training and torch.is_inference_mode_enabled()
         look = self.ray_content.still_look if still else self.ray_content.look

@@ -17,7 +17,9 @@ from ins3d.splats.projection import project
 from ins3d.splats.views import View
 
 DISTANCE = 3.0
-"""Of cameras around splats from their middle, in the distance within which half of them lie."""
+"""Of cameras around splats from their middle, in radii of the ball that they show."""
+NEARLY_ALL, COMPACT = 0.98, 2.5
+"""Share of the splats that is shown where it lies within so many times the distance within which half of them lie."""
 IN_THE_WAY = 0.15
 """Share of that distance before a camera in which nothing solid may be."""
 FEWEST = 4
@@ -47,13 +49,16 @@ def _view(camera: PosedCamera, size: int) -> View:
 def views_around(splats: Gaussians, number: int, size: int) -> list[View]:
     """Square pictures from all sides of where splats are dense, of cameras that stand in the open.
 
-    The first half of all splats, by their distance from the median of all, fills a third of a picture.
+    Nearly all splats lie in a picture; where some lie far beyond the others, as of an object in its surroundings, the half
+    that is nearest to the median of all.
     """
     weight = splats.opacities
     solid = splats.means[weight > 0.3] if int((weight > 0.3).sum()) > 10 else splats.means
     middle = solid.median(dim=0).values
     own = splats.scales.amax(-1).median()  # of few splats: what they cover themselves
-    radius = torch.maximum((solid - middle).norm(dim=-1).median(), 2 * own)
+    away = (solid - middle).norm(dim=-1).sort().values
+    half, nearly_all = away[len(away) // 2], away[int(NEARLY_ALL * (len(away) - 1))]
+    radius = torch.maximum(nearly_all if nearly_all < COMPACT * half else half, 2 * own)
     height = 1 - 2 * (torch.arange(2 * number) + 0.5) / (2 * number)
     angle = torch.arange(2 * number) * torch.pi * (3 - 5**0.5)
     flat = (1 - height.square()).sqrt()

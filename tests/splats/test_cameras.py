@@ -88,7 +88,15 @@ class TestViewsAround:
         assert len(views) == 12
         for view in views:
             _, inside = view.places(view.seen_from(moved.means))
-            assert inside.float().mean() > 0.6
+            assert inside.float().mean() > 0.95
+
+    def test_of_an_object_in_its_surroundings_the_object_is_shown(self):
+        near, far = some_splats(300), some_splats(200)
+        room = Gaussians(**{**vars(far), "means": 40 * torch.nn.functional.normalize(far.means, dim=-1)})
+        both = Gaussians(**{name: torch.cat([value, getattr(room, name)]) for name, value in vars(near).items()})
+        for view in views_around(both, 6, 64):
+            _, inside = view.places(view.seen_from(near.means))
+            assert inside.float().mean() > 0.5 and view.center.norm() < 20
 
     def test_one_splat_is_enough(self):
         assert len(views_around(some_splats(1), 6, 64)) == 6

@@ -35,6 +35,8 @@ class Content(nn.Module, ABC):
     num_color_features: int
     """Channels of `Look.points.color_features`: what AM changes."""
     background: Tensor
+    points_as_learned = False
+    """Whether pictures are made of as many points a ray as strokes were learned with, though there is time for more."""
 
     def __init__(self) -> None:
         super().__init__()

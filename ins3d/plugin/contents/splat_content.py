@@ -48,6 +48,7 @@ class SplatContent(Content):
     """
 
     num_color_features = 3
+    points_as_learned = True  # layers of splats lie apart: in more pieces of a ray strokes are harder than they were learned
     means: Tensor
     scales: Tensor
     rotations: Tensor

@@ -177,6 +177,9 @@ class TestInARun:
             assert (seen["rgb"] - seen["content_rgb"]).abs().mean() > 0.01
             rays = data.eval_dataset.cameras.generate_rays(camera_indices=number)
             assert ((2 * seen["normals"] - 1) * rays.directions).sum(-1).max() < 1e-3  # what is seen faces the camera
+        number = model.config.num_points[0]
+        assert number < model.config.num_points[1]
+        assert model.look(data.train_ray_generator(torch.tensor([[0, 3, 5]]))).points.positions.shape[1] == number
         rays = data.train_ray_generator(torch.tensor([[0, 3, 5], [2, 9, 9], [0, 20, 20], [1, 30, 7]]))
         together, alone = model(rays), [model(rays[number : number + 1]) for number in range(4)]
         for name, values in together.items():
