@@ -19,6 +19,8 @@ from ins3d.files.run_record import run_record
 CONSOLE = Console()
 say = partial(CONSOLE.print, soft_wrap=True, markup=False)
 """A line of ours: on one line, and without reading brackets as colours."""
+LINES_EVERY = 15.0
+"""Seconds between lines where there is no terminal to draw a bar in."""
 T = TypeVar("T")
 
 
@@ -30,7 +32,7 @@ class PictureRecord:
     """
 
     def __init__(self, output: Path, steps: int, write_every: int, resumed_from: int = 0, **about: Any) -> None:
-        self.output, self.write_every, self.about = output, write_every, about
+        self.output, self.steps, self.write_every, self.about = output, steps, write_every, about
         self.resumed_from = resumed_from
         self.rows: list[dict[str, Any]] = []
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -46,7 +48,8 @@ class PictureRecord:
         for name in ("picture.png", "loss.png", "run.json"):
             (self.output / name).unlink(missing_ok=True)
         self._write_rows()
-        self.started = time.perf_counter() - (self.rows[-1]["seconds"] if self.rows else 0)
+        self.said = time.perf_counter()
+        self.started = self.said - (self.rows[-1]["seconds"] if self.rows else 0)
         self.bar.start()
         return self
 
@@ -62,6 +65,9 @@ class PictureRecord:
         self.rows.append(row)
         self.picture = picture
         self.bar.update(self.task, completed=step, description=words_of(losses))
+        if not CONSOLE.is_terminal and time.perf_counter() - self.said > LINES_EVERY:
+            self.said = time.perf_counter()
+            say(f"{step}/{self.steps}  {row['seconds']:.0f} s  {words_of(losses)}")
         if step % self.write_every == 0:
             self._write_rows()
             write_rgb(self.output / "picture.png", picture())

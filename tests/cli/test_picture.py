@@ -511,6 +511,13 @@ class TestRefusals:
         assert said.startswith("resume: styles was ('style',) and is now ('style', 'second'); resume with all that")
 
 
+def test_a_log_gets_a_line_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(record, "LINES_EVERY", 0.0)
+    with record.CONSOLE.capture() as shown, record.PictureRecord(tmp_path, 2, 10) as seen:
+        seen(1, {"total": 0.5, "gram_loss": 0.25}, lambda: torch.zeros(3, 4, 4))
+    assert "1/2  0 s  total 0.5 gram 0.25" in shown.get()
+
+
 def test_a_curve_that_ends_at_nothing_is_drawn(tmp_path: Path, recwarn: pytest.WarningsRecorder):
     """`coherence` alone is 0 as soon as strokes have enough direction, where a logarithm has no bottom."""
     with record.PictureRecord(tmp_path, 2, 10) as seen:
