@@ -129,7 +129,8 @@ class SplatContent(Content):
         positions, rgb = rows(self.placement(places)), rows(self.rgb[found.splats].clamp(0, 1))
         if merging.num_points is None:
             return SurfacePoints(positions, rgb, weights, rows(footprint)), weights
-        merged = merge_samples(weights, positions, rgb, merging.num_points, merging.spread_mult, rows(footprint))
+        # Splats of one surface lie in layers: how far apart says nothing of how sure its place is.
+        merged = merge_samples(weights, positions, rgb, merging.num_points, 0.0, rows(footprint))
         return merged, weights
 
     def restyle(
