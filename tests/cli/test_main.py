@@ -29,13 +29,18 @@ class TestHelp:
             assert name in shown and text[:40] in shown
         assert "ns-train ins-stylize" in shown
 
-    def test_answers_in_under_a_second_because_it_imports_nothing_heavy(self):
-        seconds = []
-        for _ in range(3):
-            started = time.perf_counter()
-            said("-m", "ins3d.cli.main", "--help")
-            seconds.append(time.perf_counter() - started)
-        assert min(seconds) < 1
+    def test_answers_soon_because_it_imports_nothing_heavy(self):
+        """A third of a second where Python itself takes .03; a machine that is busy is slow at both."""
+
+        def least_seconds(*words: str) -> float:
+            seconds = []
+            for _ in range(3):
+                started = time.perf_counter()
+                said(*words)
+                seconds.append(time.perf_counter() - started)
+            return min(seconds)
+
+        assert least_seconds("-m", "ins3d.cli.main", "--help") < 30 * least_seconds("-c", "pass")
         heavy = "import sys\nfrom ins3d.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
         heavy += "print('heavy:', [name for name in ('torch', 'numpy', 'nerfstudio', 'open3d') if name in sys.modules])"
         assert said("-c", heavy).endswith("heavy: []\n")
