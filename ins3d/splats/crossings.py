@@ -91,8 +91,8 @@ class CrossedSplats:
         if float((directions @ middle).amin()) < WIDEST and len(directions) > 1:
             side = directions.abs().argmax(-1)
             side = 2 * side + (directions.gather(1, side[:, None])[:, 0] < 0)
-            if len(side.unique()) == 1:
-                side = (directions @ middle < directions @ directions[0]).long()
+            if len(side.unique()) == 1:  # within 55 degrees of an axis some lie near the middle: both parts are smaller
+                side = (directions @ middle < WIDEST).long()
             return self._in_parts(origin, directions, pixel, side)
         cells = self._cells(origin, _plane(directions, middle), pixel)
         if cells.num_pairs > MOST_PAIRS and len(directions) > RAYS_A_CELL and not COMPILED:

@@ -79,6 +79,14 @@ def test_rays_all_around_see_all_around():
     assert torch.allclose(found.depths, torch.full((6,), 2.0)) and torch.allclose(found.weights, torch.full((6,), 0.9))
 
 
+def test_rays_of_one_side_that_are_far_apart_are_looked_at_too():
+    """All look most along z, most of them into one corner, and one into the other: 105 degrees apart."""
+    corner = F.normalize(torch.tensor([[0.95, 0.95, 1.0]]), dim=-1)
+    towards = torch.cat([-corner * torch.tensor([1.0, 1.0, -1.0]), corner.expand(9, 3), corner])
+    found = CrossedSplats(some_splats(20)).crossings(torch.zeros(3), towards, 1e-3)
+    assert found.left.shape == (11,) and torch.allclose(found.left[1:], found.left[1].expand(10), atol=1e-5)
+
+
 def test_a_flat_splat_is_met_in_its_plane():
     """A disc that leans: the ray through its edge meets it nearer than its middle is."""
     lean = torch.tensor([[0.9238795, 0.0, 0.3826834, 0.0]])  # 45 degrees about y

@@ -93,11 +93,12 @@ class SplatContent(Content):
         # The host's exporters look along rays of no camera, and say 1.
         pixel = float(rays.pixel_area.median().sqrt()) if float(rays.pixel_area.amax()) < 1 else 0.0
         found = self._known()[0].crossings(origin, rays.directions, pixel)
-        rgb = self.rgb
+        rgb = self.rgb[found.splats]
         if self.harmonics.shape[1]:
-            towards = F.normalize(self.means - origin, dim=-1)
-            rgb = rgb + view_colors(self.harmonics, towards)
-        shown = _summed(found, rgb.clamp(min=0)[found.splats], len(rays))
+            seen, which = found.splats.unique(return_inverse=True)  # of all splats a chunk of rays crosses few
+            towards = F.normalize(self.means[seen] - origin, dim=-1)
+            rgb = rgb + view_colors(self.harmonics[seen], towards)[which]
+        shown = _summed(found, rgb.clamp(min=0), len(rays))
         accumulation = _summed(found, torch.ones_like(found.weights)[:, None], len(rays))
         depth = _summed(found, found.depths[:, None], len(rays)) / accumulation.clamp(min=1e-6)
         points, weights = self._points(rays, found, pixel, merging)
