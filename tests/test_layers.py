@@ -53,7 +53,10 @@ HOUSE: tuple[dict[str, Room], ...] = (
         ),
     },
     {
-        "pictures": Room("the 2D case: a picture as a field, painted", "runs style fields perception extension files"),
+        "pictures": Room(
+            "the 2D case: a picture as a field, painted, or painted in one pass",
+            "runs style fields transfer perception extension files",
+        ),
         "surfaces": Room(
             "the SDF case: an object as a field, painted, a mesh again",
             "runs style meshes fields placement perception extension files",
@@ -80,10 +83,10 @@ HOUSE: tuple[dict[str, Room], ...] = (
             "perception extension files",
         ),
         "plugin.data": Room("a scene as it comes: read, compared, mended for the host, measured", "placement files"),
+        "transfer": Room("feed-forward 2D networks: content and style in, picture out", "perception files"),
     },
     {
         "perception": Room("what a picture looks like: encoders, losses, LPIPS, colours", "files"),
-        "transfer": Room("feed-forward 2D networks: content and style in, picture out", "files"),
         "meshes": Room("triangles and their files; distance, inside, first hits", "files"),
     },
     {

@@ -27,16 +27,19 @@ class Row:
     kind: RowKind
     style: str = ""
     """Of the stylised ones."""
+    network: str = ""
+    """Of those painted frame by frame: which 2D network did."""
 
     @property
     def label(self) -> str:
         """As tables say it."""
-        return f"{self.kind}: {self.style}" if self.style else self.kind
+        kind = f"{self.kind} {self.network}" if self.network else self.kind
+        return f"{kind}: {self.style}" if self.style else kind
 
     @property
     def folder(self) -> str:
         """As files say it."""
-        return self.label.replace(": ", "_").replace("/", "_")
+        return self.label.replace(": ", "_").replace(" ", "_").replace("/", "_")
 
 
 class FrameFolder:

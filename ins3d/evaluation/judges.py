@@ -25,11 +25,13 @@ from ins3d.perception.weights import WEIGHTS_VARIABLE, Encoder, find_weights, lo
 from ins3d.runs.record import CONSOLE
 from ins3d.style.styles import find_styles
 from ins3d.transfer import microast
-from ins3d.transfer.microast import FrameStylizer, load_frame_stylizer
+from ins3d.transfer.methods import load_network
+from ins3d.transfer.microast import load_microast
+from ins3d.transfer.network import TransferNetwork
 
 Network = TypeVar("Network")
 JUDGED_SIDE, PAINTED_SIDE = 256, 512
-"""Long sides, in pixels, at which style pictures are looked at by the judge, and by the per-frame network."""
+"""Long sides, in pixels, at which style pictures are looked at by the judge, and by per-frame networks."""
 
 
 @dataclass
@@ -38,7 +40,8 @@ class EvaluationJudges:
 
     distances: StyleDistances
     consistency: Judges
-    stylizer: FrameStylizer | None
+    per_frame: dict[str, TransferNetwork]
+    """The 2D networks that paint frame by frame, by name."""
     paintings: dict[str, torch.Tensor]
     """The run's style pictures, as large as frames are judged at their own size."""
     sources: dict[str, str] = field(default_factory=dict)
@@ -48,8 +51,8 @@ class EvaluationJudges:
     checksums: dict[str, int] = field(default_factory=dict)
     """Of the style pictures that distances are taken to."""
 
-    def seen_by_stylizer(self) -> dict[str, torch.Tensor]:
-        """The paintings as the per-frame network sees them."""
+    def seen_per_frame(self) -> dict[str, torch.Tensor]:
+        """The paintings as the per-frame networks see them."""
         return {name: resize_long_side(painting, PAINTED_SIDE) for name, painting in self.paintings.items()}
 
     def key(self, *names: str) -> dict[str, str]:
@@ -89,7 +92,7 @@ def find_judges(settings: Evaluate, styles: Sequence[str | Path], device: torch.
     FileNotFoundError for a file that a setting or a variable names and that does not exist.
     """
     missing: list[str] = []
-    features, flow, stylizer = load_judge(settings, device), None, None
+    features, flow = load_judge(settings, device), None
     if {"A", "B"} & set(settings.protocols):
         variable = optical_flow.WEIGHTS_VARIABLE
         given = settings.flow_weights
@@ -97,25 +100,38 @@ def find_judges(settings: Evaluate, styles: Sequence[str | Path], device: torch.
     net, backbone = settings.lpips_net, settings.lpips_backbone
     variable = lpips.BACKBONE_VARIABLE
     distance = load_or_say("LPIPS", backbone, variable, lambda given: lpips.load_lpips(net, given, device), missing)
-    if settings.per_frame:
-        folder, variable = settings.per_frame_weights, microast.WEIGHTS_VARIABLE
-        load = partial(load_frame_stylizer, device=device)
-        stylizer = load_or_say("per-frame stylisation", folder, variable, load, missing)
+    per_frame = _per_frame(settings, device, missing)
     for style in find_styles(styles, "pipeline.model.styles"):
         if any(source.mask for source in style.sources) or len(style.sources) > 1:
             missing.append(f"{style.name}: distances are to its first picture alone, without its mask")
     own = _pictures(styles, "pipeline.model.styles")
     judged = (_pictures(settings.other_styles, "other-styles") if settings.other_styles else {}) | own
     small = {name: resize_long_side(rgb, JUDGED_SIDE).to(device) for name, rgb in judged.items()}
-    loaded = {"judge": features, "flow": flow, "lpips": distance, "per-frame": stylizer}
+    loaded = {"judge": features, "flow": flow, "lpips": distance}
     sources = {name: network.source for name, network in loaded.items() if network is not None}
+    if per_frame:
+        sources["per-frame"] = "; ".join(network.source for network in per_frame.values())
     for name, source in sources.items():
         CONSOLE.print(f"{name}: {source}", soft_wrap=True)
     paintings = {name: at_most(rgb, OWN_SIDE).to(device) for name, rgb in own.items()}
     return EvaluationJudges(
-        StyleDistances(features, small), Judges(flow, distance), stylizer, paintings, sources, missing,
+        StyleDistances(features, small), Judges(flow, distance), per_frame, paintings, sources, missing,
         {name: zlib.crc32(rgb.numpy().tobytes()) for name, rgb in judged.items()},
     )  # fmt: skip
+
+
+def _per_frame(settings: Evaluate, device: torch.device, missing: list[str]) -> dict[str, TransferNetwork]:
+    found: dict[str, TransferNetwork] = {}
+    for name in settings.per_frame:
+        if name == "microast":
+            load = partial(load_microast, device=device)
+            folder, variable = settings.per_frame_weights, microast.WEIGHTS_VARIABLE
+            network = load_or_say("per-frame microast", folder, variable, load, missing)
+        else:
+            network = load_network(name, None, device)
+        if network is not None:
+            found[name] = network
+    return found
 
 
 def _pictures(styles: Sequence[str | Path], setting: str) -> dict[str, torch.Tensor]:

@@ -78,9 +78,14 @@ def spoken(name: str) -> str:
 
 
 def row_of(label: str) -> Row:
-    """The row that a label names."""
-    kind, _, style = label.partition(": ")
-    return Row(cast(RowKind, kind), style)
+    """The row that a label names.
+
+    >>> row_of("per-frame adain: wave").network
+    'adain'
+    """
+    first, _, style = label.partition(": ")
+    kind, _, network = first.partition(" ")
+    return Row(cast(RowKind, kind), style, network)
 
 
 def report_pictures(

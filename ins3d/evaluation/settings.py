@@ -13,6 +13,7 @@ from ins3d.evaluation.posed_depth import DepthKind
 from ins3d.perception.lpips import LpipsNet
 from ins3d.perception.weights import Encoder
 
+PerFrame = Literal["adain", "octave", "wct", "sanet", "rast", "mccnet", "microast"]
 Flight = Literal["auto", "orbit", "spiral", "cameras"]
 
 
@@ -44,8 +45,9 @@ class Evaluate:
     """A file of VGG weights, .pth or .safetensors."""
     other_styles: tuple[Path, ...] = ()
     """More pictures, or a folder of them, that must not be nearer than the style itself."""
-    per_frame: bool = True
-    """Paint the same frames one by one with a 2D network (MicroAST) for comparison."""
+    per_frame: tuple[PerFrame, ...] = ("adain",)
+    """2D networks that paint the same frames one by one, for comparison; how steady a run is is said beside the first. All
+    but `microast` ship with ins3d. Nothing: none."""
     per_frame_weights: Path | None = None
     """Folder of MicroAST's four files; INS3D_PER_FRAME_WEIGHTS names it too."""
     flow_weights: Path | None = None

@@ -1,7 +1,7 @@
 """The stages of an evaluation. Each caches its result in a file with a key of all that it depends on."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from ins3d.evaluation.consistency import Judges, Protocol, frame_pairs, measure_
 from ins3d.evaluation.frames import FrameFolder, Row
 from ins3d.files.whole import replace_file
 from ins3d.runs.record import CONSOLE
-from ins3d.transfer.microast import FrameStylizer
+from ins3d.transfer.network import TransferNetwork
 
 Item = TypeVar("Item")
 Styles = dict[str, Float[Tensor, "3 _ _"]]
@@ -32,14 +32,18 @@ def staged(path: Path, key: dict[str, Any], compute: Callable[[], Any]) -> Any:
     return json.loads(json.dumps(result))
 
 
-def paint_frames(frames: FrameFolder, stylizer: FrameStylizer, styles: Styles, what: str) -> None:
-    """Paints the unstylised renders one by one, under every style; pictures that exist already are not painted again."""
-    signals = {name: stylizer.look_at(picture) for name, picture in styles.items()}
+def paint_frames(frames: FrameFolder, networks: Mapping[str, TransferNetwork], styles: Styles, what: str) -> None:
+    """Paints the unstylised renders one by one, by every network and style; pictures that are there are kept."""
+    looks = {
+        Row("per-frame", style, name): network.look_at(picture)
+        for name, network in networks.items()
+        for style, picture in styles.items()
+    }
     for frame in tracked(range(len(frames)), what):
-        for name, signal in signals.items():
-            row = Row("per-frame", name)
+        for row, look in looks.items():
             if not frames.has(row, frame):
-                frames.write_picture(row, frame, stylizer.paint(frames.picture(Row("unstylised"), frame), signal))
+                content = frames.picture(Row("unstylised"), frame)
+                frames.write_picture(row, frame, networks[row.network].paint(content, [(look, 1.0)]))
 
 
 def measure_gap(

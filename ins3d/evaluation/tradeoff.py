@@ -49,7 +49,7 @@ def _points(reports: dict[str, dict[str, Any]], side: int, distance: str, kept: 
 
 
 def _point(name: str, color: str, style: str, label: str, distance: float, kept: float) -> Point:
-    kind = label.partition(":")[0]
+    kind = label.partition(":")[0].partition(" ")[0]
     if kind == "stylised":
         return Point(f"{name}: {style}" if name else label, style, distance, kept, color)
     told = f"unstylised, against {style}" if kind == "unstylised" else label

@@ -1,7 +1,7 @@
 """Feature maps of images in [0, 1], by layer name: a frozen VGG, or the compact encoder distilled from one."""
 
 import re
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -106,6 +106,12 @@ class PerceptualFeatures(nn.Module):
             if name in layers:
                 maps[name] = hidden.float()
         return maps
+
+    @property
+    def channels(self) -> dict[str, tuple[int, int]]:
+        """{layer: channels that its convolution takes and gives}, in order of depth."""
+        convs = {name: cast(nn.Conv2d, self.convs[name]) for name in self.walk}
+        return {name: (conv.in_channels, conv.out_channels) for name, conv in convs.items()}
 
     @property
     def smallest_side(self) -> int:

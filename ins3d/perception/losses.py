@@ -257,6 +257,9 @@ def _shrunk(mask: Tensor, features: Tensor) -> Tensor:
 
 def _mean_and_std(features: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     flat = features.float().flatten(2)
+    if mask is None and flat.shape[2] > 1:
+        variance, mean = torch.var_mean(flat, dim=2)
+        return mean, (variance + 1e-5).sqrt()
     weights = position_weights(mask, features).float().flatten(2)
     total = weights.sum(2).clamp(min=1e-6)
     mean = (flat * weights).sum(2) / total

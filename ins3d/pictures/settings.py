@@ -10,9 +10,11 @@ from ins3d.pictures.rendering import Direction
 from ins3d.pictures.stylized import BlendNetwork
 from ins3d.runs.settings import OnDevice, Output, Painted, Trained
 from ins3d.style.colors import Colors
-from ins3d.style.mix import MixFilmSettings
+from ins3d.style.mix import MixFilmSettings, MixSettings
 from ins3d.style.settings import JudgeSettings, StyleSettings
+from ins3d.style.styles import DEFAULT_STYLE
 from ins3d.style.windows import PatchSettings
+from ins3d.transfer.methods import Method
 
 DEFAULT_CONTENT = Path(__file__).with_name("default_photo.jpg")
 """A picture of the scene that ships with the project."""
@@ -166,3 +168,58 @@ class Render(MixFilmSettings, OnDevice):
     strength and back."""
     fps: int = ranged(24, min=1)
     """Frames a second of an animation."""
+
+
+@dataclass
+class FeedForward(OnDevice):
+    """What painting in one pass is told."""
+
+    method: Method = "adain"
+    """adain, octave (two sliders), wct (whitening), sanet and rast (attention), mccnet (calm films)."""
+    weights: Path | None = None
+    """File of its network, as scripts/make/train_transfer.py writes it; by default the one that ships."""
+    encoder_weights: Path | None = None
+    """File of the filter-normalised VGG-19, for networks that were trained with `--width vgg`."""
+    stroke_size: float = ranged(1.0, min=0.2, max=5)
+    """How large strokes are beside the picture: style pictures are looked at in 80 % of its long side, times that."""
+
+
+@dataclass
+class Transfer(MixSettings, FeedForward):
+    """Paints a picture, a folder of frames or a film like any painting, in one pass, by a network that saw neither."""
+
+    content: Path = DEFAULT_CONTENT
+    """A picture, a folder of frames, or a film."""
+    styles: tuple[str, ...] = (DEFAULT_STYLE,)
+    """Style pictures, or a folder of them, as for `stylize`."""
+    output: Path = Path("outputs/transfer/picture.png")
+    """File to write; for frames a film (.mp4, .gif), or a folder of frames."""
+    size: int | None = ranged(None, min=32, max=4096)
+    """Long side in pixels of the result. By default that of the content, at most 2048."""
+    mask: tuple[Path, ...] = ()
+    """A picture for each style: it paints where that is lighter than middle grey. Instead of a mix."""
+    colors: Colors = "none"
+    """`none`: as the network has it. `content`: the style is seen in the content's colours. `style`: the picture gets the
+    style's mean and covariance of colour."""
+    strength_high: float = ranged(1.0, min=0, max=1)
+    """Of octave: how much of fine features is painted."""
+    strength_low: float = ranged(1.0, min=0, max=1)
+    """Of octave: of coarse ones."""
+    calm: float = ranged(0.0, min=0, max=0.95)
+    """Of frames: how much of each comes from the one before it, moved along optical flow. .5 flickers half as much."""
+    fps: int = ranged(24, min=1)
+    """Frames a second of a film that is made of a folder."""
+
+
+@dataclass
+class Preview(FeedForward):
+    """One sheet that shows all paintings on a photograph or a scene, and which five suit it best."""
+
+    content: Path = DEFAULT_CONTENT
+    """A picture; of a scene (a folder with transforms.json, or config.yml of a run) the photograph in its middle."""
+    styles: Path = Path("scenes/styles")
+    """Folder of paintings; what is no picture in it is passed over."""
+    output: Path = Path("outputs/preview/sheet.png")
+    """File to write; preview.json beside it says how every painting did."""
+    side: int = ranged(192, min=64, max=1024)
+    """Long side in pixels of each picture on the sheet."""

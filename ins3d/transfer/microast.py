@@ -1,7 +1,9 @@
 """MicroAST: feed-forward 2D style transfer, each picture on its own."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import mul
 from pathlib import Path
 
 import torch
@@ -10,15 +12,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ins3d.files.weights import WeightsFile, find_weights_file, mismatch, read_weights
+from ins3d.transfer.network import Shares, TransferNetwork, check_side
+from ins3d.transfer.statistics import adain, channel_statistics
 
 SETTING = "per-frame-weights"
 WEIGHTS_VARIABLE = "INS3D_PER_FRAME_WEIGHTS"
 WEIGHTS_PAGE = "github.com/EndyWon/MicroAST"
 PARTS = ("content_encoder", "style_encoder", "modulator", "decoder")
-MIN_SIDE = 16
-"""Pixels; the deep features, four times smaller, then have values a side to pad from and to take statistics of."""
-STEP = 4
-"""The network halves a picture twice."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,11 @@ class StyleSignal:
     bias: Float[Tensor, "1 64 1 1"]
     """How much of what went into them is added."""
 
-    def toward(self, other: "StyleSignal", share: float) -> "StyleSignal":
-        """`share` of the way to the other signal, number by number."""
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return StyleSignal(*(torch.lerp(ours, theirs, share) for ours, theirs in pairs))
+    @staticmethod
+    def mixed(signals: "Sequence[StyleSignal]", shares: Sequence[Float[Tensor, "*maps"]]) -> "StyleSignal":
+        """The sum of signals, each with its share, number by number."""
+        numbers = zip(*(vars(signal).values() for signal in signals), strict=True)
+        return StyleSignal(*(sum(map(mul, shares, each), torch.zeros(())) for each in numbers))
 
 
 @dataclass(frozen=True)
@@ -45,17 +46,15 @@ class MicroStyle:
     shallow: StyleSignal
     deep: StyleSignal
 
-    def toward(self, other: "MicroStyle", share: float) -> "MicroStyle":
-        """`share` of the way to the other style."""
-        return MicroStyle(self.shallow.toward(other.shallow, share), self.deep.toward(other.deep, share))
 
-
-class FrameStylizer(nn.Module):
+class MicroAST(TransferNetwork):
     """MicroAST (Wang, Zhao, Zuo, Li, Chen, Xing, Lu, AAAI 2023), frozen: half a million numbers, one pass.
 
-    It knows one picture at a time. Sequences of its pictures flicker as much as a 2D network lets them; nothing was
+    Sequences of its pictures flicker as much as a 2D network lets them; nothing was
     optimised for a scene, so how well each single picture is painted is what a scene's pictures are measured against.
     """
+
+    step = 4
 
     def __init__(self, states: dict[str, dict[str, Tensor]], source: str) -> None:
         """`states` holds the state dicts of the four PARTS, with the published names; `source` is recorded with a run."""
@@ -74,43 +73,32 @@ class FrameStylizer(nn.Module):
         self.eval().requires_grad_(False)
 
     def look_at(self, style: Float[Tensor, "3 style_height style_width"]) -> MicroStyle:
-        """What any number of pictures can be painted with. `style` is RGB in [0, 1]; strokes are as large as in it."""
-        _refuse_small(style, "style")
-        with torch.inference_mode():
-            shallow, deep = self.style_encoder(style[None])
-            return self.modulator(shallow, deep)
+        """What any number of pictures can be painted with."""
+        check_side(style, "style", self.smallest_side)
+        return self._style_of(style[None])
 
-    def paint(
-        self, content: Float[Tensor, "3 height width"], style: MicroStyle, strength: float = 1.0
-    ) -> Float[Tensor, "3 height width"]:
-        """The content painted, RGB in [0, 1].
+    def stylized(
+        self, contents: Float[Tensor, "batch 3 height width"], shares: Shares
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """What the styles leave of 1 is the content, seen as a style: at 0 it is painted like itself.
 
-        `strength` in [0, 1] mixes the style with the content, seen as a style: at 0 the content is painted like itself.
         Differs from the release: its `alpha` mixes the content's features before and after AdaIN, which lie far apart, and
-        at 0.5 gives one flat colour. Differs also where sides are no multiples of 4: the picture is padded by
-        reflection, to the right and downwards, and cut, and so keeps its size; there it grows.
+        at 0.5 gives one flat colour. Differs also where sides are no multiples of 4: the picture keeps its size; there it
+        grows.
         """
-        if not 0 <= strength <= 1:
-            raise ValueError(f"strength: {strength} is not between 0 and 1; use 1 for the whole style.")
-        _refuse_small(content, "picture")
-        height, width = content.shape[1:]
-        with torch.inference_mode():
-            if strength < 1:
-                style = self.look_at(content).toward(style, strength)
-            padded = F.pad(content[None], (0, -width % STEP, 0, -height % STEP), mode="reflect")
-            _, deep = self.content_encoder(padded)
-            painted = self.decoder(deep, style)
-        # Outside of inference mode, so that a loss may look at the picture later.
-        return painted[0, :, :height, :width].clamp(0, 1)
+        _, deep = self.content_encoder(contents)
+        looks = [look for look, _ in shares]
+        parts = [torch.as_tensor(share).to(deep) for _, share in shares]
+        parts = [part if part.ndim == 0 else F.interpolate(part, size=deep.shape[2:], mode="area") for part in parts]
+        rest = 1 - sum(parts, torch.zeros(()))
+        if float(rest.max()) > 1e-6:
+            looks, parts = [*looks, self._style_of(contents)], [*parts, rest]
+        shallow, of_deep = ([getattr(look, name) for look in looks] for name in ("shallow", "deep"))
+        return self.decoder(deep, MicroStyle(StyleSignal.mixed(shallow, parts), StyleSignal.mixed(of_deep, parts)))
 
-    def forward(
-        self,
-        content: Float[Tensor, "3 height width"],
-        style: Float[Tensor, "3 style_height style_width"],
-        strength: float = 1.0,
-    ) -> Float[Tensor, "3 height width"]:
-        """One picture, one style, one painted picture; see `paint`."""
-        return self.paint(content, self.look_at(style), strength)
+    def _style_of(self, pictures: Tensor) -> MicroStyle:
+        with torch.inference_mode():
+            return self.modulator(*self.style_encoder(pictures))
 
 
 class _Encoder(nn.Module):
@@ -139,8 +127,8 @@ class _Modulator(nn.Module):
 
     def forward(self, shallow: Tensor, deep: Tensor) -> MicroStyle:
         return MicroStyle(
-            StyleSignal(*_statistics(shallow), self.weight1(shallow), self.bias1(shallow)),
-            StyleSignal(*_statistics(deep), self.weight2(deep), self.bias2(deep)),
+            StyleSignal(*channel_statistics(shallow), self.weight1(shallow), self.bias1(shallow)),
+            StyleSignal(*channel_statistics(deep), self.weight2(deep), self.bias2(deep)),
         )
 
 
@@ -155,7 +143,7 @@ class _Decoder(nn.Module):
     def forward(self, content: Tensor, style: MicroStyle) -> Tensor:
         hidden = content
         for layer, signal in ((self.dec1, style.deep), (self.dec2, style.shallow)):
-            hidden = layer(_with_statistics_of(signal, hidden), signal.weight, signal.bias)
+            hidden = layer(adain(hidden, (signal.mean, signal.deviation)), signal.weight, signal.bias)
         return self.dec3(hidden)
 
 
@@ -186,19 +174,7 @@ def _doubled(inputs: int, outputs: int) -> list[nn.Module]:
     return [larger, _convolution(inputs, outputs, 3, groups=outputs), nn.ReLU(), _convolution(outputs, outputs, 1)]
 
 
-def _statistics(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of every channel, as AdaIN takes them: unbiased, 1e-5 inside the root."""
-    variance, mean = torch.var_mean(features, dim=(2, 3), keepdim=True)
-    return mean, (variance + 1e-5).sqrt()
-
-
-def _with_statistics_of(signal: StyleSignal, features: Tensor) -> Tensor:
-    """AdaIN (Huang and Belongie, ICCV 2017, equation 8)."""
-    mean, deviation = _statistics(features)
-    return (features - mean) / deviation * signal.deviation + signal.mean
-
-
-def load_frame_stylizer(folder: Path | None, device: torch.device) -> FrameStylizer:
+def load_microast(folder: Path | None, device: torch.device) -> MicroAST:
     """Reads the four published files in `folder`, in that of INS3D_PER_FRAME_WEIGHTS otherwise.
 
     Raises FileNotFoundError where a file is missing and ValueError where it holds something else.
@@ -209,7 +185,7 @@ def load_frame_stylizer(folder: Path | None, device: torch.device) -> FrameStyli
         message = str(error).removesuffix(".")
         raise FileNotFoundError(f"{message}: the folder `models` of {WEIGHTS_PAGE}.") from error
     source = f"MicroAST from {found.path.name}, found in {found.found_in}"
-    return FrameStylizer({part: _read(found, part) for part in PARTS}, source).to(device)
+    return MicroAST({part: _read(found, part) for part in PARTS}, source).to(device)
 
 
 def _read(found: WeightsFile, part: str) -> dict[str, Tensor]:
@@ -220,11 +196,3 @@ def _read(found: WeightsFile, part: str) -> dict[str, Tensor]:
             f"{WEIGHTS_PAGE}."
         )
     return read_weights(WeightsFile(path, found.found_in), SETTING, f"fetch it again from {WEIGHTS_PAGE}.")
-
-
-def _refuse_small(picture: Tensor, what: str) -> None:
-    height, width = picture.shape[1:]
-    if min(height, width) < MIN_SIDE:
-        raise ValueError(
-            f"a {what} of {width}x{height} pixels is too small to be painted; use at least {MIN_SIDE} pixels a side."
-        )

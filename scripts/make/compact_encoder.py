@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 import tyro
 from compact_distillation import LAYERS, Distillation, channel_sizes, measure, reflecting
-from compact_pictures import OnPolicyPictures, Pictures
+from compact_pictures import OnPolicyPictures
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import save_file
@@ -23,6 +23,7 @@ from ins3d.files.run_record import run_record
 from ins3d.files.whole import replace_file
 from ins3d.perception.features import PerceptualFeatures
 from ins3d.perception.weights import WeightsFile, load_weights
+from ins3d.transfer.crops import Crops
 
 TEACHER = "vgg/vgg19_caffe_conv1_1-conv4_1_f16.safetensors"
 HELD_OUT_STYLES = ("starry_night", "mosaic", "sketch")
@@ -53,11 +54,9 @@ def main(settings: Settings) -> None:
     generator = torch.Generator().manual_seed(settings.seed)
     torch.manual_seed(settings.seed)
     teacher = _teacher(settings.assets / TEACHER)
-    photographs = Pictures(_training_photographs(settings.assets), settings.size, generator)
-    paintings = Pictures(_training_paintings(settings.assets), settings.size, generator)
-    held_out = Pictures(
-        sorted((settings.assets / "images/kodak").iterdir()), settings.size, torch.Generator().manual_seed(1)
-    )
+    photographs = Crops(_training_photographs(settings.assets), settings.size, generator)
+    paintings = Crops(_training_paintings(settings.assets), settings.size, generator)
+    held_out = Crops(sorted((settings.assets / "images/kodak").iterdir()), settings.size, torch.Generator().manual_seed(1))
     judged = held_out.draw(16)
     both = torch.cat([photographs.draw(24), paintings.draw(8)])
     distillation = Distillation(teacher, channel_sizes(teacher, both), both, settings.rate, settings.steps)

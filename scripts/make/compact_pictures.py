@@ -1,57 +1,20 @@
-"""Picture files become random crops, and crops become pictures on their way from a content to a style."""
-
-from pathlib import Path
+"""Crops become pictures on their way from a content to a style."""
 
 import torch
-import torch.nn.functional as F
-from kornia.color import rgb_to_grayscale
 from torch import Tensor
 
-from ins3d.files.pictures import read_rgb, resize_long_side
 from ins3d.perception.features import FeatureMaps
 from ins3d.perception.losses import content_loss, grams_of, relative_gram_loss
+from ins3d.transfer.crops import Crops
 
-LONG_SIDE = 480
-"""Pictures are kept at this size: 200 photographs in memory."""
-GREY_SHARE = 0.15
-"""Of crops that lose their colour: few of the pictures are grey, and drawings and etchings are styles too."""
 CONTENT_LAYER = "relu2_2"
-
-
-class Pictures:
-    """Keeps pictures as bytes and draws square crops of many scales."""
-
-    def __init__(self, paths: list[Path], size: int, generator: torch.Generator) -> None:
-        if not paths:
-            raise FileNotFoundError("assets: no pictures to learn from.")
-        self.kept = [(resize_long_side(read_rgb(path, "assets"), LONG_SIDE) * 255).round().byte() for path in paths]
-        self.size = size
-        self.generator = generator
-
-    def draw(self, number: int) -> Tensor:
-        """`number` crops in [0, 1], cut at any scale, shrunk to `size`; some flipped, some grey."""
-        return torch.stack([self._crop(self.kept[self._integer(len(self.kept))]) for _ in range(number)])
-
-    def _integer(self, below: int) -> int:
-        return int(torch.randint(below, (), generator=self.generator))
-
-    def _crop(self, picture: Tensor) -> Tensor:
-        height, width = picture.shape[1:]
-        largest = min(height, width)
-        side = min(self.size, largest) + self._integer(max(largest - self.size, 0) + 1)
-        top, left = self._integer(height - side + 1), self._integer(width - side + 1)
-        crop = picture[:, top : top + side, left : left + side].float() / 255
-        crop = crop.flip(2) if self._integer(2) else crop
-        if float(torch.rand((), generator=self.generator)) < GREY_SHARE:
-            crop = rgb_to_grayscale(crop).expand(3, -1, -1)
-        return F.interpolate(crop[None], size=(self.size, self.size), mode="bilinear", antialias=True)[0].clamp(0, 1)
 
 
 class OnPolicyPictures:
     """Pictures that Adam pulls towards styles by what the student says of them; begun anew every `lifetime` steps."""
 
     def __init__(
-        self, photographs: Pictures, paintings: Pictures, number: int, generator: torch.Generator, lifetime: int = 80
+        self, photographs: Crops, paintings: Crops, number: int, generator: torch.Generator, lifetime: int = 80
     ) -> None:
         self.photographs = photographs
         self.paintings = paintings

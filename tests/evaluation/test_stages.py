@@ -8,7 +8,7 @@ from torch import Tensor
 from ins3d.evaluation.frames import FrameFolder, Row
 from ins3d.evaluation.geometry_warp import GeometryView
 from ins3d.evaluation.stages import paint_frames, staged
-from ins3d.transfer.microast import FrameStylizer
+from ins3d.transfer.network import TransferNetwork
 
 
 class Counter:
@@ -49,18 +49,19 @@ class TestStaged:
         assert not (tmp_path / "a.json").exists()
 
 
-class Darkener(FrameStylizer):
+class Darkener(TransferNetwork):
     """A style is a factor."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.painted = 0
 
     def look_at(self, style: Tensor):
         return style.mean()
 
-    def paint(self, content: Tensor, style, strength: float = 1.0) -> Tensor:
+    def stylized(self, contents: Tensor, shares) -> Tensor:
         self.painted += 1
-        return content * style
+        return contents * shares[0][0]
 
 
 def test_frames_are_painted_with_every_style_and_those_that_are_there_are_kept(tmp_path: Path):
@@ -70,10 +71,10 @@ def test_frames_are_painted_with_every_style_and_those_that_are_there_are_kept(t
         frames.write_picture(Row("unstylised"), frame, torch.full((3, 16, 16), 0.8))
         frames.write_geometry(frame, view, {})
     styles = {"dim": torch.full((3, 4, 4), 0.5), "bright": torch.ones(3, 4, 4)}
-    frames.write_picture(Row("per-frame", "dim"), 1, torch.zeros(3, 16, 16))
+    frames.write_picture(Row("per-frame", "dim", "dark"), 1, torch.zeros(3, 16, 16))
     stylizer = Darkener()
-    paint_frames(frames, stylizer, styles, "painting")
+    paint_frames(frames, {"dark": stylizer}, styles, "painting")
     assert stylizer.painted == 5
-    assert float(frames.picture(Row("per-frame", "dim"), 2).mean()) == pytest.approx(0.4, abs=0.003)
-    assert float(frames.picture(Row("per-frame", "bright"), 2).mean()) == pytest.approx(0.8, abs=0.003)
-    assert float(frames.picture(Row("per-frame", "dim"), 1).mean()) == 0
+    assert float(frames.picture(Row("per-frame", "dim", "dark"), 2).mean()) == pytest.approx(0.4, abs=0.003)
+    assert float(frames.picture(Row("per-frame", "bright", "dark"), 2).mean()) == pytest.approx(0.8, abs=0.003)
+    assert float(frames.picture(Row("per-frame", "dim", "dark"), 1).mean()) == 0

@@ -11,12 +11,13 @@ from safetensors.torch import load_file, save_file
 
 from ins3d.perception.features import COMPACT_MARK, PerceptualFeatures
 from ins3d.perception.weights import load_encoder
+from ins3d.transfer.crops import Crops
 from tests.scripts.loading import load_script
 
 compact_encoder = load_script("make/compact_encoder")
 import compact_distillation  # noqa: E402  # a neighbour of the script
 from compact_distillation import LAYERS, Distillation, channel_sizes, cut_down, reflecting  # noqa: E402
-from compact_pictures import OnPolicyPictures, Pictures  # noqa: E402
+from compact_pictures import OnPolicyPictures  # noqa: E402
 
 Settings, main = compact_encoder.Settings, compact_encoder.main
 CPU = torch.device("cpu")
@@ -50,7 +51,7 @@ def small(assets: Path, output: Path, **edits: Any) -> Settings:
 
 def teacher_and_pictures(assets: Path) -> tuple[PerceptualFeatures, torch.Tensor]:
     teacher = reflecting(load_encoder(assets / compact_encoder.TEACHER, "auto", LAYERS, CPU))
-    pictures = Pictures(sorted(assets.rglob("*.png")), 32, torch.Generator().manual_seed(3)).draw(8)
+    pictures = Crops(sorted(assets.rglob("*.png")), 32, torch.Generator().manual_seed(3)).draw(8)
     return teacher, pictures
 
 
@@ -132,7 +133,7 @@ class TestPictures:
 
     def test_on_policy_pictures_move_towards_their_styles(self, assets: Path, random: torch.Generator):
         teacher, _ = teacher_and_pictures(assets)
-        pictures = Pictures(sorted(assets.rglob("*.png")), 32, random)
+        pictures = Crops(sorted(assets.rglob("*.png")), 32, random)
         policy = OnPolicyPictures(pictures, pictures, 2, random, lifetime=30)
         found = []
         for _ in range(30):

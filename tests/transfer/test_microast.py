@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ins3d.files.pictures import read_rgb, resize_long_side
-from ins3d.transfer.microast import FrameStylizer, load_frame_stylizer
+from ins3d.transfer.microast import MicroAST, StyleSignal, load_microast
 
 CPU = torch.device("cpu")
 States = dict[str, dict[str, Tensor]]
@@ -55,13 +55,13 @@ def states(random: torch.Generator) -> States:
 
 
 @pytest.fixture
-def stylizer(states: States) -> FrameStylizer:
-    return FrameStylizer(states, "random numbers")
+def stylizer(states: States) -> MicroAST:
+    return MicroAST(states, "random numbers")
 
 
 @pytest.fixture
-def published(assets: Path) -> FrameStylizer:
-    return load_frame_stylizer(assets / "style2d" / "microast", CPU)
+def published(assets: Path) -> MicroAST:
+    return load_microast(assets / "style2d" / "microast", CPU)
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_a_style_looked_at_once_paints_any_number_of_pictures(stylizer):
     style = picture(20, 20)
     signal = stylizer.look_at(style)
     for content in (picture(16, 24), picture(24, 16)):
-        assert torch.equal(stylizer.paint(content, signal), stylizer(content, style))
+        assert torch.equal(stylizer.paint(content, [(signal, 1.0)]), stylizer(content, style))
 
 
 @pytest.mark.parametrize("size", [(17, 16), (18, 31), (16, 19)])
@@ -152,21 +152,22 @@ def test_a_loss_may_look_at_the_picture(stylizer):
 class TestStrength:
     def test_zero_paints_the_content_like_itself(self, stylizer):
         content, style = picture(16, 20), picture(20, 20)
-        assert torch.equal(stylizer(content, style, 0.0), stylizer(content, content))
+        torch.testing.assert_close(stylizer(content, style, 0.0), stylizer(content, content))
 
     def test_half_lies_halfway_between_the_signals(self, stylizer):
         one, other = stylizer.look_at(picture(16, 16)), stylizer.look_at(picture(20, 20))
-        half = one.toward(other, 0.5)
         for level in ("shallow", "deep"):
+            ends = [getattr(style, level) for style in (one, other)]
+            half = StyleSignal.mixed(ends, [torch.tensor(0.5), torch.tensor(0.5)])
             for number in ("mean", "deviation", "weight", "bias"):
-                ends = [getattr(getattr(style, level), number) for style in (one, other)]
-                torch.testing.assert_close(getattr(getattr(half, level), number), (ends[0] + ends[1]) / 2)
+                wanted = (getattr(ends[0], number) + getattr(ends[1], number)) / 2
+                torch.testing.assert_close(getattr(half, number), wanted)
 
     @pytest.mark.parametrize("strength", [-0.1, 1.5])
     def test_refuses_others(self, strength, stylizer):
         with pytest.raises(ValueError) as error:
             stylizer(picture(16, 16), picture(16, 16), strength)
-        assert str(error.value) == f"strength: {strength} is not between 0 and 1; use 1 for the whole style."
+        assert str(error.value) == "strength: shares of styles lie between 0 and 1, and are no more than 1 together."
 
 
 @pytest.mark.parametrize("small", ["picture", "style"])
@@ -184,7 +185,7 @@ class TestPublishedWeights:
     def test_colours_become_the_styles(self, name, published, fox, assets):
         style = resize_long_side(read_rgb(assets / "styles" / f"{name}.jpg", "test"), 256)
         signal = published.look_at(style)
-        whole, half, none = (published.paint(fox, signal, strength) for strength in (1.0, 0.5, 0.0))
+        whole, half, none = (published.paint(fox, [(signal, strength)]) for strength in (1.0, 0.5, 0.0))
         distances = [(rgb.mean((1, 2)) - style.mean((1, 2))).norm() for rgb in (whole, half, none, fox)]
         assert distances[0] < 0.2 * distances[3] and distances[0] < distances[1] < distances[2]
         changes = [(rgb - fox).abs().mean() for rgb in (whole, half, none)]
@@ -192,15 +193,15 @@ class TestPublishedWeights:
 
     def test_the_same_picture_is_always_painted_alike(self, published, fox, assets):
         signal = published.look_at(read_rgb(assets / "styles" / "mosaic.jpg", "test"))
-        assert torch.equal(published.paint(fox, signal), published.paint(fox, signal))
+        assert torch.equal(published.paint(fox, [(signal, 1.0)]), published.paint(fox, [(signal, 1.0)]))
 
     def test_a_picture_moved_by_a_pixel_is_painted_otherwise(self, published, fox, assets):
         # The network samples every fourth pixel: this is why sequences flicker. Moved by four, strokes move along.
         signal = published.look_at(resize_long_side(read_rgb(assets / "styles" / "mosaic.jpg", "test"), 256))
-        still = published.paint(fox[:, :, :128], signal)
+        still = published.paint(fox[:, :, :128], [(signal, 1.0)])
         errors = {}
         for shift in (1, 4):
-            moved = published.paint(fox[:, :, shift : 128 + shift], signal)
+            moved = published.paint(fox[:, :, shift : 128 + shift], [(signal, 1.0)])
             errors[shift] = (still[:, 16:-16, 16 + shift : 112] - moved[:, 16:-16, 16 : 112 - shift]).abs().mean()
         assert errors[1] > 0.03 and errors[4] < 0.3 * errors[1]
 
@@ -221,16 +222,16 @@ class TestLoad:
 
     def message(self, folder: Path | None, kind: type[Exception]) -> str:
         with pytest.raises(kind) as error:
-            load_frame_stylizer(folder, CPU)
+            load_microast(folder, CPU)
         return str(error.value)
 
     def test_reads_the_four_files(self, folder, stylizer):
         content, style = picture(16, 16), picture(16, 16)
-        assert torch.equal(load_frame_stylizer(folder, CPU)(content, style), stylizer(content, style))
+        assert torch.equal(load_microast(folder, CPU)(content, style), stylizer(content, style))
 
     def test_the_variable_names_the_folder_too(self, folder, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("INS3D_PER_FRAME_WEIGHTS", str(folder))
-        assert load_frame_stylizer(None, CPU).source == f"MicroAST from {folder.name}, found in INS3D_PER_FRAME_WEIGHTS"
+        assert load_microast(None, CPU).source == f"MicroAST from {folder.name}, found in INS3D_PER_FRAME_WEIGHTS"
 
     def test_says_what_to_fetch_when_nothing_is_named(self):
         assert self.message(None, FileNotFoundError) == (

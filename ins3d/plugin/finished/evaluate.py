@@ -77,7 +77,12 @@ class Evaluation:
         settings = {name: str(value) for name, value in asdict(self.settings).items()}
         return {
             "record": run_record(settings=settings),
-            "run": {"config": str(self.settings.load_config), "styles": self.names, "bounded": self.bounded},
+            "run": {
+                "config": str(self.settings.load_config),
+                "styles": self.names,
+                "bounded": self.bounded,
+                "per_frame": next(iter(self.judges.per_frame), "none"),
+            },
             "conditions": self._conditions(),
             "judges": judges.sources,
             "not_measured": judges.missing,
@@ -98,7 +103,7 @@ class Evaluation:
         """What is compared along a path: floors first, ceilings last."""
         rows = [Row("photographs")] if path != "smooth" else []
         rows += [Row("unstylised"), *(Row("stylised", name) for name in self.names)]
-        return rows + [Row("per-frame", name) for name in self.names if self.judges.stylizer is not None]
+        return rows + [Row("per-frame", name, network) for network in self.judges.per_frame for name in self.names]
 
     def _frames(self, name: PathName) -> FrameFolder:
         folder = self.output / "frames" / name
@@ -106,10 +111,10 @@ class Evaluation:
         self._begin(name, self._key(name), [folder])
         path = evaluation_path(name, self.pipeline, self._number(name), self.settings.flight)
         render_frames(self.pipeline, path, frames, frozen_density(self.pipeline, self.run))
-        if self.judges.stylizer is not None:
+        if self.judges.per_frame:
             painted = [folder / row.folder for row in self.rows(name) if row.kind == "per-frame"]
             self._begin(f"{name}_painted", self._key(name) | self.judges.key("per-frame"), painted)
-            paint_frames(frames, self.judges.stylizer, self.judges.seen_by_stylizer(), f"{name}: painting frame by frame")
+            paint_frames(frames, self.judges.per_frame, self.judges.seen_per_frame(), f"{name}: painting frame by frame")
         return frames
 
     def _number(self, name: PathName) -> int:
@@ -169,15 +174,17 @@ class Evaluation:
         return found
 
     def _ratios(self, records: dict[str, Any]) -> dict[str, Any]:
-        """{path: {gap: {style: {mean, least}}}}: per-frame RMSE by ours, protocol G: of the means, and the worst pair's."""
+        """{path: {gap: {style: {mean, least}}}}: the first network's RMSE by ours, protocol G: of the means, and the
+        worst pair's."""
         found: dict[str, Any] = {}
-        if self.judges.stylizer is None:
+        network = next(iter(self.judges.per_frame), None)
+        if network is None:
             return found
         for path, protocols in records.items():
             for gap, pairs in protocols.get("G", {}).items():
                 means = summarise(pairs)
                 for name in self.names:
-                    ours, theirs = Row("stylised", name), Row("per-frame", name)
+                    ours, theirs = Row("stylised", name), Row("per-frame", name, network)
                     found.setdefault(path, {}).setdefault(gap, {})[name] = {
                         "mean": means[theirs.label]["rmse"] / max(means[ours.label]["rmse"], 1e-9),
                         "least": min_ratio(pairs, ours, theirs),

@@ -1,0 +1,101 @@
+"""The networks by name; their files, and the weights that ship with the project."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol, get_args
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ins3d.files.weights import mismatch
+from ins3d.files.whole import replace_file
+from ins3d.perception.features import PerceptualFeatures
+from ins3d.perception.weights import load_encoder
+from ins3d.transfer.adain import AdaIN
+from ins3d.transfer.judging import STYLE_LAYERS, TransferJudge
+from ins3d.transfer.mccnet import MCCNet
+from ins3d.transfer.network import TransferNetwork
+from ins3d.transfer.octave import OctaveAdaIN
+from ins3d.transfer.rast import RAST
+from ins3d.transfer.sanet import SANet
+from ins3d.transfer.wct import WCT
+
+Method = Literal["adain", "octave", "wct", "sanet", "rast", "mccnet"]
+"""Any painting, in one pass."""
+Width = Literal["compact", "vgg"]
+"""Which encoder a network has: the one that ships, or the filter-normalised VGG-19 with the papers' channels."""
+NETWORKS: dict[str, type[Any]] = {
+    "adain": AdaIN,
+    "octave": OctaveAdaIN,
+    "wct": WCT,
+    "sanet": SANet,
+    "rast": RAST,
+    "mccnet": MCCNet,
+}
+SHIPPED = Path(__file__).with_name("weights")
+REMEDY = "give a file that scripts/make/train_transfer.py has written"
+
+
+class Trainable(Protocol):
+    """A network that can be trained here."""
+
+    def losses(self, judge: TransferJudge, contents: Tensor, styles: Tensor, done: float) -> dict[str, Tensor]:
+        """What a step minimises, by name and weighted, for as many contents as styles. `done`: share of all steps."""
+        ...
+
+
+def encoder_of(width: Width, weights: Path | None, device: torch.device) -> PerceptualFeatures:
+    """The frozen encoder of networks of a width, in full precision: what is decoded should be what was seen."""
+    name = "compact" if width == "compact" else "vgg19-normalised"
+    encoder = load_encoder(weights if width == "vgg" else None, name, STYLE_LAYERS, device)
+    encoder.convs.float()
+    encoder.precision = torch.float32
+    return encoder
+
+
+def new_network(method: str, encoder: PerceptualFeatures, **options: Any) -> TransferNetwork:
+    """Untrained; `options` are those of its class."""
+    return NETWORKS[method](encoder, **options)
+
+
+def save_network(path: Path, network: TransferNetwork, card: Mapping[str, Any]) -> None:
+    """Writes weights in half precision, and a card: `method`, `width`, and whatever says how they came about."""
+    state = {name: value.detach().half().contiguous() for name, value in network.state_dict().items()}
+    replace_file(path, lambda aside: save_file(state, aside, {"card": json.dumps(card)}))
+
+
+def read_card(path: Path, setting: str = "weights") -> dict[str, Any]:
+    """What a file of weights says of itself. Raises FileNotFoundError, or ValueError for files of others."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{setting}: {path} does not exist; {REMEDY}.")
+    try:
+        with safe_open(path, "pt") as file:
+            card = json.loads((file.metadata() or {})["card"])
+            assert card["method"] in NETWORKS and card["width"] in get_args(Width)
+            return card
+    except (OSError, SafetensorError, KeyError, ValueError, AssertionError) as error:
+        raise ValueError(f"{setting}: {path} holds no network of this project's; {REMEDY}.") from error
+
+
+def load_network(
+    method: str, weights: Path | None, device: torch.device, encoder_weights: Path | None = None
+) -> TransferNetwork:
+    """Those weights, or the ones that ship. Raises ValueError for those of another method."""
+    path = weights or SHIPPED / f"{method}.safetensors"
+    card = read_card(path)
+    if card["method"] != method:
+        raise ValueError(
+            f"weights: {path} holds {card['method']}, and {method} was asked for; use --method {card['method']}."
+        )
+    network = new_network(method, encoder_of(card["width"], encoder_weights, device), **card.get("options", {}))
+    with safe_open(path, "pt") as file:
+        state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118  # it is no dict
+    problem = mismatch(state, network.state_dict())
+    if problem:
+        raise ValueError(f"weights: {path} does not fit {method} ({problem}); {REMEDY}.")
+    network.load_state_dict(state)
+    network.source = f"{method} ({card['width']}) from {path.name}, {'named' if weights else 'found in the package'}"
+    return network.to(device).eval().requires_grad_(False)
