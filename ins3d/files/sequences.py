@@ -28,6 +28,8 @@ class FrameSequence:
     """(width, height)."""
     read: Callable[[int], Float[Tensor, "3 height width"]]
     """A frame, RGB in [0, 1]; what is transparent shows white."""
+    fps: float | None = None
+    """Frames a second, of a video that says so."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -79,6 +81,10 @@ def _open_video(path: Path, setting: str) -> FrameSequence:
         reader = imageio.get_reader(path)
         number = reader.count_frames() if path.suffix.lower() != ".gif" else len(reader)
         height, width = reader.get_data(0).shape[:2]
+        told = reader.get_meta_data()
+        fps = told.get("fps")
+        if path.suffix.lower() == ".gif" and told.get("duration"):  # in milliseconds; of a film it is seconds in all
+            fps = 1000 / told["duration"]
     except (OSError, ValueError, IndexError, RuntimeError) as error:
         raise ValueError(f"{setting}: {path} is not a video that can be read; give its frames as pictures.") from error
 
@@ -86,4 +92,4 @@ def _open_video(path: Path, setting: str) -> FrameSequence:
         values = torch.from_numpy(reader.get_data(frame)[..., :3].copy())
         return values.permute(2, 0, 1).float() / 255
 
-    return FrameSequence(path, tuple(map(str, range(number))), False, (width, height), read)
+    return FrameSequence(path, tuple(map(str, range(number))), False, (width, height), read, fps)

@@ -14,7 +14,7 @@ from ins3d.files.whole import written_whole
 
 
 @contextmanager
-def open_video(path: Path, fps: int) -> Iterator[Callable[[Float[Tensor, "3 height width"]], None]]:
+def open_video(path: Path, fps: int | float) -> Iterator[Callable[[Float[Tensor, "3 height width"]], None]]:
     """What to call with each frame of an .mp4 (H.264), or of a .gif that is shown again and again.
 
     H.264 wants even sides: of an .mp4 an odd row or column is cut off.

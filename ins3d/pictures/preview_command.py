@@ -110,6 +110,6 @@ def write_sheet(path: Path, content: Tensor, found: dict[str, Painting], order: 
         inset.imshow(rgb_bytes(found[name].style))
         inset.axis("off")
         best = place <= BEST
-        axis.set_title(f"{place}  {name[:26]}", fontsize=7, pad=2, fontweight="bold" if best else "normal")
+        axis.set_title(f"{place} {name[: width // 7]}", fontsize=7, pad=2, fontweight="bold" if best else "normal")
     figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 14 / 100 / (rows * (height + 26) / 100), 0.03, 0.14)
     replace_file(path, lambda aside: figure.savefig(aside))

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ins3d.extension.ranges import ranged
+from ins3d.perception.weights import Encoder
 from ins3d.pictures.pixel_objective import Optimizer, PixelSettings
 from ins3d.pictures.rendering import Direction
 from ins3d.pictures.stylized import BlendNetwork
@@ -15,6 +16,7 @@ from ins3d.style.settings import JudgeSettings, StyleSettings
 from ins3d.style.styles import DEFAULT_STYLE
 from ins3d.style.windows import PatchSettings
 from ins3d.transfer.methods import Method
+from ins3d.transfer.style_net import Norm
 
 DEFAULT_CONTENT = Path(__file__).with_name("default_photo.jpg")
 """A picture of the scene that ships with the project."""
@@ -175,7 +177,8 @@ class FeedForward(OnDevice):
     """What painting in one pass is told."""
 
     method: Method = "adain"
-    """adain, octave (two sliders), wct (whitening), sanet and rast (attention), mccnet (calm films)."""
+    """adain, octave (two sliders), wct (whitening), sanet and rast (attention), mccnet (calm films); johnson and texture, of
+    one style each, with the weights that `train` has written."""
     weights: Path | None = None
     """File of its network, as scripts/make/train_transfer.py writes it; by default the one that ships."""
     encoder_weights: Path | None = None
@@ -195,7 +198,8 @@ class Transfer(MixSettings, FeedForward):
     output: Path = Path("outputs/transfer/picture.png")
     """File to write; for frames a film (.mp4, .gif), or a folder of frames."""
     size: int | None = ranged(None, min=32, max=4096)
-    """Long side in pixels of the result. By default that of the content, at most 2048."""
+    """Long side in pixels of the result. By default that of the content, at most 1024: strokes are a few dozen pixels long
+    at any size, and look like grain in larger pictures."""
     mask: tuple[Path, ...] = ()
     """A picture for each style: it paints where that is lighter than middle grey. Instead of a mix."""
     colors: Colors = "none"
@@ -207,8 +211,8 @@ class Transfer(MixSettings, FeedForward):
     """Of octave: of coarse ones."""
     calm: float = ranged(0.0, min=0, max=0.95)
     """Of frames: how much of each comes from the one before it, moved along optical flow. .5 flickers half as much."""
-    fps: int = ranged(24, min=1)
-    """Frames a second of a film that is made of a folder."""
+    fps: int | None = ranged(None, min=1)
+    """Frames a second of the film. By default those of the content, 24 for a folder."""
 
 
 @dataclass
@@ -223,3 +227,33 @@ class Preview(FeedForward):
     """File to write; preview.json beside it says how every painting did."""
     side: int = ranged(192, min=64, max=1024)
     """Long side in pixels of each picture on the sheet."""
+
+
+@dataclass
+class TrainStyle(Trained):
+    """Trains a network of your own that paints any picture in one style, in one pass, for `transfer --weights`."""
+
+    method: Literal["johnson", "texture"] = "johnson"
+    """johnson: for pictures. texture: a pyramid that also makes textures out of noise."""
+    style: Path = Path(DEFAULT_STYLE)
+    """The painting."""
+    photographs: Path = field(kw_only=True)
+    """Folder of photographs to learn from, fifty or more of any kind."""
+    output: Path = Path("outputs/train")
+    """Folder to write into: METHOD.safetensors, picture.png, loss.csv, loss.png, run.json."""
+    steps: int = ranged(2000, min=1)
+    """Of Adam; ten minutes on two cores."""
+    batch: int = ranged(4, min=2)
+    """Photographs in each."""
+    size: int = ranged(192, min=64)
+    """Side, in pixels, of the crops that are learned from."""
+    stroke_size: float = ranged(1.5, min=0.2, max=5)
+    """Long side of the style picture beside a crop: 2 paints more broadly."""
+    norm: Norm = "instance"
+    """instance: every picture by itself, as it should be. batch: as the first papers had it, for comparison."""
+    rate: float = ranged(2e-3, min=0)
+    """Learning rate at first."""
+    perceptual_encoder: Encoder = "auto"
+    """Which network looks at pictures; see `stylize`."""
+    perceptual_weights: Path | None = None
+    """Its file."""

@@ -26,9 +26,11 @@ from ins3d.transfer.methods import load_network
 from ins3d.transfer.network import Share, Shares, TransferNetwork
 from ins3d.transfer.octave import OctaveAdaIN
 
-LARGEST_SIDE = 2048
-"""Long side, in pixels, of pictures that are painted at their own size."""
+LARGEST_SIDE = 1024
+"""Long side, in pixels, of pictures that are painted at their own size: networks make strokes of a few dozen pixels, which
+in larger pictures look like grain."""
 MOVING = (".mp4", ".gif")
+FPS = 24
 
 
 def run_transfer(settings: Transfer) -> None:
@@ -142,7 +144,7 @@ def paint_frames(settings: Transfer, network: TransferNetwork, frames: FrameSequ
     with ExitStack() as open_file:
         add: Callable[[Tensor], None] | None = None
         if suffix:
-            add = open_file.enter_context(open_video(settings.output, settings.fps))
+            add = open_file.enter_context(open_video(settings.output, settings.fps or frames.fps or FPS))
         for number in progress(range(len(frames)), "painting"):
             frame = sized(frames.read(number), settings.size)
             painter = painter or Painter(settings, network, frame)

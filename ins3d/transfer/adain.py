@@ -8,8 +8,8 @@ from ins3d.transfer.encoder_decoder import EncoderDecoder, Features, joined
 from ins3d.transfer.judging import TransferJudge
 from ins3d.transfer.statistics import ChannelStatistics, adain, channel_statistics
 
-STYLE_WEIGHT = 10.0
-"""The paper's lambda, in the PyTorch port's scale."""
+CONTENT_WEIGHT, STYLE_WEIGHT = 2.5, 10.0
+"""The paper's are 1 and 10 (lambda, in the PyTorch port's scale)."""
 IDENTITY_WEIGHT = 4.0
 """Differs from the paper, which has no such loss: without it strength 0 is a photograph that is painted, too."""
 FIRST_SHARE = 0.1
@@ -36,7 +36,7 @@ class AdaIN(EncoderDecoder):
         look = self.look_of(style)
         painted, again = self.painted(joined(features, features), joined(look, self.look_of(features))).chunk(2)
         return {
-            "content_loss": relative_loss(self.encode(painted), self.transform(features, look.main)),
+            "content_loss": CONTENT_WEIGHT * relative_loss(self.encode(painted), self.transform(features, look.main)),
             "style_loss": STYLE_WEIGHT * judge.style_distance(judge(painted), judge.known(styles)),
             "identity_loss": IDENTITY_WEIGHT * identity_loss(again, contents),
         }

@@ -18,9 +18,8 @@ DEEP, SHALLOW, FINE = "relu4_1", "relu3_1", ("relu2_1", "relu1_1")
 """The layers that are transformed and decoded, and those of which a style's statistics are exchanged on the way back.
 
 Differs from AdaIN and its heirs, which take relu4_1 alone (or with relu5_1): the compact encoder has 192 channels there
-instead of 512, of which alone a decoder makes no colours again; and without the fine layers' statistics colours and the width
-of lines are half as far again from the style's (docs/transfer.md). ReReVST (Wang et al., TIP 2020) exchanges statistics at
-four layers, too."""
+instead of 512, of which alone a decoder makes no colours again; without the fine layers' statistics colours are a fifth
+farther from the style's (docs/transfer.md). ReReVST (Wang et al., TIP 2020) exchanges statistics at four layers, too."""
 
 Features = tuple[Float[Tensor, "_ _ _ _"], ...]
 """Of one picture, from deep to fine: at an eighth, a quarter and half of its size, and at its own."""

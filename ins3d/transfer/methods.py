@@ -21,20 +21,17 @@ from ins3d.transfer.network import TransferNetwork
 from ins3d.transfer.octave import OctaveAdaIN
 from ins3d.transfer.rast import RAST
 from ins3d.transfer.sanet import SANet
+from ins3d.transfer.style_net import Johnson, OneStyle, TextureNet
 from ins3d.transfer.wct import WCT
 
-Method = Literal["adain", "octave", "wct", "sanet", "rast", "mccnet"]
-"""Any painting, in one pass."""
+Method = Literal["adain", "octave", "wct", "sanet", "rast", "mccnet", "johnson", "texture"]
+"""In one pass: any painting, but for the last two, which are trained for one each."""
 Width = Literal["compact", "vgg"]
 """Which encoder a network has: the one that ships, or the filter-normalised VGG-19 with the papers' channels."""
 NETWORKS: dict[str, type[Any]] = {
-    "adain": AdaIN,
-    "octave": OctaveAdaIN,
-    "wct": WCT,
-    "sanet": SANet,
-    "rast": RAST,
-    "mccnet": MCCNet,
-}
+    "adain": AdaIN, "octave": OctaveAdaIN, "wct": WCT, "sanet": SANet, "rast": RAST, "mccnet": MCCNet,
+    "johnson": Johnson, "texture": TextureNet,
+}  # fmt: skip
 SHIPPED = Path(__file__).with_name("weights")
 REMEDY = "give a file that scripts/make/train_transfer.py has written"
 
@@ -56,7 +53,7 @@ def encoder_of(width: Width, weights: Path | None, device: torch.device) -> Perc
     return encoder
 
 
-def new_network(method: str, encoder: PerceptualFeatures, **options: Any) -> TransferNetwork:
+def new_network(method: str, encoder: PerceptualFeatures | None, **options: Any) -> TransferNetwork:
     """Untrained; `options` are those of its class."""
     return NETWORKS[method](encoder, **options)
 
@@ -84,6 +81,10 @@ def load_network(
     method: str, weights: Path | None, device: torch.device, encoder_weights: Path | None = None
 ) -> TransferNetwork:
     """Those weights, or the ones that ship. Raises ValueError for those of another method."""
+    if weights is None and issubclass(NETWORKS[method], OneStyle):
+        raise ValueError(
+            f"weights: {method} is a network of one style; train yours (ins3d picture train), and give its file."
+        )
     path = weights or SHIPPED / f"{method}.safetensors"
     card = read_card(path)
     if card["method"] != method:

@@ -18,31 +18,28 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ins3d.extension.ranges import check_ranges, ranged
-from ins3d.files.pictures import read_rgb, resize_long_side
+from ins3d.files.pictures import read_rgb
 from ins3d.perception.features import PerceptualFeatures
 from ins3d.perception.weights import Encoder, load_encoder
+from ins3d.pictures.train_command import new_training, resize_square, train_network
 from ins3d.runs.objective import torch_device
-from ins3d.runs.record import CONSOLE, make_folder, say
+from ins3d.runs.record import make_folder, say
 from ins3d.runs.settings import Trained
-from ins3d.runs.training import Training
-from ins3d.runs.training_folder import run_training
 from ins3d.transfer.crops import Crops
 from ins3d.transfer.judging import STYLE_LAYERS, TransferJudge
-from ins3d.transfer.methods import Method, Width, encoder_of, new_network, read_card, save_network
+from ins3d.transfer.methods import Width, encoder_of, new_network, read_card
 
 NOT_TO_LEARN_FROM, CUSTOMARY = ("research", "non-commercial"), "customary test picture of style-transfer papers"
 """Words in the terms of photographs, and the rights of paintings, that weights which are given away have not seen."""
-SHEET_SIDE, SHEET_PICTURES = 224, 4
-LAST_RATE = 0.05
-"""The share of the learning rate that is left at the end."""
+SHEET_PICTURES = 4
 
 
 @dataclass
 class TrainTransfer(Trained):
     """What is learned from, for how long, and where it goes."""
 
-    method: Method = "adain"
-    """Which network."""
+    method: Literal["adain", "octave", "wct", "sanet", "rast", "mccnet"] = "adain"
+    """Which network; those of one style are trained by `ins3d picture train`."""
     assets: Path = Path("../shared/assets")
     """Folder with paintings/ and images/photos/, each with its SOURCES.csv."""
     output: Path = Path("outputs/transfer")
@@ -81,26 +78,15 @@ def main(settings: TrainTransfer) -> None:
     if settings.begin_with:
         begin(network, settings.begin_with)
     network.to(device, memory_format=torch.channels_last)
-    training = Training(
-        network, [{"params": list(network.parameters()), "lr": settings.rate}], settings.steps, settings.seed, LAST_RATE
-    )
+    training = new_training(settings, network, settings.rate)
     contents, styles = (Crops(paths, settings.size, training.generator) for paths in (photographs, paintings))
     judge = find_judge(settings, device, torch.cat([contents.draw(8), styles.draw(8)]))
     training.generator.manual_seed(settings.seed)
-
-    def losses(step: int, _: torch.Generator) -> dict[str, Tensor]:
-        photos, painted = (crops.draw(settings.batch).to(device) for crops in (contents, styles))
-        with torch.autocast(device.type, torch.bfloat16):
-            return network.losses(judge, photos, painted, step / settings.steps)
-
-    sheet = Sheet(settings.assets)
-    card = card_of(settings, judge.features, len(photographs), len(paintings))
-    path = settings.output / f"{settings.method}.safetensors"
-    run_training(
-        settings, training, losses, save=lambda: save_network(path, network, card | {"steps": training.step}),
-        show=lambda: sheet.of(network), begun_with={}, parameters=sum(each.numel() for each in network.parameters()),
+    card, shown = card_of(settings, judge.features, len(photographs), len(paintings)), Sheet(settings.assets)
+    train_network(
+        settings, training, judge, lambda number: (contents.draw(number), styles.draw(number)), settings.batch, card,
+        lambda: shown.of(network),
     )  # fmt: skip
-    CONSOLE.print(f"Wrote {path}: {path.stat().st_size / 1e6:.2f} MB.", soft_wrap=True)
 
 
 def begin(network: Any, path: Path) -> None:
@@ -152,7 +138,7 @@ class Sheet:
     def __init__(self, assets: Path) -> None:
         every = {"images/photos": 27, "paintings": 5}
         self.photographs, self.paintings = (
-            [square(path) for path in listed(assets / folder, "test")[::step][:SHEET_PICTURES]]
+            [resize_square(read_rgb(path, "assets")) for path in listed(assets / folder, "test")[::step][:SHEET_PICTURES]]
             for folder, step in every.items()
         )
 
@@ -165,14 +151,6 @@ class Sheet:
             painted = [network.paint(photograph.to(device), [(look, 1.0)]).cpu() for look in looks]
             rows.append(torch.cat([photograph, *painted], dim=2))
         return torch.cat(rows, dim=1)
-
-
-def square(path: Path) -> Tensor:
-    """The middle of a picture."""
-    rgb = read_rgb(path, "assets")
-    side = min(rgb.shape[1:])
-    top, left = ((length - side) // 2 for length in rgb.shape[1:])
-    return resize_long_side(rgb[:, top : top + side, left : left + side], SHEET_SIDE)
 
 
 if __name__ == "__main__":

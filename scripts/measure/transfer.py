@@ -25,7 +25,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure as
 from ins3d.evaluation.style_distances import JUDGED_LAYERS, StyleDistances, content_distance, self_similarity
 from ins3d.files.pictures import read_rgb, resize_long_side, write_rgb
 from ins3d.files.run_record import run_record
-from ins3d.perception.lpips import LPIPS, load_lpips
+from ins3d.perception.lpips import PerceptualDistance, load_lpips
 from ins3d.perception.weights import load_encoder
 from ins3d.pictures.pixel_objective import PixelSettings
 from ins3d.pictures.pixel_optimization import gatys
@@ -68,7 +68,7 @@ class Measured:
     def __init__(self, settings: Settings) -> None:
         photographs, paintings = (listed(settings.assets / folder) for folder in ("images/photos", "paintings"))
         self.judge = load_encoder(settings.judge_weights, "vgg19", JUDGED_LAYERS, CPU)
-        self.lpips: LPIPS | None = None
+        self.lpips: PerceptualDistance | None = None
         if settings.lpips_backbone is not None:
             self.lpips = load_lpips("squeeze", settings.lpips_backbone, CPU)
         self.styles = {path.stem: resize_long_side(read_rgb(path, "assets"), SIDE) for path in paintings}

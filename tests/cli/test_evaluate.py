@@ -20,6 +20,7 @@ from tests.plugin.tiny_scenes import Scene, make_two_styles, small_config, train
 VARIABLES = ("INS3D_PERCEPTUAL_WEIGHTS", "INS3D_FLOW_WEIGHTS", "INS3D_LPIPS_BACKBONE", "INS3D_PER_FRAME_WEIGHTS")
 SMALL = ["--frames", "4", "--held-out", "2", "--gaps", "1", "2", "--pairs", "2"]
 STYLES = ["first", "second"]
+PER_FRAME = ("microast", "adain")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -62,7 +63,7 @@ def networks(tmp_path_factory: Any) -> list[str]:
         torch.save(network().state_dict(), folder / f"{part}_iter_160000.pth.tar")
     return [
         "--flow-weights", str(folder / "raft.pth"), "--lpips-backbone", str(folder / "squeezenet.pth"),
-        "--per-frame-weights", str(folder), "--judge", "compact",
+        "--per-frame-weights", str(folder), "--per-frame", "microast", "adain", "--judge", "compact",
     ]  # fmt: skip
 
 
@@ -81,7 +82,8 @@ def report(folder: Path) -> dict[str, Any]:
 class TestEvaluate:
     def test_every_row_of_every_protocol_has_its_numbers(self, evaluation: Path):
         found = report(evaluation)
-        rows = ["unstylised", *(f"stylised: {name}" for name in STYLES), *(f"per-frame: {name}" for name in STYLES)]
+        rows = [f"{kind}: {name}" for kind in ("stylised", "per-frame microast", "per-frame adain") for name in STYLES]
+        rows = ["unstylised", *rows]
         assert found["rows"] == {"held-out": ["photographs", *rows], "views": ["photographs", *rows], "smooth": rows}
         assert found["not_measured"] == []
         smooth = found["consistency"]["smooth"]
@@ -102,16 +104,22 @@ class TestEvaluate:
         }  # fmt: skip
         assert set(found["styles"]["stylised: first"]["gram"]) == set(STYLES)
         for name, sides in found["brushwork"].items():
-            rows = ["photographs", "unstylised", f"stylised: {name}", f"per-frame: {name}"]
+            rows = [
+                "photographs",
+                "unstylised",
+                f"stylised: {name}",
+                *(f"per-frame {network}: {name}" for network in PER_FRAME),
+            ]
             assert len(sides) == 2 and all(list(of_side) == rows for of_side in sides.values())
         assert found["trained"]["seconds"]["style"] > 0 and found["trained"]["peak_memory_mb"]["ram"] > 100
         assert found["cost"]["seconds_per_frame"] > 0 and found["cost"]["parameters"]["style"] > 0
         ratio = found["ratios"]["smooth"]["1"]["first"]
         gap = found["consistency"]["smooth"]["G"]["1"]
-        assert ratio["mean"] == pytest.approx(gap["per-frame: first"]["rmse"] / gap["stylised: first"]["rmse"])
+        assert ratio["mean"] == pytest.approx(gap["per-frame microast: first"]["rmse"] / gap["stylised: first"]["rmse"])
         pairs = [record for record in found["pairs"]["smooth"]["G"]["1"] if record["row"].endswith(": first")]
         errors = [
-            [record["rmse"] for record in pairs if record["row"].startswith(kind)] for kind in ("per-frame", "stylised")
+            [record["rmse"] for record in pairs if record["row"].startswith(kind)]
+            for kind in ("per-frame microast", "stylised")
         ]
         assert ratio["least"] == pytest.approx(min(theirs / ours for theirs, ours in zip(*errors, strict=True)))
 
@@ -119,7 +127,7 @@ class TestEvaluate:
         page = (evaluation / "report.html").read_text()
         assert not re.findall(r'(?:src|href)="(?!data:|#)', page) and "<script" not in page
         plots = 2 * 3 * 2 + 6  # two paths, three protocols, two numbers; style against content
-        assert page.count("<svg") == plots + 5 + 6 + 1  # and the keys of the legends; the paths' has photographs, too
+        assert page.count("<svg") == plots + 7 + 8 + 1  # and the keys of the legends; the paths' has photographs, too
         assert page.count('alt="the painting"') == len(STYLES)
 
     def test_every_word_that_heads_a_number_is_explained(self, evaluation: Path):
@@ -149,13 +157,16 @@ class TestEvaluate:
     def test_without_networks_the_rest_is_measured_and_the_lack_is_said(
         self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     ):
-        evaluate.main(["--load-config", str(run), "--output", str(tmp_path / "bare"), *SMALL])
+        words = ["--load-config", str(run), "--output", str(tmp_path / "bare"), *SMALL]
+        evaluate.main([*words, "--per-frame", "microast", "adain"])
         found = report(tmp_path / "bare")
         assert [line.partition(":")[0] for line in found["not_measured"]] == [
-            "protocols A and B", "LPIPS", "per-frame stylisation",
+            "protocols A and B", "LPIPS", "per-frame microast",
         ]  # fmt: skip
-        assert set(found["consistency"]["smooth"]) == {"G"} and found["ratios"] == {}
-        assert found["rows"]["smooth"] == ["unstylised", *(f"stylised: {name}" for name in STYLES)]
+        assert set(found["consistency"]["smooth"]) == {"G"} and set(found["ratios"]["smooth"]["1"]) == set(STYLES)
+        rows = ["unstylised", *(f"stylised: {name}" for name in STYLES), *(f"per-frame adain: {name}" for name in STYLES)]
+        assert found["rows"]["smooth"] == rows  # what ships paints frame by frame, too
+        assert found["run"]["per_frame"] == "adain" and "one by one by adain" in (tmp_path / "bare/report.html").read_text()
         assert "lpips" not in found["pictures"]["unstylised"] and "compact" in found["judges"]["judge"]
         page = (tmp_path / "bare" / "report.html").read_text()
         assert "Not measured" in page and "flow-weights" in page
@@ -192,8 +203,8 @@ class TestEvaluate:
             (["--other-styles", "gone.png"], "other-styles: "),
             (["--flow-weights", "gone.pth"], "flow-weights: gone.pth does not exist; "),
             (["--lpips-backbone", "gone.pth"], "lpips-backbone: gone.pth does not exist; "),
-            (["--per-frame-weights", "gone"], "per-frame-weights: gone does not exist; "),
-            (["--per-frame-weights", "."], "per-frame-weights: . (from the setting per-frame-weights) holds no "),
+            (["--per-frame", "microast", "--per-frame-weights", "gone"], "per-frame-weights: gone does not exist; "),
+            (["--per-frame", "microast", "--per-frame-weights", "."], "per-frame-weights: . (from the setting "),
         ],
     )
     def test_messages(self, run: Path, tmp_path: Path, words: list[str], message: str):
