@@ -33,6 +33,7 @@ from ins3d.runs.record import CONSOLE, make_folder
 from ins3d.transfer.methods import SHIPPED, load_network
 from ins3d.transfer.microast import load_microast
 from ins3d.transfer.network import TransferNetwork
+from ins3d.transfer.octave import OctaveAdaIN
 
 CPU = torch.device("cpu")
 SIDE, TIMED = 384, 512
@@ -67,6 +68,7 @@ class Measured:
 
     def __init__(self, settings: Settings) -> None:
         photographs, paintings = (listed(settings.assets / folder) for folder in ("images/photos", "paintings"))
+        self.weights = settings.judge_weights
         self.judge = load_encoder(settings.judge_weights, "vgg19", JUDGED_LAYERS, CPU)
         self.lpips: PerceptualDistance | None = None
         if settings.lpips_backbone is not None:
@@ -89,7 +91,7 @@ class Measured:
         numbers["SSIM"] = float(cast(Tensor, ssim(painted[None], content[None], data_range=1.0)))
         if self.lpips is not None:
             with torch.no_grad():
-                numbers["LPIPS"] = float(self.lpips(painted[None], content[None]))
+                numbers["LPIPS"] = self.lpips(painted, content)
         return numbers
 
     def of(self, paint: Callable[[Tensor, str], Tensor], number: int | None = None) -> dict[str, float]:
@@ -116,6 +118,9 @@ def main(settings: Settings) -> None:
                 lambda content, style, at=network, seen=looks: at.paint(content, [(seen[style], 1.0)]), settings.gatys
             )
             rows[f"{name}, the same pairs"] = few
+    for name, network in networks.items():
+        if isinstance(network, OctaveAdaIN):
+            rows[name]["octave"] = sliders(network, measured, settings.output / "octave.png")
     write_rgb(settings.output / "sheet.png", sheet(networks, measured))
     record = run_record(settings={name: str(value) for name, value in asdict(settings).items()}, judge=measured.judge.source)
     (settings.output / "transfer.json").write_text(json.dumps({"record": record, "rows": rows}, indent=1))
@@ -153,9 +158,48 @@ def strengths(network: TransferNetwork, measured: Measured, looks: dict[str, Any
     return [measured.of(lambda content, style, at=at: network.paint(content, [(looks[style], at)]), 6) for at in STRENGTHS]
 
 
+def sliders(network: OctaveAdaIN, measured: Measured, path: Path) -> dict[str, float]:
+    """What the two sliders of the octave network do, over a few pairs; writes a sheet, fine across and coarse down.
+
+    PSNR at nothing of both, and of what each slider changes the share of energy that lies above a quarter of the pictures'
+    highest frequency.
+    """
+    found: dict[str, list[float]] = {"PSNR": [], "fine slider": [], "coarse slider": []}
+    for style, content in measured.pairs[::7]:
+        look = network.look_at(measured.styles[style])
+        made = {}
+        for at in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)):
+            network.strength_high, network.strength_low = at
+            made[at] = network.paint(content, [(look, 1.0)])
+        found["PSNR"].append(float(-10 * (made[0.0, 0.0] - content).square().mean().log10()))
+        found["fine slider"].append(fine_share(made[1.0, 0.0] - made[0.0, 0.0]))
+        found["coarse slider"].append(fine_share(made[0.0, 1.0] - made[0.0, 0.0]))
+    style, content = measured.pairs[0]
+    look, lines = network.look_at(measured.styles[style]), []
+    for low in STRENGTHS:
+        line = []
+        for high in STRENGTHS:
+            network.strength_high, network.strength_low = high, low
+            line.append(square(network.paint(content, [(look, 1.0)]), 200))
+        lines.append(torch.cat(line, dim=2))
+    write_rgb(path, torch.cat(lines, dim=1))
+    network.strength_high = network.strength_low = 1.0
+    return {name: mean(values) for name, values in found.items()}
+
+
+def fine_share(change: Tensor) -> float:
+    """The share of energy above a quarter of the highest frequency."""
+    energy = torch.fft.fft2(change).abs().square().sum(0)
+    down, across = (torch.fft.fftfreq(side).abs() for side in energy.shape)
+    fine = torch.maximum(down[:, None], across[None]) > 0.125
+    return float(energy[fine].sum() / energy.sum())
+
+
 def optimised(measured: Measured, content: Tensor, style: str) -> Tensor:
     """Gatys et al. 2016 on the pixels, judged by the same VGG-19."""
-    return gatys(content, measured.styles[style], measured.judge, PixelSettings(content_layers=("relu4_1",)))
+    settings = PixelSettings(long_sides=(SIDE // 2, SIDE), style_size=SIDE, steps=200, content_weight=0.3)
+    features = load_encoder(measured.weights, "vgg19", settings.all_layers, CPU)
+    return gatys(content, measured.styles[style], features, settings)
 
 
 def sheet(networks: dict[str, TransferNetwork], measured: Measured) -> Tensor:
