@@ -11,7 +11,8 @@ from ins3d.transfer.encoder_decoder import DEEP, SHALLOW, EncoderDecoder, Featur
 from ins3d.transfer.judging import PaintingWeights, TransferJudge, painting_losses, some_of_both
 from ins3d.transfer.statistics import normalized
 
-WEIGHTS = PaintingWeights(content=3.0, style=10.0, identity=70.0, feature_identity=1.0)
+WEIGHTS = PaintingWeights(content=2.0, style=10.0, identity=20.0, feature_identity=0.3)
+"""Differs from the paper (3, 10, 70, 1), as SANet's do."""
 ILLUMINATION_WEIGHT, SMOOTH_WEIGHT = 3000.0, 1.0
 NOISE = (0.01, 0.02)
 """Deviation of the noise that must not change a picture, drawn between the two (Section 3.4)."""
