@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from kornia.color import rgb_to_grayscale
 from torch import Tensor
 
 from ins3d.files.pictures import read_rgb, resize_long_side
+from ins3d.perception.color_transfer import LUMINANCE
 
 LONG_SIDE = 480
 """Pictures are kept at this size: 200 photographs in memory take 70 MB."""
@@ -44,5 +44,5 @@ class Crops:
         crop = picture[:, top : top + side, left : left + side].float() / 255
         crop = crop.flip(2) if self._integer(2) else crop
         if float(torch.rand((), generator=self.generator)) < self.grey:
-            crop = rgb_to_grayscale(crop).expand(3, -1, -1)
+            crop = torch.einsum("c,chw->hw", torch.tensor(LUMINANCE), crop).expand(3, -1, -1)
         return F.interpolate(crop[None], size=(self.size, self.size), mode="bilinear", antialias=True)[0].clamp(0, 1)

@@ -58,8 +58,8 @@ class TestVerdict:
     def test_is_one_sentence_of_what_was_measured(self):
         assert verdict(report()) == (
             "wave: errors between frames are 2.4 times smaller than painted one by one by microast (the aim of 2 to 3 is "
-            "reached); held-out views are 60 % nearer to the painting than unstylised by Gram and 30 % by REMD, with SSIM 0.45 to the "
-            "content; the geometry has not moved."
+            "reached); held-out views are 60 % nearer to the painting than unstylised by Gram and 30 % by REMD, with "
+            "SSIM 0.45 to the content; the geometry has not moved."
         )
 
     def test_says_what_is_missed_lost_and_moved(self):
