@@ -7,6 +7,7 @@ from pathlib import Path
 
 import imageio.v2 as imageio
 import torch
+from imageio.v3 import imopen
 from jaxtyping import Float
 from torch import Tensor
 
@@ -89,7 +90,11 @@ def _open_video(path: Path, setting: str) -> FrameSequence:
         raise ValueError(f"{setting}: {path} is not a video that can be read; give its frames as pictures.") from error
 
     def read(frame: int) -> Tensor:
-        values = torch.from_numpy(reader.get_data(frame)[..., :3].copy())
-        return values.permute(2, 0, 1).float() / 255
+        if path.suffix.lower() != ".gif":
+            return torch.from_numpy(reader.get_data(frame).copy()).permute(2, 0, 1).float()[:3] / 255
+        # That reader drops what is transparent in a first frame.
+        pixels = torch.from_numpy(imopen(path, "r", plugin="pillow").read(index=frame, mode="RGBA"))
+        values = pixels.permute(2, 0, 1).float() / 255
+        return values[:3] * values[3:] + 1 - values[3:]
 
     return FrameSequence(path, tuple(map(str, range(number))), False, (width, height), read, fps)

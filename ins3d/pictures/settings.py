@@ -211,7 +211,7 @@ class Transfer(MixSettings, FeedForward):
     """Of octave: of coarse ones."""
     calm: float = ranged(0.0, min=0, max=0.95)
     """Of frames: how much of each comes from the one before it, moved along optical flow. .5 flickers half as much."""
-    fps: int | None = ranged(None, min=1)
+    fps: int | None = ranged(None, min=1, max=240)
     """Frames a second of the film. By default those of the content, 24 for a folder."""
 
 
@@ -220,7 +220,7 @@ class Preview(FeedForward):
     """One sheet that shows all paintings on a photograph or a scene, and which five suit it best."""
 
     content: Path = DEFAULT_CONTENT
-    """A picture; of a scene (a folder with transforms.json, or config.yml of a run) the photograph in its middle."""
+    """A picture; of a scene (its folder with transforms.json, or config.yml of a run) the photograph in its middle."""
     styles: Path = Path("scenes/styles")
     """Folder of paintings; what is no picture in it is passed over."""
     output: Path = Path("outputs/preview/sheet.png")
@@ -251,7 +251,7 @@ class TrainStyle(Trained):
     """Long side of the style picture beside a crop: 2 paints more broadly."""
     norm: Norm = "instance"
     """instance: every picture by itself, as it should be. batch: as the first papers had it, for comparison."""
-    rate: float = ranged(2e-3, min=0)
+    rate: float = ranged(2e-3, min=0, max=0.1)
     """Learning rate at first."""
     perceptual_encoder: Encoder = "auto"
     """Which network looks at pictures; see `stylize`."""

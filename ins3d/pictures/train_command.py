@@ -12,7 +12,7 @@ from ins3d.files.pictures import picture_files, read_rgb, resize_long_side
 from ins3d.perception.weights import load_encoder
 from ins3d.pictures.settings import TrainStyle
 from ins3d.runs.objective import torch_device
-from ins3d.runs.record import make_folder, say
+from ins3d.runs.record import say
 from ins3d.runs.settings import Trained
 from ins3d.runs.training import Training
 from ins3d.runs.training_folder import run_training
@@ -23,6 +23,8 @@ from ins3d.transfer.methods import new_network, save_network
 LAST_RATE = 0.05
 """The share of the learning rate that is left at the end."""
 SHOWN_SIDE, SHOWN = 224, 4
+SMALLEST = 32
+"""Pixels a side of the style picture; its deepest features then have a few values."""
 Draw = Callable[[int], tuple[Tensor, Tensor]]
 """So many contents and styles."""
 
@@ -30,15 +32,20 @@ Draw = Callable[[int], tuple[Tensor, Tensor]]
 def run_train(settings: TrainStyle) -> None:
     """`train`: reads the style and the photographs, trains, writes the network."""
     check_ranges(settings)
-    make_folder(settings.output)
     device = torch_device(settings.device)
     torch.manual_seed(settings.seed)
     options = {"norm": settings.norm}
     network = new_network(settings.method, None, **options).to(device)
     training = new_training(settings, network, settings.rate)
+    # Strokes are as large beside the crop as in the style picture.
+    side = round(settings.size * settings.stroke_size)
+    style = resize_long_side(read_rgb(settings.style, "style", say=say), side)
+    if min(style.shape[1:]) < SMALLEST:
+        raise ValueError(
+            f"stroke-size: {settings.stroke_size:g} looks at {settings.style.name} in {style.shape[2]}x{style.shape[1]} "
+            f"pixels, and {SMALLEST} a side are needed; use more, or a larger size."
+        )
     photographs = Crops(folder_pictures(settings.photographs), settings.size, training.generator, "photographs", grey=0.0)
-    # Strokes are as large beside the crop as in the style picture that transfer looks at.
-    style = resize_long_side(read_rgb(settings.style, "style", say=say), round(settings.size * settings.stroke_size))
     features = load_encoder(settings.perceptual_weights, settings.perceptual_encoder, STYLE_LAYERS, device)
     say(f"Judged by {features.source}.")
     judge = TransferJudge(features, torch.cat([photographs.draw(4)]).to(device))

@@ -1,5 +1,6 @@
 """Runs `ins3d picture transfer`: a picture, frames or a film, painted in one pass."""
 
+import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,22 +15,24 @@ from ins3d.extension.ranges import check_ranges
 from ins3d.files.pictures import read_rgb, resize_long_side, write_rgb
 from ins3d.files.sequences import VIDEOS, FrameSequence, open_sequence
 from ins3d.files.videos import open_video
+from ins3d.files.whole import replace_file
 from ins3d.perception.color_transfer import color_statistics, matching_map, recolor_pictures
+from ins3d.pictures.outputs import check_frames_output, check_picture_output
 from ins3d.pictures.settings import FeedForward, Transfer
 from ins3d.runs.objective import torch_device
 from ins3d.runs.record import make_folder, progress, say
 from ins3d.style.colors import MOST_GAIN
 from ins3d.style.settings import SMALLEST_STYLE, STROKE_SHARE
-from ins3d.style.styles import Style, find_styles
+from ins3d.style.styles import DEFAULT_STYLE, Style, find_styles
 from ins3d.transfer.flicker import Calmed
 from ins3d.transfer.methods import load_network
 from ins3d.transfer.network import Share, Shares, TransferNetwork
 from ins3d.transfer.octave import OctaveAdaIN
+from ins3d.transfer.style_net import OneStyle
 
-LARGEST_SIDE = 1024
-"""Long side, in pixels, of pictures that are painted at their own size: networks make strokes of a few dozen pixels, which
-in larger pictures look like grain."""
-MOVING = (".mp4", ".gif")
+LARGEST_SIDE, THINNEST, LARGEST_STYLE = 1024, 64, 4096
+"""Pixels: long side of pictures that are painted at their own size (networks make strokes of a few dozen pixels, which in
+larger pictures look like grain), short side that they are given if they have it, and long side of a style picture."""
 FPS = 24
 
 
@@ -37,14 +40,14 @@ def run_transfer(settings: Transfer) -> None:
     """`transfer`: reads, paints, writes."""
     check_ranges(settings)
     frames = content_frames(settings.content)
-    moves = frames is not None
-    suffix = settings.output.suffix.lower()
-    if not moves and suffix in MOVING:
-        raise ValueError(f"output: {settings.output} is a film, and {settings.content} a picture; write a .png.")
-    if moves and suffix and suffix not in MOVING:
-        raise ValueError(
-            f"output: {settings.output} is a picture, and {settings.content} has frames; write .mp4 or a folder."
-        )
+    sources = [settings.content, *(source.path for style in find_styles(settings.styles) for source in style.sources)]
+    if frames is not None:
+        film = check_frames_output(settings.output, sources)
+    else:
+        check_picture_output(settings.output, sources)
+        for name in ("calm", "fps"):
+            if getattr(settings, name):
+                raise ValueError(f"{name}: {settings.content} is a picture, which does not move; leave it out.")
     network = ready_network(settings)
     if isinstance(network, OctaveAdaIN):
         network.strength_high, network.strength_low = settings.strength_high, settings.strength_low
@@ -52,15 +55,18 @@ def run_transfer(settings: Transfer) -> None:
         raise ValueError(f"strength-high, strength-low: {settings.method} has one slider, strength; use --method octave.")
     if frames is None:
         picture = sized(read_rgb(settings.content, "content", say=say), settings.size)
+        painted = Painter(settings, network, picture)(picture)
         make_folder(settings.output.parent)
-        write_rgb(settings.output, Painter(settings, network, picture)(picture))
+        replace_file(settings.output, lambda aside: write_rgb(aside, painted))
         say(f"Wrote {settings.output}, {picture.shape[2]}x{picture.shape[1]}.")
     else:
-        paint_frames(settings, network, frames)
+        paint_frames(settings, network, frames, film)
 
 
 def content_frames(content: Path) -> FrameSequence | None:
-    """The frames of a folder or a film; None for a picture. Raises ValueError where there are none."""
+    """The frames of a folder or a film; None for a picture. Raises an error where there are none."""
+    if not content.exists():
+        raise FileNotFoundError(f"content: {content} does not exist; give a picture, a folder of frames, or a film.")
     if not content.is_dir() and content.suffix.lower() not in VIDEOS:
         return None
     frames = open_sequence(content, "content")
@@ -77,14 +83,21 @@ def ready_network(settings: FeedForward) -> TransferNetwork:
 
 
 def sized(rgb: Float[Tensor, "3 height width"], size: int | None) -> Float[Tensor, "3 _ _"]:
-    """At the long side that is asked for; else its own, at most `LARGEST_SIDE`."""
-    side = size or min(max(rgb.shape[1:]), LARGEST_SIDE)
-    return rgb if side == max(rgb.shape[1:]) else resize_long_side(rgb, side)
+    """At the long side that is asked for; else its own, at most `LARGEST_SIDE`, and more where it is long and thin."""
+    short, long = sorted(rgb.shape[1:])
+    side = size or min(long, max(LARGEST_SIDE, math.ceil(THINNEST * long / short)))
+    return rgb if side == long else resize_long_side(rgb, side)
 
 
 def style_picture(rgb: Float[Tensor, "3 height width"], stroke_size: float, side: int) -> Float[Tensor, "3 _ _"]:
     """A style picture as it is looked at for pictures of that long side: strokes are a share of them."""
-    return resize_long_side(rgb, max(round(STROKE_SHARE * stroke_size * side), SMALLEST_STYLE))
+    wanted = max(round(STROKE_SHARE * stroke_size * side), SMALLEST_STYLE)
+    if wanted > LARGEST_STYLE:
+        raise ValueError(
+            f"stroke-size: {stroke_size:g} looks at style pictures in {wanted} pixels, more than {LARGEST_STYLE}; use "
+            f"{LARGEST_STYLE / (STROKE_SHARE * side):.2g} or less, or a smaller size."
+        )
+    return resize_long_side(rgb, wanted)
 
 
 class Painter:
@@ -94,6 +107,10 @@ class Painter:
         """`first`: the picture, or the first frame."""
         self.settings, self.network = settings, network
         self.device = next(network.parameters()).device
+        if isinstance(network, OneStyle) and (settings.styles, settings.stroke_size) != ((DEFAULT_STYLE,), 1.0):
+            raise ValueError(
+                f"styles, stroke-size: {settings.method} paints the one style it was trained for; leave them out."
+            )
         styles = find_styles(settings.styles)
         self.pictures = [self._seen(style, first) for style in styles]
         self.looks = [network.look_at(picture.to(self.device)) for picture in self.pictures]
@@ -136,23 +153,24 @@ class Painter:
         return (result + rest * painted).clamp(0, 1)
 
 
-def paint_frames(settings: Transfer, network: TransferNetwork, frames: FrameSequence) -> None:
+def paint_frames(settings: Transfer, network: TransferNetwork, frames: FrameSequence, film: bool) -> None:
     """One after the other, into a film or a folder."""
-    suffix = settings.output.suffix.lower()
-    calmed, painter = Calmed(settings.calm), None
-    make_folder(settings.output.parent if suffix else settings.output)
+    calmed, first = Calmed(settings.calm), sized(frames.read(0), settings.size)
+    painter = Painter(settings, network, first)
+    painter(first)  # what cannot be painted is refused before a folder is made
+    make_folder(settings.output.parent if film else settings.output)
     with ExitStack() as open_file:
         add: Callable[[Tensor], None] | None = None
-        if suffix:
+        if film:
             add = open_file.enter_context(open_video(settings.output, settings.fps or frames.fps or FPS))
         for number in progress(range(len(frames)), "painting"):
             frame = sized(frames.read(number), settings.size)
-            painter = painter or Painter(settings, network, frame)
             painted = calmed(frame, painter(frame))
             if add is not None:
                 add(painted)
             else:
-                write_rgb(settings.output / f"{frames.names[number]}.png", painted)
+                path = settings.output / f"{frames.names[number]}.png"
+                replace_file(path, lambda aside, shown=painted: write_rgb(aside, shown))
     say(f"Wrote {settings.output}, {len(frames)} {'frame' if len(frames) == 1 else 'frames'}.")
 
 

@@ -33,7 +33,7 @@ NETWORKS: dict[str, type[Any]] = {
     "johnson": Johnson, "texture": TextureNet,
 }  # fmt: skip
 SHIPPED = Path(__file__).with_name("weights")
-REMEDY = "give a file that scripts/make/train_transfer.py has written"
+REMEDY = "give a file that scripts/make/train_transfer.py or ins3d picture train has written"
 
 
 class Trainable(Protocol):
@@ -46,8 +46,16 @@ class Trainable(Protocol):
 
 def encoder_of(width: Width, weights: Path | None, device: torch.device) -> PerceptualFeatures:
     """The frozen encoder of networks of a width, in full precision: what is decoded should be what was seen."""
+    if width == "compact" and weights is not None:
+        raise ValueError(f"encoder-weights: {weights} is of no use: this network has the encoder that ships; leave it out.")
     name = "compact" if width == "compact" else "vgg19-normalised"
-    encoder = load_encoder(weights if width == "vgg" else None, name, STYLE_LAYERS, device)
+    try:
+        encoder = load_encoder(weights, name, STYLE_LAYERS, device)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"encoder-weights: this network needs the filter-normalised VGG-19 of AdaIN, and {weights or 'no file'} was "
+            f"given ({error})"
+        ) from error
     encoder.convs.float()
     encoder.precision = torch.float32
     return encoder
@@ -60,20 +68,25 @@ def new_network(method: str, encoder: PerceptualFeatures | None, **options: Any)
 
 def save_network(path: Path, network: TransferNetwork, card: Mapping[str, Any]) -> None:
     """Writes weights in half precision, and a card: `method`, `width`, and whatever says how they came about."""
-    state = {name: value.detach().half().contiguous() for name, value in network.state_dict().items()}
+    state = {
+        name: (value.half() if value.is_floating_point() else value).detach().contiguous()
+        for name, value in network.state_dict().items()
+    }
     replace_file(path, lambda aside: save_file(state, aside, {"card": json.dumps(card)}))
 
 
 def read_card(path: Path, setting: str = "weights") -> dict[str, Any]:
     """What a file of weights says of itself. Raises FileNotFoundError, or ValueError for files of others."""
     if not path.is_file():
-        raise FileNotFoundError(f"{setting}: {path} does not exist; {REMEDY}.")
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise FileNotFoundError(f"{setting}: {path} {what}; {REMEDY}.")
     try:
         with safe_open(path, "pt") as file:
             card = json.loads((file.metadata() or {})["card"])
             assert card["method"] in NETWORKS and card["width"] in get_args(Width)
+            assert isinstance(card.get("options", {}), dict)
             return card
-    except (OSError, SafetensorError, KeyError, ValueError, AssertionError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AssertionError) as error:
         raise ValueError(f"{setting}: {path} holds no network of this project's; {REMEDY}.") from error
 
 
@@ -91,12 +104,21 @@ def load_network(
         raise ValueError(
             f"weights: {path} holds {card['method']}, and {method} was asked for; use --method {card['method']}."
         )
-    network = new_network(method, encoder_of(card["width"], encoder_weights, device), **card.get("options", {}))
+    encoder = None if issubclass(NETWORKS[method], OneStyle) else encoder_of(card["width"], encoder_weights, device)
+    try:
+        network = new_network(method, encoder, **card.get("options", {}))
+    except TypeError as error:
+        raise ValueError(f"weights: {path} was made with options that {method} does not have; {REMEDY}.") from error
     with safe_open(path, "pt") as file:
-        state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118  # it is no dict
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
+    state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
     problem = mismatch(state, network.state_dict())
     if problem:
         raise ValueError(f"weights: {path} does not fit {method} ({problem}); {REMEDY}.")
+    if not all(bool(value.isfinite().all()) for value in state.values()):
+        raise ValueError(
+            f"weights: {path} holds numbers that are none; its training failed: train it anew at a smaller rate."
+        )
     network.load_state_dict(state)
     network.source = f"{method} ({card['width']}) from {path.name}, {'named' if weights else 'found in the package'}"
     return network.to(device).eval().requires_grad_(False)

@@ -40,7 +40,9 @@ class TransferNetwork(nn.Module, ABC):
     def paint(self, content: Float[Tensor, "3 height width"], shares: Shares) -> Float[Tensor, "3 height width"]:
         """The content painted, RGB in [0, 1], in its own size.
 
-        Raises ValueError for shares outside 0 to 1, or more than 1 together, and for pictures that are too small or large.
+        Where styles leave something of 1, as much of what the network loses of the content is added: at 0 it is the content
+        itself (the networks of the field show what they decode of it). Raises ValueError for shares outside 0 to 1, or more
+        than 1 together, and for pictures that are too small or large.
         """
         check_side(content, "picture", self.smallest_side)
         height, width = content.shape[1:]
@@ -49,16 +51,19 @@ class TransferNetwork(nn.Module, ABC):
                 f"a picture of {width}x{height} pixels is too large to be painted in one piece; use a size of "
                 f"{int(max(height, width) * (MOST_PIXELS / (height * width)) ** 0.5)} or less."
             )
-        total = sum((share for _, share in shares), torch.zeros(()))
+        total = sum((share for _, share in shares), torch.zeros((), device=content.device))
         if any(float(torch.as_tensor(share).min()) < 0 for _, share in shares) or float(total.max()) > 1 + 1e-4:
             raise ValueError("strength: shares of styles lie between 0 and 1, and are no more than 1 together.")
         with torch.inference_mode():
             padded = [
                 (look, _padded(share[None], self.step) if isinstance(share, Tensor) else share) for look, share in shares
             ]
-            painted = self.stylized(_padded(content[None], self.step), padded)
+            contents = _padded(content[None], self.step)
+            painted = self.stylized(contents, padded)[0, :, :height, :width]
+            if float((rest := 1 - total).max()) > 1e-4:
+                painted = painted + rest * (content - self.stylized(contents, [])[0, :, :height, :width])
         # Outside of inference mode, so that a loss may look at the picture later.
-        return painted[0, :, :height, :width].clamp(0, 1)
+        return painted.clamp(0, 1)
 
     def forward(
         self,
@@ -66,7 +71,7 @@ class TransferNetwork(nn.Module, ABC):
         style: Float[Tensor, "3 style_height style_width"],
         strength: float = 1.0,
     ) -> Float[Tensor, "3 height width"]:
-        """One picture, one style, one painted picture; `strength` 0 is the content, as the network sees it."""
+        """One picture, one style, one painted picture; `strength` 0 is the content."""
         return self.paint(content, [(self.look_at(style), strength)])
 
 

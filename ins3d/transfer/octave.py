@@ -156,6 +156,7 @@ class OctaveAdaIN(AdaIN):
 
     def losses(self, judge: TransferJudge, contents: Tensor, styles: Tensor, done: float) -> dict[str, Tensor]:
         """First reconstruction and distillation; then, of the decoder alone, AdaIN's at strengths drawn for each branch."""
+        self.octaves.requires_grad_(done < FIRST_SHARE)  # else it would learn to see what it is to see
         return self._first(contents, styles) if done < FIRST_SHARE else self._second(judge, contents, styles)
 
     def _first(self, contents: Tensor, styles: Tensor) -> dict[str, Tensor]:

@@ -1,5 +1,7 @@
 """SANet: every place of the content takes the style's features that suit it (Park and Lee, CVPR 2019)."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -13,6 +15,8 @@ from ins3d.transfer.statistics import normalized
 WEIGHTS = PaintingWeights(content=1.0, style=10.0, identity=15.0, feature_identity=0.3)
 """Equations 7 and 10. Differs from the paper (1, 3, 50, 1 by the authors' erratum): after an hour on two cores, not days on
 a GPU, that showed photographs in other colours, without a stroke."""
+MOST_PLACES = 2**12
+"""Of a style, evenly spread over it."""
 ROWS = 1024
 """Places of the content that look at the style at once; memory is so many times the style's places."""
 
@@ -62,9 +66,11 @@ class SANet(EncoderDecoder):
         self.deep, self.shallow = StyleAttention(deep, deep // 2), StyleAttention(shallow, shallow, block=2)
 
     def style_of(self, features: Features) -> Features:
-        """All of them; shallow ones without an odd last row and column, which are no block."""
+        """Every place, or of more than `MOST_PLACES` every so many: time would grow as the fourth power of a side."""
         deep, shallow = features[:2]
-        return deep, shallow[..., : shallow.shape[2] // 2 * 2, : shallow.shape[3] // 2 * 2]
+        even = shallow[..., : shallow.shape[2] // 2 * 2, : shallow.shape[3] // 2 * 2]  # an odd last row is no block
+        step = math.ceil((deep[0, 0].numel() / MOST_PLACES) ** 0.5)
+        return deep[..., ::step, ::step], F.pixel_shuffle(F.pixel_unshuffle(even, 2)[..., ::step, ::step], 2)
 
     def transform(self, features: Features, look: Features, where: Tensor | None = None) -> Features:
         """`where` changes nothing: places look at the style one by one."""

@@ -150,9 +150,10 @@ def test_a_loss_may_look_at_the_picture(stylizer):
 
 
 class TestStrength:
-    def test_zero_paints_the_content_like_itself(self, stylizer):
+    def test_zero_is_the_content_and_what_is_left_is_painted_like_itself(self, stylizer):
         content, style = picture(16, 20), picture(20, 20)
-        torch.testing.assert_close(stylizer(content, style, 0.0), stylizer(content, content))
+        torch.testing.assert_close(stylizer(content, style, 0.0), content)
+        torch.testing.assert_close(stylizer.stylized(content[None], [])[0].clamp(0, 1), stylizer(content, content))
 
     def test_half_lies_halfway_between_the_signals(self, stylizer):
         one, other = stylizer.look_at(picture(16, 16)), stylizer.look_at(picture(20, 20))

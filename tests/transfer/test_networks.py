@@ -53,9 +53,10 @@ def test_pictures_of_one_colour_and_equal_ones_are_painted(method, encoder, pict
 
 @EVERY
 class TestShares:
-    def test_nothing_of_a_style_is_the_content_as_it_is_decoded(self, method, encoder, picture):
+    def test_nothing_of_a_style_is_the_content(self, method, encoder, picture):
         network, content, style = made(method, encoder), picture(), picture()
-        torch.testing.assert_close(network(content, style, 0.0), network.paint(content, []), atol=1e-5, rtol=0)
+        for painted in (network(content, style, 0.0), network.paint(content, [])):
+            torch.testing.assert_close(painted, content, atol=1e-4, rtol=0)
 
     def test_two_halves_of_a_style_are_one(self, method, encoder, picture):
         network, content = made(method, encoder), picture()

@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from ins3d.transfer import octave
+from ins3d.transfer.judging import TransferJudge
 from ins3d.transfer.octave import OctaveAdaIN, OctaveConv
 
 
@@ -43,6 +44,17 @@ def test_each_slider_moves_its_own_features(high, low, moved, encoder, picture):
 
 
 def test_sliders_at_nothing_are_strength_at_nothing(encoder, picture):
-    network, content = OctaveAdaIN(encoder).requires_grad_(False), picture()
+    network, contents = OctaveAdaIN(encoder).requires_grad_(False), picture()[None]
     network.strength_high = network.strength_low = 0.0
-    torch.testing.assert_close(network(content, picture()), network.paint(content, []))
+    look = network.look_at(picture())
+    torch.testing.assert_close(network.stylized(contents, [(look, 1.0)]), network.stylized(contents, []))
+
+
+def test_the_encoder_learns_in_the_first_part_alone(encoder, picture, random):
+    network = OctaveAdaIN(encoder)
+    contents, styles = (torch.stack([picture(32, 32) for _ in range(2)]) for _ in range(2))
+    judge = TransferJudge(encoder, contents)
+    for done, learns in ((0.0, True), (0.9, False)):
+        network.zero_grad()
+        torch.stack(list(network.losses(judge, contents, styles, done).values())).sum().backward()
+        assert any(each.grad is not None and bool(each.grad.any()) for each in network.octaves.parameters()) == learns
