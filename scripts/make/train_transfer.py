@@ -125,10 +125,12 @@ def find_judge(settings: TrainTransfer, device: torch.device, pictures: Tensor) 
 def card_of(settings: TrainTransfer, judge: PerceptualFeatures, photographs: int, paintings: int) -> dict[str, Any]:
     """How the weights came about."""
     told = {name: value for name, value in asdict(settings).items() if name in ("batch", "size", "rate", "seed")}
+    if settings.begin_with:
+        told["begun_with"] = read_card(settings.begin_with, "begin-with")
     return told | {
         "method": settings.method, "width": settings.width, "options": {"upsampling": settings.upsampling},
         "judge": judge.source.split(",")[0], "photographs": photographs, "paintings": paintings,
-        "terms": "photographs of sets that are not for research only; paintings in the public domain or customary tests",
+        "terms": "photographs of sets that are not for research only; paintings in the public domain",
     }  # fmt: skip
 
 
