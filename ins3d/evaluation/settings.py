@@ -13,7 +13,7 @@ from ins3d.evaluation.posed_depth import DepthKind
 from ins3d.perception.lpips import LpipsNet
 from ins3d.perception.weights import Encoder
 
-PerFrame = Literal["adain", "octave", "wct", "sanet", "rast", "mccnet", "microast"]
+PerFrame = Literal["adain", "wct", "sanet", "mccnet", "microast"]
 Flight = Literal["auto", "orbit", "spiral", "cameras"]
 
 

@@ -177,8 +177,8 @@ class FeedForward(OnDevice):
     """What painting in one pass is told."""
 
     method: Method = "adain"
-    """adain, octave (two sliders), wct (whitening), sanet and rast (attention), mccnet (calm films); johnson and texture, of
-    one style each, with the weights that `train` has written."""
+    """adain, wct (whitening), sanet (attention), mccnet (calm films). octave (two sliders) and rast have no weights yet that
+    ship; johnson and texture are of one style each, with the weights that `train` has written."""
     weights: Path | None = None
     """File of its network, as scripts/make/train_transfer.py writes it; by default the one that ships."""
     encoder_weights: Path | None = None

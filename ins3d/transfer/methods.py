@@ -99,6 +99,11 @@ def load_network(
             f"weights: {method} is a network of one style; train yours (ins3d picture train), and give its file."
         )
     path = weights or SHIPPED / f"{method}.safetensors"
+    if weights is None and not path.is_file():
+        raise ValueError(
+            f"weights: no network of {method} ships with ins3d yet; train one (scripts/make/train_transfer.py --method "
+            f"{method}), and give its file."
+        )
     card = read_card(path)
     if card["method"] != method:
         raise ValueError(
