@@ -12,7 +12,7 @@ from ins3d.transfer.encoder_decoder import DEEP, SHALLOW, EncoderDecoder, Featur
 from ins3d.transfer.judging import PaintingWeights, TransferJudge, painting_losses, some_of_both
 from ins3d.transfer.statistics import normalized
 
-WEIGHTS = PaintingWeights(content=1.0, style=10.0, identity=15.0, feature_identity=0.3)
+WEIGHTS = PaintingWeights(content=1.0, style=18.0, identity=15.0, feature_identity=0.3)
 """Equations 7 and 10. Differs from the paper (1, 3, 50, 1 by the authors' erratum): after an hour on two cores, not days on
 a GPU, that showed photographs in other colours, without a stroke."""
 MOST_PLACES = 2**12
