@@ -82,11 +82,13 @@ class Measured:
             for turn in range(settings.photographs)
         ]
 
-    def numbers(self, painted: Tensor, content: Tensor, style: str) -> dict[str, float]:
-        """What is measured of a picture."""
+    def numbers(self, painted: Tensor, content: Tensor, style: str, few: bool = False) -> dict[str, float]:
+        """What is measured of a picture; `few`: the distances alone."""
         found = self.distances[style].measure(painted)
         numbers = {name: found[name][style] for name in ("statistics", "gram")}
         numbers["content"] = content_distance(self.judge, painted, content)
+        if few:
+            return numbers
         numbers["self-similarity"] = self_similarity(self.judge, painted, content)
         numbers["SSIM"] = float(cast(Tensor, ssim(painted[None], content[None], data_range=1.0)))
         if self.lpips is not None:
@@ -94,9 +96,9 @@ class Measured:
                 numbers["LPIPS"] = self.lpips(painted, content)
         return numbers
 
-    def of(self, paint: Callable[[Tensor, str], Tensor], number: int | None = None) -> dict[str, float]:
+    def of(self, paint: Callable[[Tensor, str], Tensor], number: int | None = None, few: bool = False) -> dict[str, float]:
         """Means over the pairs, or the first of them."""
-        found = [self.numbers(paint(content, name), content, name) for name, content in self.pairs[:number]]
+        found = [self.numbers(paint(content, name), content, name, few) for name, content in self.pairs[:number]]
         return {column: mean(each[column] for each in found) for column in found[0]}
 
 
@@ -155,7 +157,10 @@ def cost(network: TransferNetwork, settings: Settings, name: str) -> dict[str, A
 
 def strengths(network: TransferNetwork, measured: Measured, looks: dict[str, Any]) -> list[dict[str, float]]:
     """Distances at every strength, over a few pairs: towards the style and away from the content, step by step."""
-    return [measured.of(lambda content, style, at=at: network.paint(content, [(looks[style], at)]), 6) for at in STRENGTHS]
+    return [
+        measured.of(lambda content, style, at=at: network.paint(content, [(looks[style], at)]), 6, few=True)
+        for at in STRENGTHS
+    ]
 
 
 def sliders(network: OctaveAdaIN, measured: Measured, path: Path) -> dict[str, float]:
