@@ -14,7 +14,13 @@ from torch import Tensor
 
 from ins3d.perception.color_transfer import weighted_moments
 from ins3d.perception.features import FeatureMaps, PerceptualFeatures
-from ins3d.perception.losses import Mask, Statistics, content_loss, self_distances, statistics_of
+from ins3d.perception.losses import (
+    Mask,
+    content_loss,
+    relative_statistics_distance,
+    self_distances,
+    statistics_of,
+)
 from ins3d.style.losses import STYLE_LOSSES, StyleLoss
 
 JUDGED_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
@@ -59,18 +65,6 @@ def moments_of(features: Float[Tensor, "1 channels height width"], mask: Mask | 
     """The Gaussian that fits the vectors at all positions best; with a mask, positions count by their weight."""
     weights = None if mask is None else F.interpolate(mask.double(), size=features.shape[2:], mode="area")
     return weighted_moments(features[0].flatten(1).T, None if weights is None else weights[0].flatten(1).T)
-
-
-def relative_statistics_distance(statistics: Statistics, targets: Statistics) -> Float[Tensor, ""]:
-    """|a - b| / |b| of the vector of all channels' means and standard deviations, mean over layers and pictures.
-
-    Differs from AdaIN's loss (Huang and Belongie 2017, eq. 13): free of the encoder's scale, so that all layers count alike.
-    """
-    distances = []
-    for layer, target in targets.items():
-        found, wanted = torch.cat(statistics[layer], dim=1), torch.cat(target, dim=1)
-        distances.append(((found - wanted).norm(dim=1) / wanted.norm(dim=1)).mean())
-    return torch.stack(distances).mean()
 
 
 def _frechet_of_maps(maps: FeatureMaps, kept: Moments, mask: Mask | None, _: torch.Generator) -> Float[Tensor, ""]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import imageio.v2 as imageio
 import torch
-from imageio.v3 import imopen
+from imageio.v3 import imread
 from jaxtyping import Float
 from torch import Tensor
 
@@ -93,7 +93,7 @@ def _open_video(path: Path, setting: str) -> FrameSequence:
         if path.suffix.lower() != ".gif":
             return torch.from_numpy(reader.get_data(frame).copy()).permute(2, 0, 1).float()[:3] / 255
         # That reader drops what is transparent in a first frame.
-        pixels = torch.from_numpy(imopen(path, "r", plugin="pillow").read(index=frame, mode="RGBA"))
+        pixels = torch.from_numpy(imread(path, index=frame, plugin="pillow", mode="RGBA"))
         values = pixels.permute(2, 0, 1).float() / 255
         return values[:3] * values[3:] + 1 - values[3:]
 

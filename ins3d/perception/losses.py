@@ -95,6 +95,18 @@ def statistics_loss(statistics: Statistics, targets: Statistics) -> Float[Tensor
     return torch.stack(terms).sum()
 
 
+def relative_statistics_distance(statistics: Statistics, targets: Statistics) -> Float[Tensor, ""]:
+    """|a - b| / |b| of the vector of all channels' means and standard deviations, mean over layers and pictures.
+
+    Differs from AdaIN's loss (Huang and Belongie 2017, eq. 13): free of the encoder's scale, so that all layers count alike.
+    """
+    distances = []
+    for layer, target in targets.items():
+        found, wanted = torch.cat(statistics[layer], dim=1), torch.cat(target, dim=1)
+        distances.append(((found - wanted).norm(dim=1) / wanted.norm(dim=1)).mean())
+    return torch.stack(distances).mean()
+
+
 def unit_vectors(maps: FeatureMaps) -> dict[str, Float[Tensor, "_ _ _ _"]]:
     """Feature maps whose vector at each position has length 1; layers of one block are joined, as in ARF.
 

@@ -99,16 +99,14 @@ def folder_pictures(folder: Path) -> list[Path]:
 
 
 def sheet(network: Any, style: Tensor, contents: Tensor) -> Tensor:
-    """The style, and under it some contents beside what they became."""
+    """The style, and beside it what some contents became."""
     device = next(network.parameters()).device
-    rows = [resize_square(style)]
-    for content in contents:
-        rows.append(resize_square(network.paint(content.to(device), [(None, 1.0)]).cpu()))
-    return torch.cat([rows[0], *rows[1:]], dim=2)
+    painted = [network.paint(content.to(device), [(None, 1.0)]).cpu() for content in contents]
+    return torch.cat([resize_square(each) for each in (style, *painted)], dim=2)
 
 
-def resize_square(rgb: Tensor) -> Tensor:
+def resize_square(rgb: Tensor, wanted: int = SHOWN_SIDE) -> Tensor:
     """The middle of a picture."""
     side = min(rgb.shape[1:])
     top, left = ((length - side) // 2 for length in rgb.shape[1:])
-    return resize_long_side(rgb[:, top : top + side, left : left + side], SHOWN_SIDE)
+    return resize_long_side(rgb[:, top : top + side, left : left + side], wanted)

@@ -157,15 +157,15 @@ def paint_frames(settings: Transfer, network: TransferNetwork, frames: FrameSequ
     """One after the other, into a film or a folder."""
     calmed, first = Calmed(settings.calm), sized(frames.read(0), settings.size)
     painter = Painter(settings, network, first)
-    painter(first)  # what cannot be painted is refused before a folder is made
+    begun = painter(first)  # what cannot be painted is refused before a folder is made
     make_folder(settings.output.parent if film else settings.output)
     with ExitStack() as open_file:
         add: Callable[[Tensor], None] | None = None
         if film:
             add = open_file.enter_context(open_video(settings.output, settings.fps or frames.fps or FPS))
         for number in progress(range(len(frames)), "painting"):
-            frame = sized(frames.read(number), settings.size)
-            painted = calmed(frame, painter(frame))
+            frame = sized(frames.read(number), settings.size) if number else first
+            painted = calmed(frame, painter(frame) if number else begun)
             if add is not None:
                 add(painted)
             else:

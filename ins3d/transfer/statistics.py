@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ins3d.perception.losses import Mask, position_weights
+from ins3d.perception.losses import Mask, statistics_of
 
 ChannelStatistics = tuple[Float[Tensor, "_ _ 1 1"], Float[Tensor, "_ _ 1 1"]]
 """Mean and standard deviation over all positions."""
@@ -16,15 +15,9 @@ ChannelStatistics = tuple[Float[Tensor, "_ _ 1 1"], Float[Tensor, "_ _ 1 1"]]
 def channel_statistics(
     features: Float[Tensor, "batch channels height width"], where: Mask | None = None
 ) -> ChannelStatistics:
-    """By channel, as AdaIN takes them: unbiased, 1e-5 inside the root. With `where`, positions count by their weight."""
-    if where is None:
-        variance, mean = torch.var_mean(features, dim=(2, 3), keepdim=True)
-        return mean, (variance + 1e-5).sqrt()
-    weights = position_weights(where, features)
-    total = weights.sum((2, 3), keepdim=True).clamp(min=1e-6)
-    mean = (features * weights).sum((2, 3), keepdim=True) / total
-    variance = ((features - mean) ** 2 * weights).sum((2, 3), keepdim=True) / total
-    return mean, (variance + 1e-5).sqrt()
+    """As `perception.losses.statistics_of`. With `where`, positions count by their weight."""
+    mean, deviation = statistics_of({"": features}, where)[""]
+    return mean[..., None, None], deviation[..., None, None]
 
 
 def normalized(

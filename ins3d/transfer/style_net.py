@@ -1,5 +1,6 @@
 """One network for one style: Johnson's, which paints pictures, and Ulyanov's, which also makes textures out of noise."""
 
+from abc import abstractmethod
 from typing import ClassVar, Literal
 
 import torch
@@ -30,9 +31,9 @@ class OneStyle(TransferNetwork):
         """Differs from the papers, which have no strength: pixels are mixed with the content's."""
         return weighted_sum(contents, [self.picture(contents)] * len(shares), [share for _, share in shares])
 
+    @abstractmethod
     def picture(self, contents: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
         """Painted, not clamped."""
-        raise NotImplementedError
 
     def losses(self, judge: TransferJudge, contents: Tensor, styles: Tensor, done: float) -> dict[str, Tensor]:
         """The perceptual losses of Johnson et al. (Section 3.2); all `styles` are the one style."""

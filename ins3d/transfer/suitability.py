@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ins3d.perception.features import PerceptualFeatures
-from ins3d.perception.losses import statistics_of
+from ins3d.perception.losses import relative_statistics_distance, statistics_of
 from ins3d.transfer.judging import CONTENT_LAYER, STYLE_LAYERS
 from ins3d.transfer.statistics import normalized
 
@@ -28,13 +28,9 @@ def distances(
     difference of normalised relu4_1, which is 1 for pictures that have nothing in common.
     """
     ours, theirs, known = (encoder(each[None], STYLE_LAYERS) for each in (painted, style, content))
-    seen, wanted = statistics_of(ours), statistics_of(theirs)
-    apart = []
-    for layer in STYLE_LAYERS:
-        a, b = torch.cat(seen[layer], dim=1), torch.cat(wanted[layer], dim=1)
-        apart.append(float((a - b).norm() / b.norm().clamp(min=1e-6)))
+    apart = relative_statistics_distance(statistics_of(ours), statistics_of(theirs))
     lost = F.mse_loss(normalized(ours[CONTENT_LAYER]), normalized(known[CONTENT_LAYER])) / 2
-    return sum(apart) / len(apart), float(lost)
+    return float(apart), float(lost)
 
 
 def best_first(found: Mapping[str, tuple[float, float]]) -> list[str]:

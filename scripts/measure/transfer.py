@@ -29,6 +29,7 @@ from ins3d.perception.lpips import PerceptualDistance, load_lpips
 from ins3d.perception.weights import load_encoder
 from ins3d.pictures.pixel_objective import PixelSettings
 from ins3d.pictures.pixel_optimization import gatys
+from ins3d.pictures.train_command import resize_square
 from ins3d.runs.record import CONSOLE, make_folder
 from ins3d.transfer.methods import SHIPPED, load_network
 from ins3d.transfer.microast import load_microast
@@ -185,7 +186,7 @@ def sliders(network: OctaveAdaIN, measured: Measured, path: Path) -> dict[str, f
         line = []
         for high in STRENGTHS:
             network.strength_high, network.strength_low = high, low
-            line.append(square(network.paint(content, [(look, 1.0)]), 200))
+            line.append(resize_square(network.paint(content, [(look, 1.0)]), 200))
         lines.append(torch.cat(line, dim=2))
     write_rgb(path, torch.cat(lines, dim=1))
     network.strength_high = network.strength_low = 1.0
@@ -212,15 +213,8 @@ def sheet(networks: dict[str, TransferNetwork], measured: Measured) -> Tensor:
     rows = []
     for name, content in measured.pairs[:: max(len(measured.pairs) // 6, 1)][:6]:
         painted = [network.paint(content, [(network.look_at(measured.styles[name]), 1.0)]) for network in networks.values()]
-        rows.append(torch.cat([square(each) for each in (measured.styles[name], content, *painted)], dim=2))
+        rows.append(torch.cat([resize_square(each) for each in (measured.styles[name], content, *painted)], dim=2))
     return torch.cat(rows, dim=1)
-
-
-def square(rgb: Tensor, side: int = 256) -> Tensor:
-    """The middle of a picture."""
-    least = min(rgb.shape[1:])
-    top, left = ((length - least) // 2 for length in rgb.shape[1:])
-    return resize_long_side(rgb[:, top : top + least, left : left + least], side)
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
